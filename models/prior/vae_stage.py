@@ -1,0 +1,72 @@
+"""Stage 1: the autoencoder, on crops of drawn surfaces.
+
+L1 alone averages grain away, so the log-magnitude spectra of overlapping windows (8, 16 and 32 px) must agree too:
+they ask for the right amount of texture without asking for every grain in its place.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+from models.prior.loop import Training
+from models.prior.pool import Pool
+from models.prior.recipe import Recipe, build_vae, seeded
+
+
+def window_spectrum(grey: torch.Tensor, window_px: int) -> torch.Tensor:
+    """Log-magnitude spectra of Hann-weighted windows at half-window stride.
+
+    ``grey``: (B, 1, H, W) float32. Returns (B, windows, window_px, window_px // 2 + 1) float32.
+    """
+    tiles = F.unfold(grey, window_px, stride=window_px // 2).transpose(1, 2)
+    hann = torch.hann_window(window_px, device=grey.device)
+    tiles = tiles.unflatten(2, (window_px, window_px)) * (hann[:, None] * hann[None, :])
+    magnitude = torch.fft.rfft2(tiles, norm="ortho").abs()
+    return torch.log(magnitude + 3e-3)
+
+
+def crops(pool: Pool, recipe: Recipe, step: int) -> torch.Tensor:
+    """The crops of training step ``step``: (B, 3, crop, crop) float32 in [-1, 1], flipped and turned at random."""
+    rng = np.random.default_rng([recipe.seed, 1, step])
+    size, crop = recipe.resolution_px, recipe.vae_crop_px
+    batch = []
+    for index in rng.integers(len(pool.captions), size=recipe.vae_batch):
+        top, left = rng.integers(size - crop + 1, size=2)
+        tile = pool.pixels[index, top : top + crop, left : left + crop]
+        tile = np.rot90(tile, int(rng.integers(4)))
+        batch.append(tile[::-1] if rng.random() < 0.5 else tile)
+    stacked = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float()
+    return stacked / 127.5 - 1
+
+
+def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
+    """The autoencoder's training, resumed from ``folder`` if it was begun there."""
+    torch.manual_seed(recipe.seed)
+    vae = build_vae(recipe).to(device)
+
+    def step(number: int) -> tuple[torch.Tensor, dict[str, float]]:
+        pixel_values = crops(pool, recipe, number).to(device)
+        with torch.autocast(device.split(":")[0], torch.bfloat16):
+            posterior = vae.encode(pixel_values).latent_dist
+            noise = torch.randn(posterior.mean.shape, generator=seeded(recipe.seed + number)).to(device)
+            decoded = vae.decode((posterior.mean + posterior.std * noise).to(torch.bfloat16)).sample
+        decoded, mean, logvar = decoded.float(), posterior.mean.float(), posterior.logvar.float()
+        pixel = F.l1_loss(decoded, pixel_values)
+        kl = 0.5 * (mean.pow(2) + logvar.exp() - 1 - logvar).mean()
+        grey, real = decoded.mean(1, keepdim=True), pixel_values.mean(1, keepdim=True)
+        spectrum = torch.stack([F.l1_loss(window_spectrum(grey, w), window_spectrum(real, w)) for w in (8, 16, 32)]).mean()
+        loss = pixel + recipe.vae_spectrum_weight * 0.1 * spectrum + recipe.vae_kl_weight * kl
+        return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "kl": kl.item()}
+
+    return Training("vae", folder, vae, step, recipe.vae_lr, 0.998)
+
+
+def trained_vae(recipe: Recipe, folder: Path, device: str) -> AutoencoderKL:
+    """The averaged autoencoder of the checkpoint in ``folder``, frozen."""
+    state = torch.load(folder / "vae.pt", map_location="cpu", weights_only=True)
+    vae = build_vae(recipe)
+    vae.load_state_dict(state["average"])
+    return vae.requires_grad_(False).eval().to(device)

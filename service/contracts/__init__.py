@@ -1,0 +1,1 @@
+"""The words that the API and the workers speak: pydantic models, enumerations and ids. No I/O."""

@@ -1,0 +1,50 @@
+"""A job: its kind, its state, its progress and how it failed."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from service.contracts.words import Word
+
+
+class JobKind(StrEnum):
+    """What a job does; one job is one class of one adaptation or generation, or one evaluation."""
+
+    ADAPTATION = "adaptation"
+    GENERATION = "generation"
+    EVALUATION = "evaluation"
+
+
+class JobState(StrEnum):
+    """``queued -> running -> succeeded | failed | canceled``; terminal states are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this state never changes again."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED)
+
+
+class Progress(Word):
+    """Where a running job is. ``fraction`` in [0, 1] is of the whole job, ``step`` of ``total`` of the stage."""
+
+    stage: str = Field(examples=["textual_inversion"])
+    step: int = Field(ge=0)
+    total: int = Field(ge=0)
+    fraction: float = Field(ge=0, le=1)
+    seconds_left: float | None = Field(default=None, ge=0)
+    figures: dict[str, float] = Field(default_factory=dict, description="For example the loss, or images done.")
+
+
+class JobFailure(Word):
+    """Why a job failed, in words a person can act on."""
+
+    code: str = Field(examples=["dataset_unusable"])
+    message: str
+    remedy: str
+    retryable: bool = False

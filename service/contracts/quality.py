@@ -1,0 +1,50 @@
+"""Quality of an image set against real images: scores beside the floors that give them meaning."""
+
+from pydantic import Field
+
+from service.contracts.words import Word
+
+
+class Extractor(Word):
+    """Which features a score stands on; scores of different extractors must never be compared."""
+
+    name: str
+    digest: str
+    resize_rule: str
+
+
+class Score(Word):
+    """FID and KID between two sets of the stated sizes."""
+
+    fid: float
+    kid: float
+    kid_std: float
+    num_real: int
+    num_other: int
+
+
+class CopySummary(Word):
+    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, deduplicated)."""
+
+    threshold: float
+    num_checked: int
+    num_copies: int
+
+
+class QualityReport(Word):
+    """``score`` is the headline. ``matched`` and ``real_floor`` are at equal counts, so they may be compared.
+
+    ``real_floor``: halves of the real images against each other, the best that is possible. ``copy_floor``: the
+    sources after the VAE's round trip, what plain copying would score.
+    """
+
+    class_name: str
+    extractor: Extractor
+    score: Score
+    matched: Score
+    real_floor: Score
+    copy_floor: Score | None
+    copies: CopySummary | None
+    reference_split: str
+    seen_by_adaptation: bool = Field(description="True where the adapter was trained on the reference images.")
+    notes: list[str] = Field(default_factory=list)

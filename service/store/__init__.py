@@ -1,0 +1,1 @@
+"""The record: tables, queries, transactions, and the artefacts' bytes."""

@@ -1,0 +1,199 @@
+"""The tables. Every row belongs to a tenant; JSON columns hold contracts as ``model_dump(mode="json")``."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = dict[str, Any]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC datetimes on every database (SQLite drops the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive datetimes."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("naive datetime")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    type_annotation_map = {datetime: UtcDateTime, Json: JSON, str: String(255)}  # noqa: RUF012
+
+
+class DatasetRow(Base):
+    """A named set of images; what it holds is in its versions."""
+
+    __tablename__ = "dataset"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class DatasetVersionRow(Base):
+    """An immutable version; uploads make new ones, jobs cite them."""
+
+    __tablename__ = "dataset_version"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int]
+    created_at: Mapped[datetime]
+    warnings: Mapped[list[Json]] = mapped_column(JSON)
+
+
+class ImageRow(Base):
+    """One real image of a dataset; its bytes are the artefact named ``sha256``."""
+
+    __tablename__ = "image"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"), index=True)
+    class_name: Mapped[str]
+    filename: Mapped[str]
+    sha256: Mapped[str] = mapped_column(index=True)
+    pixel_sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    split: Mapped[str]
+    group: Mapped[str | None] = mapped_column("group_name")
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    mode: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class VersionImageRow(Base):
+    """Which images a version holds."""
+
+    __tablename__ = "version_image"
+    version_id: Mapped[str] = mapped_column(ForeignKey("dataset_version.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class AdaptationRow(Base):
+    """A request to adapt classes of a dataset version; its jobs have it as ``resource_id``."""
+
+    __tablename__ = "adaptation"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    dataset_version_id: Mapped[str] = mapped_column(ForeignKey("dataset_version.id"))
+    base_model: Mapped[str]
+    settings: Mapped[Json]
+    created_at: Mapped[datetime]
+
+
+class AdapterRow(Base):
+    """A trained adapter; its files are a zip artefact (safetensors and adapter.json)."""
+
+    __tablename__ = "adapter"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    adaptation_id: Mapped[str] = mapped_column(ForeignKey("adaptation.id"), index=True)
+    job_id: Mapped[str] = mapped_column(unique=True)
+    class_name: Mapped[str]
+    base_model: Mapped[str]
+    archive_sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    settings: Mapped[Json]
+    created_at: Mapped[datetime]
+
+
+class GenerationRow(Base):
+    """A request for synthetic images of one or more classes; its jobs have it as ``resource_id``."""
+
+    __tablename__ = "generation"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    seed: Mapped[int]
+    settings: Mapped[Json]
+    created_at: Mapped[datetime]
+
+
+class GeneratedImageRow(Base):
+    """One synthetic image with its lineage."""
+
+    __tablename__ = "generated_image"
+    generation_id: Mapped[str] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), primary_key=True)
+    class_name: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    job_id: Mapped[str] = mapped_column(index=True)
+    sha256: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int]
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    mode: Mapped[str]
+    seed: Mapped[int]
+    source_image_id: Mapped[str | None]
+
+
+class EvaluationRow(Base):
+    """A request to score one image set against another; its job has it as ``resource_id``."""
+
+    __tablename__ = "evaluation"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    request: Mapped[Json]
+    created_at: Mapped[datetime]
+
+
+class JobRow(Base):
+    """The truth about a job. ``fencing_token`` grows with every claim; who holds an older one may write nothing.
+
+    ``revision`` grows with every change a client can see (it is the ETag and the event id). ``wakeup_at``: when a
+    message was last sent for this row; null means never.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index("job_runnable", "state", "priority", "created_at"),
+        Index("job_of_resource", "resource_id", "class_name"),
+        Index("job_of_tenant", "tenant_id", "created_at", "id"),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    kind: Mapped[str]
+    resource_id: Mapped[str]
+    class_name: Mapped[str]
+    state: Mapped[str]
+    priority: Mapped[int] = mapped_column(default=0)
+    params: Mapped[Json]
+    adapter_id: Mapped[str | None]
+    progress: Mapped[Json | None] = mapped_column(JSON)
+    result: Mapped[Json | None] = mapped_column(JSON)
+    failure: Mapped[Json | None] = mapped_column(JSON)
+    revision: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    fencing_token: Mapped[int] = mapped_column(default=0)
+    worker_id: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    cancel_requested_at: Mapped[datetime | None]
+    wakeup_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class WorkerRow(Base):
+    """A worker process that reported lately."""
+
+    __tablename__ = "worker"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    device: Mapped[str]
+    resident_adapter_id: Mapped[str | None]
+    job_id: Mapped[str | None]
+    rss_bytes: Mapped[int]
+    seen_at: Mapped[datetime]
