@@ -1,0 +1,1 @@
+"""Pictures in and out: the only place that changes value range, layout or size."""
