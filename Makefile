@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make demo` and `make test` do their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help env demo serve test bench lint prior clean
+
+help:  ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+env: $(INSTALLED)  ## create or refresh .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is missing or older than 3.11. Name a newer one: make PYTHON=python3.12 $(or $(MAKECMDGOALS),env)" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu install python3-venv." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (once; torch is large) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[api,worker,dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## adapt and generate over HTTP; DATA=folder (one sub-folder a class) for your own images
+	@$(BIN)/defectsynth demo $(if $(DATA),--data '$(DATA)')
+
+serve: $(INSTALLED)  ## keep the embedded service running on 127.0.0.1:8000
+	@$(BIN)/defectsynth serve
+
+test: $(INSTALLED) lint  ## get the servers the tests need, check the style and run every test
+	@.ci/servers
+	@$(BIN)/python -m pytest
+
+bench: $(INSTALLED)  ## print the speed and memory figures
+	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+
+lint: $(INSTALLED)  ## ruff, mypy --strict and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timestamp
+
+prior: $(INSTALLED)  ## train the bundled base model on; MINUTES=60
+	@$(BIN)/python -m models.prior.train $(if $(MINUTES),--minutes $(MINUTES))
+
+clean:  ## remove caches and build outputs; keeps .venv, .prior and .defectsynth
+	@rm -rf build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find service worker models tests -name __pycache__ -type d -prune -exec rm -rf {} +
