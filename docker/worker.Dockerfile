@@ -26,7 +26,7 @@ FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv
 RUN useradd --uid 10001 --create-home defectsynth \
     && install -d -o defectsynth -g defectsynth /data
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 \
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     DEFECTSYNTH_DATA_DIR=/data
 USER defectsynth
 WORKDIR /home/defectsynth
