@@ -25,7 +25,8 @@ class GenerationSettings(Word):
     num_inference_steps: int = Field(default=20, ge=1, le=1000)
     lora_scale: float = Field(default=1.0, ge=0, le=2)
     unadapted: bool = Field(
-        default=False, description="Leave the adapter out and prompt the base model in words: a baseline to compare with."
+        default=False,
+        description="Leave the adapter out and prompt the base model in words: a baseline to compare with.",
     )
 
 

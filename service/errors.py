@@ -1,0 +1,186 @@
+"""What can go wrong, as a client is told it: every error knows its HTTP status, a stable code and a remedy.
+
+::
+
+    ServiceError
+    ├── InvalidRequest          422  the payload cannot be accepted as it is
+    │   ├── NoAcceptableImages  422  every image of an upload was refused
+    │   ├── ArchiveUnusable     422  a zip that cannot be read as a whole
+    │   ├── GroupStraddles      422  one group in two splits
+    │   ├── TooFewImages        422  a class cannot be adapted
+    │   ├── UnknownBaseModel    422  a base model that is not registered
+    │   └── InvalidCursor       422  a cursor that this list did not give out
+    ├── Unauthorized            401  no key, or a wrong one
+    ├── NotFound                404  unknown, or another tenant's
+    │   └── ArtifactMissing     404  the record names bytes that are gone
+    ├── Conflict                409  the right request in the wrong state
+    │   └── StillCited          409  something else depends on it
+    ├── RequestTooLarge         413  more bytes, images or members than allowed
+    ├── UnsupportedMedia        415  not the kind of body this route takes
+    ├── QueueFull               429  too many jobs are waiting
+    └── StorageFull             507  the disk has no room; nothing half written was left
+"""
+# ruff: noqa: N818  (the names are the answers' titles; every one ends in what happened)
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from service.contracts.datasets import RefusedImage
+
+
+class ServiceError(Exception):
+    """The root. ``detail`` says what happened, ``remedy`` what to do, ``field`` where in the request (or None)."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    code: str = "internal_error"
+    remedy: str = "Try again; if it goes on, give the operator the request id."
+
+    def __init__(
+        self, detail: str, *, code: str | None = None, field: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.code = code or type(self).code
+        self.remedy = remedy or type(self).remedy
+
+
+class InvalidRequest(ServiceError):
+    """The payload cannot be accepted as it is."""
+
+    status = 422
+    title = "Request cannot be accepted"
+    code = "invalid_request"
+    remedy = "Correct the named field and send the request again."
+
+
+class NoAcceptableImages(InvalidRequest):
+    """Every image of an upload was refused; ``refused`` says why, one by one."""
+
+    title = "No acceptable image"
+    code = "no_acceptable_images"
+    remedy = "Look at 'refused' for the reason and remedy of each file."
+
+    def __init__(self, detail: str, refused: Sequence[RefusedImage], *, field: str | None = "images") -> None:
+        super().__init__(detail, field=field)
+        self.refused = list(refused)
+
+
+class ArchiveUnusable(InvalidRequest):
+    """A zip that cannot be read as a whole."""
+
+    title = "Archive unusable"
+    code = "archive_unusable"
+    remedy = "Send a plain zip with one folder a class: class/image.png or split/class/image.png."
+
+
+class GroupStraddles(InvalidRequest):
+    """One group's images are asked for in two splits."""
+
+    title = "Group in two splits"
+    code = "group_straddles_splits"
+    remedy = "Give all images of the group the same split."
+
+
+class TooFewImages(InvalidRequest):
+    """A class has too few train images to be adapted."""
+
+    title = "Too few images"
+    code = "too_few_images"
+    remedy = "Add images of the class to the train split."
+
+
+class UnknownBaseModel(InvalidRequest):
+    """The base model is not registered."""
+
+    title = "Unknown base model"
+    code = "unknown_base_model"
+    remedy = "Choose a registered name from GET /v1/base-models."
+
+
+class InvalidCursor(InvalidRequest):
+    """A cursor that this list did not give out."""
+
+    title = "Invalid cursor"
+    code = "invalid_cursor"
+    remedy = "Use 'next_cursor' of the page before as it is, or leave the cursor out."
+
+
+class Unauthorized(ServiceError):
+    """No key, or a wrong one."""
+
+    status = 401
+    title = "Not authorised"
+    code = "unauthorized"
+    remedy = "Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+
+
+class NotFound(ServiceError):
+    """Unknown, or another tenant's: the two look the same."""
+
+    status = 404
+    title = "Not found"
+    code = "not_found"
+    remedy = "Check the id; lists show what exists."
+
+
+class ArtifactMissing(NotFound):
+    """The record names bytes that are not in the store."""
+
+    title = "Stored bytes missing"
+    code = "artifact_missing"
+    remedy = "Restore the artefact folder from its backup, or make the resource again."
+
+
+class Conflict(ServiceError):
+    """The right request in the wrong state."""
+
+    status = 409
+    title = "Conflict with the present state"
+    code = "conflict"
+    remedy = "Look at the resource's state, then decide."
+
+
+class StillCited(Conflict):
+    """Something else depends on it."""
+
+    title = "Still in use"
+    code = "still_cited"
+    remedy = "Delete what cites it first."
+
+
+class RequestTooLarge(ServiceError):
+    """More bytes, images or members than allowed."""
+
+    status = 413
+    title = "Request too large"
+    code = "request_too_large"
+    remedy = "Send it in smaller parts, or ask the operator to raise the named limit."
+
+
+class UnsupportedMedia(ServiceError):
+    """Not the kind of body that this route takes."""
+
+    status = 415
+    title = "Unsupported kind of body"
+    code = "unsupported_media"
+    remedy = "Send multipart/form-data with 'images' files or one 'archive' zip."
+
+
+class QueueFull(ServiceError):
+    """Too many jobs are waiting."""
+
+    status = 429
+    title = "Queue full"
+    code = "queue_full"
+    remedy = "Wait until jobs have finished, or cancel some."
+
+
+class StorageFull(ServiceError):
+    """The disk has no room; nothing half written was left."""
+
+    status = 507
+    title = "Storage full"
+    code = "storage_full"
+    remedy = "Free space on the disk that holds DEFECTSYNTH_DATA_DIR, then try again."

@@ -1,0 +1,144 @@
+"""Settings, read from ``DEFECTSYNTH_*`` variables by the composition roots alone. Units are in the names."""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.contracts.adaptations import AdaptationSettings
+from service.contracts.generations import GenerationSettings
+from service.contracts.words import Word
+
+BUNDLED_MODEL = "mini"
+MIN_ADMIN_KEY_CHARACTERS = 32
+_BUNDLED_MODEL_PATH = Path(__file__).resolve().parent.parent / "models" / "prior" / "mini"
+
+
+class BaseModelEntry(Word):
+    """A base model as the operator registers it: a folder or hub id, and the settings that suit it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    path: str = Field(description="A diffusers folder or a hub id; only the operator names paths.")
+    revision: str | None = None
+    dtype: str = Field(default="float32", pattern="^(float32|float16|bfloat16)$")
+    adaptation: AdaptationSettings = AdaptationSettings()
+    generation: GenerationSettings = GenerationSettings()
+
+
+class Settings(BaseSettings):
+    """One process's settings. Refuses to listen beyond loopback without an admin key."""
+
+    model_config = SettingsConfigDict(env_prefix="DEFECTSYNTH_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path(".defectsynth")
+    database_url: str | None = Field(default=None, description="SQLAlchemy URL; None: SQLite in data_dir.")
+    broker_url: str | None = Field(default=None, description="Redis or AMQP URL; None: files under data_dir/broker.")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    admin_key: SecretStr | None = None
+    device: str = "auto"
+    base_models: Path | None = Field(default=None, description="TOML registry of further base models.")
+    extractor: str = BUNDLED_MODEL
+    torch_threads: int | None = Field(default=None, ge=1)
+
+    max_request_bytes: int = Field(default=512 * 2**20, ge=1)
+    max_images_per_upload: int = Field(default=5_000, ge=1)
+    max_image_pixels: int = Field(default=64_000_000, ge=1)
+    max_image_side_px: int = Field(default=16_384, ge=1)
+    min_image_side_px: int = Field(default=16, ge=1)
+    max_zip_entries: int = Field(default=10_000, ge=1)
+    max_zip_expansion_ratio: float = Field(default=200.0, gt=1)
+    max_zip_expanded_bytes: int = Field(default=2 * 2**30, ge=1)
+    max_images_per_class_generation: int = Field(default=10_000, ge=1)
+    min_train_images: int = Field(default=4, ge=1)
+    max_queued_jobs: int = Field(default=1_000, ge=1)
+    max_concurrent_uploads: int = Field(default=2, ge=1)
+
+    lease_seconds: float = Field(default=30.0, gt=0)
+    heartbeat_seconds: float = Field(default=5.0, gt=0)
+    sweep_seconds: float = Field(default=5.0, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_combinations(self) -> Self:
+        """A reachable address needs a key; a lease must outlive several heartbeats."""
+        if self.admin_key is not None and len(self.admin_key.get_secret_value()) < MIN_ADMIN_KEY_CHARACTERS:
+            raise ValueError(
+                f"DEFECTSYNTH_ADMIN_KEY is shorter than {MIN_ADMIN_KEY_CHARACTERS} characters: "
+                "make one with `openssl rand -hex 32`"
+            )
+        if self.admin_key is None and not is_loopback(self.host):
+            raise ValueError(
+                f"DEFECTSYNTH_HOST is {self.host}, which others can reach: set DEFECTSYNTH_ADMIN_KEY to at least "
+                f"{MIN_ADMIN_KEY_CHARACTERS} characters (for example from `openssl rand -hex 32`), or use 127.0.0.1"
+            )
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            raise ValueError("DEFECTSYNTH_LEASE_SECONDS must be at least twice DEFECTSYNTH_HEARTBEAT_SECONDS")
+        return self
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database, SQLite in ``data_dir`` unless another is named."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'defectsynth.db'}"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Where images and adapters are kept, by content."""
+        return self.data_dir.resolve() / "artifacts"
+
+    @property
+    def broker_dir(self) -> Path:
+        """Where the filesystem transport keeps its messages."""
+        return self.data_dir.resolve() / "broker"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_base_models(settings: Settings) -> dict[str, BaseModelEntry]:
+    """Every registered base model by name; the bundled ``mini`` is always there.
+
+    The file holds one table a model: ``[models.sd15]`` with ``path``, ``revision``, ``dtype``, ``adaptation`` and
+    ``generation``. A table named ``mini`` changes the bundled model's defaults. Relative folders are relative to the
+    file. Raises ``ValueError`` naming the file and the entry.
+    """
+    bundled = BaseModelEntry(name=BUNDLED_MODEL, path=str(_BUNDLED_MODEL_PATH))
+    if settings.base_models is None:
+        return {BUNDLED_MODEL: bundled}
+    entries = {BUNDLED_MODEL: bundled}
+    for name, table in _read_registry(settings.base_models).items():
+        entries[name] = _entry(name, table, settings.base_models)
+    return entries
+
+
+def _read_registry(path: Path) -> dict[str, dict[str, object]]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("models", {})
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"DEFECTSYNTH_BASE_MODELS: cannot read {path}: {error}") from error
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise ValueError(f"DEFECTSYNTH_BASE_MODELS: {path} must hold one [models.NAME] table for each model")
+    return tables
+
+
+def _entry(name: str, table: dict[str, object], registry: Path) -> BaseModelEntry:
+    values = {"name": name, **table}
+    if name == BUNDLED_MODEL:
+        values.setdefault("path", str(_BUNDLED_MODEL_PATH))
+    local = registry.parent / str(values.get("path", ""))
+    if "path" in values and local.is_dir():
+        values["path"] = str(local.resolve())
+    try:
+        return BaseModelEntry.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"DEFECTSYNTH_BASE_MODELS: [models.{name}] in {registry}: {error}") from error

@@ -1,0 +1,156 @@
+"""Artefacts: bytes named by their SHA-256. What is stored is complete, or not there at all."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from service.contracts.ids import Sha256
+from service.errors import ArtifactMissing, StorageFull
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """The name and size of stored bytes."""
+
+    sha256: Sha256
+    size_bytes: int
+
+
+class ArtifactStore(Protocol):
+    """Where bytes are kept. ``StorageFull`` is raised by ``put_*``, ``ArtifactMissing`` by ``path_of``."""
+
+    def put_bytes(self, data: bytes) -> StoredArtifact:
+        """Keep ``data``; keeping the same twice is one artefact."""
+        ...
+
+    def put_file(self, path: Path) -> StoredArtifact:
+        """Keep a copy of a file."""
+        ...
+
+    def path_of(self, sha256: str) -> Path:
+        """A local file with the bytes, to be read only."""
+        ...
+
+    def delete(self, sha256: str) -> None:
+        """Forget the bytes; unknown ones are no error."""
+        ...
+
+    def stored(self) -> Iterator[tuple[Sha256, datetime]]:
+        """Every artefact with the time it was last put, for the sweep of orphans."""
+        ...
+
+    def check_writable(self) -> None:
+        """Raise ``OSError`` or ``StorageFull`` where nothing could be kept."""
+        ...
+
+
+class LocalArtifacts:
+    """A folder: ``ab/cd/abcd…``. A new file is written aside, synced and renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._incoming = root / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+
+    def put_bytes(self, data: bytes) -> StoredArtifact:
+        """Keep ``data``. Raises ``StorageFull``."""
+        sha256 = Sha256(hashlib.sha256(data).hexdigest())
+        if not self._touch(sha256):
+            with self._written_aside() as (stream, temporary):
+                stream.write(data)
+                self._publish(stream, temporary, sha256)
+        return StoredArtifact(sha256, len(data))
+
+    def put_file(self, path: Path) -> StoredArtifact:
+        """Keep a copy of the file. Raises ``StorageFull``."""
+        with path.open("rb") as source:
+            sha256 = Sha256(hashlib.file_digest(source, "sha256").hexdigest())
+            if not self._touch(sha256):
+                source.seek(0)
+                with self._written_aside() as (stream, temporary):
+                    shutil.copyfileobj(source, stream, 2**20)
+                    self._publish(stream, temporary, sha256)
+        return StoredArtifact(sha256, path.stat().st_size)
+
+    def path_of(self, sha256: str) -> Path:
+        """The file, to be read only. Raises ``ArtifactMissing``."""
+        path = self._path(sha256)
+        if not path.is_file():
+            raise ArtifactMissing(f"the bytes {sha256} are not in the store")
+        return path
+
+    def delete(self, sha256: str) -> None:
+        """Forget the bytes; unknown ones are no error."""
+        self._path(sha256).unlink(missing_ok=True)
+
+    def stored(self) -> Iterator[tuple[Sha256, datetime]]:
+        """Every artefact with the time it was last put."""
+        for path in self._root.glob("??/??/*"):
+            try:
+                modified = path.stat().st_mtime
+            except FileNotFoundError:
+                continue
+            yield Sha256(path.name), datetime.fromtimestamp(modified, UTC)
+
+    def check_writable(self) -> None:
+        """Write and remove a small file."""
+        with self._written_aside() as (stream, _):
+            stream.write(b"ready")
+            stream.flush()
+
+    def _path(self, sha256: str) -> Path:
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise ArtifactMissing(f"{sha256!r} is not a SHA-256 digest")
+        return self._root / sha256[:2] / sha256[2:4] / sha256
+
+    def _touch(self, sha256: Sha256) -> bool:
+        """Whether it is there already; then it counts as put now, so that the sweep spares it."""
+        try:
+            os.utime(self._path(sha256))
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def _written_aside(self) -> Iterator[tuple[BinaryIO, Path]]:
+        """A temporary file beside the artefacts, gone at the end whatever happens."""
+        temporary: Path | None = None
+        try:
+            handle, name = tempfile.mkstemp(dir=self._incoming)
+            temporary = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                yield stream, temporary
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise StorageFull("the disk that holds the artefacts is full") from error
+            raise
+        finally:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+
+    def _publish(self, stream: BinaryIO, temporary: Path, sha256: Sha256) -> None:
+        stream.flush()
+        os.fsync(stream.fileno())
+        final = self._path(sha256)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary.chmod(0o644)
+        temporary.replace(final)
+        _sync_folder(final.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
