@@ -22,9 +22,11 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 
 
 def test_no_function_is_longer_than_sixty_lines() -> None:
+    """Migrations aside: each lists the tables as they were on its day and is never edited afterwards."""
     too_long = [
         f"{name_of(path)}:{function.lineno} {function.name}"
         for path in python_files()
+        if "migrations" not in path.parts
         for function in functions_of(path)
         if (function.end_lineno or 0) - function.lineno + 1 > LONGEST_FUNCTION_LINES
     ]
