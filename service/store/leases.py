@@ -1,0 +1,225 @@
+"""Who works on which job: claims, leases and fencing, each one compare-and-set UPDATE.
+
+::
+
+    queued --claim--> running --succeed--> succeeded
+      ^                 |  |---fail------> failed
+      |---release-------|  |---cancel----> canceled
+      |---sweep (the lease ran out)        (or failed with ``worker_lost`` after too many attempts)
+
+``fencing_token`` grows with every claim. Whatever a worker writes names the token it was given, so one that was
+believed dead and comes back changes nothing: its UPDATE finds no row, and it gets `LeaseLost`. All of it is plain SQL
+that SQLite and PostgreSQL understand alike; a transaction belongs to the caller.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, case, func, select, update
+from sqlalchemy.orm import Session
+
+from service.contracts.ids import AdapterId, JobId, TenantId
+from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.store.tables import JobRow, Json
+
+#: How often a claim tries again when another worker was faster.
+CLAIM_TRIES = 20
+
+
+class LeaseLost(Exception):
+    """The job belongs to another worker now, or is final: nothing of this attempt may be written."""
+
+    def __init__(self, job_id: JobId, fencing_token: int) -> None:
+        super().__init__(f"{job_id} is no longer held under token {fencing_token}")
+
+
+class LeaseState(StrEnum):
+    """What a renewal finds."""
+
+    HELD = "held"
+    CANCEL_REQUESTED = "cancel_requested"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class ClaimedJob:
+    """One attempt at one job; ``attempts`` counts from 1."""
+
+    id: JobId
+    tenant_id: TenantId
+    kind: JobKind
+    resource_id: str
+    class_name: str
+    params: Json
+    adapter_id: AdapterId | None
+    fencing_token: int
+    attempts: int
+
+
+def claim(
+    session: Session,
+    *,
+    worker_id: str,
+    kinds: Collection[JobKind],
+    resident_adapter_id: AdapterId | None,
+    now: datetime,
+    lease_seconds: float,
+) -> ClaimedJob | None:
+    """Take the best runnable job, or None when there is none.
+
+    Order: priority; then the tenant with the fewest running jobs, and of those the one served longest ago; then what
+    suits the resident adapter; then age.
+    """
+    for _ in range(CLAIM_TRIES):
+        row = _best_runnable(session, kinds, resident_adapter_id)
+        if row is None:
+            return None
+        changes = {
+            "state": JobState.RUNNING,
+            "worker_id": worker_id,
+            "fencing_token": row.fencing_token + 1,
+            "attempts": row.attempts + 1,
+            "lease_expires_at": now + timedelta(seconds=lease_seconds),
+            "started_at": now,
+            "progress": None,
+        }
+        queued = [JobRow.state == JobState.QUEUED, JobRow.fencing_token == row.fencing_token]
+        if _change(session, row.id, queued, changes):
+            return _claimed(row, fencing_token=row.fencing_token + 1, attempts=row.attempts + 1)
+    return None
+
+
+def _best_runnable(session: Session, kinds: Collection[JobKind], resident: AdapterId | None) -> JobRow | None:
+    runnable = [
+        JobRow.state == JobState.QUEUED,
+        JobRow.cancel_requested_at.is_(None),
+        JobRow.kind.in_(sorted(kinds)),
+    ]
+    priority = session.scalar(select(func.max(JobRow.priority)).where(*runnable))
+    if priority is None:
+        return None
+    runnable.append(JobRow.priority == priority)
+    tenants = session.scalars(select(JobRow.tenant_id).where(*runnable).distinct()).all()
+    if not tenants:
+        return None
+    tenant = tenants[0] if len(tenants) == 1 else _least_served(session, tenants)
+    suits_resident = case((JobRow.adapter_id == resident, 0), else_=1)
+    best = select(JobRow).where(*runnable, JobRow.tenant_id == tenant)
+    best = best.order_by(suits_resident, JobRow.created_at, JobRow.id).limit(1)
+    return session.scalars(best.execution_options(populate_existing=True)).first()
+
+
+def _least_served(session: Session, tenants: Collection[str]) -> str:
+    running = func.sum(case((JobRow.state == JobState.RUNNING, 1), else_=0))
+    served = select(JobRow.tenant_id, running, func.max(JobRow.started_at)).where(JobRow.tenant_id.in_(tenants))
+    rows = session.execute(served.group_by(JobRow.tenant_id)).all()
+    fewest = min(rows, key=lambda row: (row[1], row[2].isoformat() if row[2] else "", row[0]))
+    return str(fewest[0])
+
+
+def _claimed(row: JobRow, *, fencing_token: int, attempts: int) -> ClaimedJob:
+    return ClaimedJob(
+        id=JobId(row.id),
+        tenant_id=TenantId(row.tenant_id),
+        kind=JobKind(row.kind),
+        resource_id=row.resource_id,
+        class_name=row.class_name,
+        params=row.params,
+        adapter_id=AdapterId(row.adapter_id) if row.adapter_id else None,
+        fencing_token=fencing_token,
+        attempts=attempts,
+    )
+
+
+def renew(session: Session, job_id: JobId, fencing_token: int, *, now: datetime, lease_seconds: float) -> LeaseState:
+    """Hold the job for ``lease_seconds`` from ``now``, and learn whether a client wants it canceled."""
+    until = now + timedelta(seconds=lease_seconds)
+    if not _change(session, job_id, _held(fencing_token), {"lease_expires_at": until}, visible=False):
+        return LeaseState.LOST
+    return _cancel_state(session, job_id)
+
+
+def record_progress(session: Session, job_id: JobId, fencing_token: int, progress: Progress) -> LeaseState:
+    """Show clients where the job is; tells what `renew` tells, and does not renew."""
+    if not _change(session, job_id, _held(fencing_token), {"progress": progress.model_dump(mode="json")}):
+        return LeaseState.LOST
+    return _cancel_state(session, job_id)
+
+
+def hold(session: Session, job_id: JobId, fencing_token: int) -> None:
+    """Lock the job's row until the transaction ends; raises `LeaseLost` where it is not held.
+
+    Call it first in a transaction that publishes what a job made, so that all of it or none is written.
+    """
+    # An UPDATE that changes nothing locks on PostgreSQL (the row) and on SQLite (the file) alike.
+    if not _change(session, job_id, _held(fencing_token), {"fencing_token": fencing_token}, visible=False):
+        raise LeaseLost(job_id, fencing_token)
+
+
+def succeed(session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime) -> None:
+    """Final: succeeded with ``result`` (a result contract as JSON). Raises `LeaseLost`."""
+    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, {"result": result, "failure": None})
+
+
+def fail(session: Session, job_id: JobId, fencing_token: int, *, failure: JobFailure, now: datetime) -> None:
+    """Final: failed. Raises `LeaseLost`."""
+    _finish(session, job_id, fencing_token, JobState.FAILED, now, {"failure": failure.model_dump(mode="json")})
+
+
+def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
+    """Final: canceled. Raises `LeaseLost`."""
+    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {})
+
+
+def release(session: Session, job_id: JobId, fencing_token: int) -> None:
+    """Give a job back that this worker must leave (it is asked to stop); the attempt is not counted.
+
+    Raises `LeaseLost`. The row is due to be sent again at once.
+    """
+    changes = {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1}
+    if not _change(session, job_id, _held(fencing_token), changes):
+        raise LeaseLost(job_id, fencing_token)
+
+
+def _finish(
+    session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any]
+) -> None:
+    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
+    if not _change(session, job_id, _held(fencing_token), final):
+        raise LeaseLost(job_id, fencing_token)
+
+
+_BACK_IN_QUEUE: dict[str, Any] = {
+    "state": JobState.QUEUED,
+    "worker_id": None,
+    "lease_expires_at": None,
+    "wakeup_at": None,
+    "progress": None,
+}
+
+
+def _held(fencing_token: int) -> list[ColumnElement[bool]]:
+    return [JobRow.state == JobState.RUNNING, JobRow.fencing_token == fencing_token]
+
+
+def _change(
+    session: Session,
+    job_id: str,
+    expected: list[ColumnElement[bool]],
+    changes: dict[str, Any],
+    *,
+    visible: bool = True,
+) -> bool:
+    """The one UPDATE of this module: whether the row was as expected, and so was changed."""
+    values = {**changes, "revision": JobRow.revision + 1} if visible else changes
+    statement = update(JobRow).where(JobRow.id == job_id, *expected).values(values)
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", result).rowcount == 1
+
+
+def _cancel_state(session: Session, job_id: JobId) -> LeaseState:
+    requested_at = session.scalar(select(JobRow.cancel_requested_at).where(JobRow.id == job_id))
+    return LeaseState.HELD if requested_at is None else LeaseState.CANCEL_REQUESTED
