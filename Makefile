@@ -49,4 +49,4 @@ prior: $(INSTALLED)  ## train the bundled base model on; MINUTES=60
 
 clean:  ## remove caches and build outputs; keeps .venv, .prior and .defectsynth
 	@rm -rf build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find service worker models tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

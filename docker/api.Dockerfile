@@ -20,8 +20,10 @@ FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv
 RUN useradd --uid 10001 --create-home defectsynth \
     && install -d -o defectsynth -g defectsynth /data
+# DEFECTSYNTH_HOST is not set here: an address that others reach needs DEFECTSYNTH_ADMIN_KEY, so the two come together
+# (docker-compose.yml, or docker run --env ...), and the maintenance worker listens nowhere.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
-    DEFECTSYNTH_HOST=0.0.0.0 DEFECTSYNTH_PORT=8000 DEFECTSYNTH_DATA_DIR=/data
+    DEFECTSYNTH_PORT=8000 DEFECTSYNTH_DATA_DIR=/data
 USER defectsynth
 WORKDIR /home/defectsynth
 VOLUME /data

@@ -27,7 +27,7 @@ COPY --from=build /opt/venv /opt/venv
 RUN useradd --uid 10001 --create-home defectsynth \
     && install -d -o defectsynth -g defectsynth /data
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
-    DEFECTSYNTH_DATA_DIR=/data
+    DEFECTSYNTH_DATA_DIR=/data HF_HOME=/data/huggingface
 USER defectsynth
 WORKDIR /home/defectsynth
 VOLUME /data

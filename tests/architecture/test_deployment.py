@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 import typer
 import yaml
 
@@ -150,6 +151,27 @@ def test_every_setting_that_the_docker_files_give_is_a_setting_of_the_service() 
     }
     given = {name for name in in_compose | in_images if name.startswith("DEFECTSYNTH_")}
     assert given <= {f"DEFECTSYNTH_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "worker-cpu", "maintenance"])
+def test_every_process_of_the_box_accepts_the_settings_that_it_is_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.settings import Settings
+
+    dockerfile = "api.Dockerfile" if services()[name]["image"].startswith("defectsynth-api") else "worker.Dockerfile"
+    pairs = [pair for word, rest in instructions(dockerfile) if word == "ENV" for pair in rest.split()]
+    given = dict(pair.split("=", 1) for pair in pairs if pair.startswith("DEFECTSYNTH_"))
+    for variable, value in environment(services()[name]).items():
+        if value is not None:
+            given[variable] = VARIABLE.sub("0123456789abcdef" * 4, value)
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings()
+    assert sqlalchemy.make_url(settings.sqlalchemy_url).get_dialect().driver == "psycopg"
+    assert settings.broker_url is not None
+    assert settings.broker_url.startswith("redis://:0123")
+    assert settings.data_dir == Path("/data")
 
 
 def test_the_gpu_is_reserved_by_the_gpu_profile_alone() -> None:
