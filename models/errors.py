@@ -3,7 +3,7 @@
 ::
 
     ModelError                  code = "model_error"
-    ├── BaseModelUnusable       code = "base_model_unusable"    the checkpoint cannot be opened or is no Stable Diffusion
+    ├── BaseModelUnusable       code = "base_model_unusable"    the checkpoint does not open, or is no Stable Diffusion
     ├── InvalidSettings         code = "invalid_settings"       a setting is out of range or contradicts another
     ├── NonFiniteLoss           code = "non_finite_loss"        a loss or a computed image is NaN or infinite
     ├── DatasetUnusable         code = "dataset_unusable"       too few images, unreadable images, duplicates only

@@ -10,7 +10,9 @@ class Progress(Protocol):
     ``loss``. It may raise `models.errors.Canceled`: the caller unwinds at once.
     """
 
-    def __call__(self, stage: str, step: int, total: int, **figures: float) -> None: ...
+    def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
+        """Report one step done."""
+        ...
 
 
 def no_progress(stage: str, step: int, total: int, **figures: float) -> None:

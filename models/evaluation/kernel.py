@@ -1,0 +1,89 @@
+"""Kernel distance between two sets of features (KID, arXiv 1801.01401), unbiased at any number of images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.errors import DatasetUnusable, InvalidSettings
+from models.evaluation.features import Features
+
+_BLOCK = 1024
+_LARGEST_SUBSET = 1000
+
+
+@dataclass(frozen=True)
+class KidScore:
+    """``kid``: unbiased MMD^2 (may be below 0). ``kid_std``: its spread over ``num_subsets`` random subsets.
+
+    ``subset_size`` counts the images of a subset on the smaller side.
+    """
+
+    kid: float
+    kid_std: float
+    subset_size: int
+    num_subsets: int
+
+
+def kernel_distance(
+    x: Features, y: Features, subset_size: int | None = None, num_subsets: int = 100, seed: int = 0
+) -> KidScore:
+    """Unbiased MMD^2 of ``x`` (n, d) and ``y`` (m, d) under the kernel (a.b / d + 1)^3, with its spread.
+
+    The value uses all images. A mean over random subsets, as reported where n is large, estimates the same quantity
+    with more variance; at 20 to 300 images there is none to give away.
+
+    The spread is the standard deviation over random subsets without replacement. By default a subset is half of each
+    side: deleting half is the jackknife whose spread equals the standard error of the full estimate (Shao and Wu 1989:
+    the factor (n - k) / k is 1 at k = n / 2), so ``kid`` +- ``kid_std`` reads as one expects. A ``subset_size`` given
+    is taken from both sides; from 1000 a half is cut to 1000, the field's size. A side of two images cannot be halved
+    and adds nothing to the spread.
+
+    Raises `DatasetUnusable` below two images on a side, `InvalidSettings` for subsets that cannot be drawn.
+    """
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise ValueError(f"need (n, d) and (m, d), got {x.shape} and {y.shape}")
+    if min(len(x), len(y)) < 2:
+        raise DatasetUnusable(
+            f"KID of {len(x)} against {len(y)} images: it needs two of each.", field="images", remedy="Add images."
+        )
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    sizes = _subset_sizes(len(x), len(y), subset_size, num_subsets)
+    rng = np.random.default_rng(seed)
+    values = [
+        squared_mmd(x[rng.permutation(len(x))[: sizes[0]]], y[rng.permutation(len(y))[: sizes[1]]])
+        for _ in range(num_subsets)
+    ]
+    return KidScore(squared_mmd(x, y), float(np.std(values)), min(sizes), num_subsets)
+
+
+def squared_mmd(x: Features, y: Features) -> float:
+    """The unbiased estimate alone: mean k(x, x') over x != x' + mean k(y, y') over y != y' - 2 mean k(x, y)."""
+    n, m = len(x), len(y)
+    within_x = (_kernel_sum(x, x) - _diagonal_sum(x)) / (n * (n - 1))
+    within_y = (_kernel_sum(y, y) - _diagonal_sum(y)) / (m * (m - 1))
+    return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
+
+
+def _subset_sizes(n: int, m: int, subset_size: int | None, num_subsets: int) -> tuple[int, int]:
+    if num_subsets < 2:
+        raise InvalidSettings(
+            f"num_subsets is {num_subsets}: no spread.", field="num_subsets", remedy="Give at least 2."
+        )
+    if subset_size is None:
+        return min(max(2, n // 2), _LARGEST_SUBSET), min(max(2, m // 2), _LARGEST_SUBSET)
+    if not 2 <= subset_size < min(n, m):
+        raise InvalidSettings(
+            f"subset_size is {subset_size}, with {n} and {m} images.", field="subset_size",
+            remedy=f"Give 2 to {min(n, m) - 1}, or leave it out.",
+        )  # fmt: skip
+    return subset_size, subset_size
+
+
+def _kernel_sum(x: Features, y: Features) -> float:
+    """Sum of the kernel over all pairs, by blocks of rows: memory stays at `_BLOCK` x m."""
+    blocks = (x[first : first + _BLOCK] for first in range(0, len(x), _BLOCK))
+    return sum(float(((block @ y.T / x.shape[1] + 1.0) ** 3).sum()) for block in blocks)
+
+
+def _diagonal_sum(x: Features) -> float:
+    return float(((np.square(x).sum(axis=1) / x.shape[1] + 1.0) ** 3).sum())

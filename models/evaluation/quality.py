@@ -1,0 +1,187 @@
+"""The quality report: FID and KID of a synthetic set, with what is needed to read them.
+
+FID of few images is far above 0 even between two samples of one distribution, and it can be driven down by copying.
+So a score never stands alone: beside it are the counts, the real floor and the synthetic score at the floor's counts,
+the copy floor, the extractor, and the copy check.
+"""
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from models.errors import DatasetUnusable, InvalidSettings
+from models.evaluation.copies import CopyCheck, check_copies
+from models.evaluation.features import FeatureExtractor, Features
+from models.evaluation.frechet import frechet_distance
+from models.evaluation.kernel import kernel_distance, squared_mmd
+
+MIN_REAL, MIN_SYNTHETIC = 4, 2
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """``num_splits``: random halvings of the reals for the real floor; ``num_subsets``: for the spread of KID."""
+
+    num_splits: int = 20
+    num_subsets: int = 100
+    copy_percentile: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_splits < 1:
+            raise InvalidSettings(f"num_splits is {self.num_splits}.", field="num_splits", remedy="Give at least 1.")
+        if not 0.0 < self.copy_percentile < 100.0:
+            raise InvalidSettings(
+                f"copy_percentile is {self.copy_percentile}.", field="copy_percentile", remedy="Give 0 to 100."
+            )
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """A mean over random splits: ``num_first`` real images against ``num_second`` others.
+
+    ``fid_std`` and ``kid_std`` are spreads over the ``num_splits`` splits. Splits share images, so these say how much
+    a single split would wobble, not the standard error of the mean.
+    """
+
+    fid: float
+    kid: float
+    fid_std: float
+    kid_std: float
+    num_first: int
+    num_second: int
+    num_splits: int
+
+
+@dataclass(frozen=True)
+class CopyFloor:
+    """The real reference (``num_real``) against the autoencoder's round trip of real sources (``num_round_trip``).
+
+    What copying every source exactly would score. A synthetic set at or below it deserves suspicion, not praise.
+    """
+
+    fid: float
+    kid: float
+    kid_std: float
+    num_real: int
+    num_round_trip: int
+
+
+@dataclass(frozen=True)
+class ExtractorIdentity:
+    """Which network and which resizing made the features; scores of two extractors are not comparable."""
+
+    name: str
+    digest: str
+    resize_rule: str
+    dim: int
+
+    @classmethod
+    def of(cls, extractor: FeatureExtractor) -> "ExtractorIdentity":
+        """The identity that ``extractor`` states."""
+        return cls(extractor.name, extractor.digest, extractor.resize_rule, extractor.dim)
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """Scores of one class.
+
+    ``fid``, ``kid``, ``kid_std``: all real against all synthetic images. ``real_floor`` (real against real) and
+    ``matched`` (real against synthetic) are at the same counts and over the same splits: compare these two.
+    ``seen_by_adaptation``: the reference holds images that the adapter was trained on.
+    """
+
+    fid: float
+    kid: float
+    kid_std: float
+    num_real: int
+    num_synthetic: int
+    extractor: ExtractorIdentity
+    seen_by_adaptation: bool
+    real_floor: SplitScore
+    matched: SplitScore
+    copy_floor: CopyFloor | None
+    copies: CopyCheck
+    settings: QualitySettings = field(default_factory=QualitySettings)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain numbers, strings, tuples and dictionaries, ready for JSON."""
+        return asdict(self)
+
+
+def assess(
+    real: Features,
+    synthetic: Features,
+    extractor: ExtractorIdentity,
+    *,
+    seen_by_adaptation: bool,
+    round_trip: Features | None = None,
+    copy_candidates: Features | None = None,
+    settings: QualitySettings = QualitySettings(),
+) -> QualityReport:
+    """Judge ``synthetic`` (m, d) against the reference ``real`` (n, d), both features of one ``extractor``.
+
+    ``round_trip`` (k, d): the real sources through the base model's autoencoder, for the copy floor (two or more).
+    ``copy_candidates`` (c, d): the real images that could have been copied (sources, training images), where they are
+    not the reference itself. Raises `DatasetUnusable` below 4 real or 2 synthetic images, or when the candidates are
+    all the same picture.
+    """
+    _require(len(real), MIN_REAL, "real")
+    _require(len(synthetic), MIN_SYNTHETIC, "synthetic")
+    kernel = kernel_distance(real, synthetic, num_subsets=settings.num_subsets, seed=settings.seed)
+    real_floor, matched = split_scores(real, synthetic, settings)
+    return QualityReport(
+        fid=frechet_distance(real, synthetic),
+        kid=kernel.kid,
+        kid_std=kernel.kid_std,
+        num_real=len(real),
+        num_synthetic=len(synthetic),
+        extractor=extractor,
+        seen_by_adaptation=seen_by_adaptation,
+        real_floor=real_floor,
+        matched=matched,
+        copy_floor=None if round_trip is None else _copy_floor(real, round_trip, settings),
+        copies=check_copies(synthetic, real if copy_candidates is None else copy_candidates, settings.copy_percentile),
+        settings=settings,
+    )
+
+
+def split_scores(real: Features, synthetic: Features, settings: QualitySettings) -> tuple[SplitScore, SplitScore]:
+    """The real floor, and the synthetic score at the floor's counts.
+
+    In each of ``num_splits`` splits one random half of the reals (h = n // 2) is the reference; k = min(h, m) images of
+    the other half, then k random synthetic ones, are scored against it. Same reference, same counts, hence the same
+    bias: a synthetic set as good as unseen real images scores the floor.
+    """
+    half = len(real) // 2
+    count = min(half, len(synthetic))
+    rng = np.random.default_rng(settings.seed)
+    floor, matched = [], []
+    for _ in range(settings.num_splits):
+        order = rng.permutation(len(real))
+        reference, others = real[order[:half]], real[order[half : half + count]]
+        chosen = synthetic[rng.permutation(len(synthetic))[:count]]
+        floor.append((frechet_distance(reference, others), squared_mmd(reference, others)))
+        matched.append((frechet_distance(reference, chosen), squared_mmd(reference, chosen)))
+    return _split_score(floor, half, count), _split_score(matched, half, count)
+
+
+def _split_score(scores: list[tuple[float, float]], num_first: int, num_second: int) -> SplitScore:
+    values = np.asarray(scores, dtype=np.float64)
+    fid, kid = values.mean(axis=0)
+    fid_std, kid_std = values.std(axis=0)
+    return SplitScore(float(fid), float(kid), float(fid_std), float(kid_std), num_first, num_second, len(scores))
+
+
+def _copy_floor(real: Features, round_trip: Features, settings: QualitySettings) -> CopyFloor:
+    _require(len(round_trip), 2, "source")
+    kernel = kernel_distance(real, round_trip, num_subsets=settings.num_subsets, seed=settings.seed)
+    return CopyFloor(frechet_distance(real, round_trip), kernel.kid, kernel.kid_std, len(real), len(round_trip))
+
+
+def _require(count: int, least: int, kind: str) -> None:
+    if count < least:
+        raise DatasetUnusable(
+            f"A quality report needs at least {least} {kind} images; there are {count}.",
+            field=kind, remedy=f"Add {least - count} or more.",
+        )  # fmt: skip

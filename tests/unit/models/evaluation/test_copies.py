@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from models.errors import DatasetUnusable
+from models.evaluation.copies import check_copies, copy_threshold, nearest_real
+from models.evaluation.features import Features
+
+
+def real(n: int = 200, seed: int = 0) -> Features:
+    return np.random.default_rng(seed).normal(size=(n, 32)) + 5.0
+
+
+def test_the_nearest_real_image_is_found_with_its_distance() -> None:
+    reals = np.array([[0.0, 0.0], [3.0, 4.0], [10.0, 0.0]])
+    nearest = nearest_real(np.array([[0.0, 5.0], [9.0, 0.0]]), reals)
+    assert nearest.indices.tolist() == [1, 2]
+    assert nearest.distances == pytest.approx([np.sqrt(10.0), 1.0])
+
+
+def test_the_threshold_is_the_fifth_percentile_of_nearest_distances() -> None:
+    points = np.cumsum(np.arange(1.0, 23.0))[:, None]  # gaps 2, 3, ... 22: nearest distances 2, 2, 3, ... 21, 22
+    nearest = [2.0, *np.arange(2.0, 23.0)]
+    assert copy_threshold(points) == pytest.approx(np.percentile(nearest, 5))
+
+
+def test_duplicates_do_not_lower_the_threshold() -> None:
+    reals = real(60)
+    twice = np.concatenate([reals, reals[::-1] * (1 + 1e-7), reals[:10]])
+    assert copy_threshold(twice) == pytest.approx(copy_threshold(reals), rel=1e-4)
+
+
+def test_a_near_copy_is_caught_and_unseen_real_images_pass() -> None:
+    reals, unseen = real(), real(seed=1)
+    copies = reals[:20] + np.random.default_rng(2).normal(size=(20, 32)) * 0.1
+    caught, passed = check_copies(copies, reals), check_copies(unseen, reals)
+    assert caught.share_passing == 0.0 and caught.nearest_indices == tuple(range(20))
+    assert passed.share_passing == pytest.approx(0.95, abs=0.04)
+    assert passed.passes == tuple(distance >= passed.threshold for distance in passed.distances)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_images_that_are_all_the_same_cannot_say_what_a_copy_is(count: int) -> None:
+    with pytest.raises(DatasetUnusable, match="different real images"):
+        copy_threshold(np.repeat(real(1), count, axis=0))

@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pytest
+
+from models.errors import DatasetUnusable, InvalidSettings
+from models.evaluation.features import Features
+from models.evaluation.frechet import frechet_distance
+from models.evaluation.quality import ExtractorIdentity, QualityReport, QualitySettings, assess, split_scores
+
+IDENTITY = ExtractorIdentity("drawn", "ab" * 32, "none", 24)
+
+
+def images(n: int, seed: int, shift: float = 0.0) -> Features:
+    return np.random.default_rng(seed).normal(size=(n, 24)) + shift
+
+
+def report(real: Features, synthetic: Features, round_trip: Features | None = None) -> QualityReport:
+    return assess(real, synthetic, IDENTITY, seen_by_adaptation=True, round_trip=round_trip)
+
+
+def test_a_synthetic_set_as_good_as_real_images_scores_the_real_floor() -> None:
+    pairs = [split_scores(images(40, s), images(40, s + 500), QualitySettings(seed=s)) for s in range(20)]
+    floor, matched = (np.mean([pair[side].fid for pair in pairs]) for side in (0, 1))
+    assert floor > 5
+    assert matched == pytest.approx(floor, rel=0.05)
+
+
+def test_a_worse_set_scores_above_the_floor_at_the_floors_counts() -> None:
+    result = report(images(40, 1), images(24, 2, shift=0.7))
+    assert result.matched.fid > result.real_floor.fid and result.matched.kid > result.real_floor.kid
+    counts = [(score.num_first, score.num_second, score.num_splits) for score in (result.real_floor, result.matched)]
+    assert counts == [(20, 20, 20)] * 2
+
+
+def test_few_synthetic_images_lower_the_count_of_the_floor_too() -> None:
+    floor, matched = split_scores(images(30, 1), images(5, 2), QualitySettings())
+    assert (floor.num_first, floor.num_second) == (matched.num_first, matched.num_second) == (15, 5)
+
+
+def test_the_copy_floor_is_the_round_trip_of_the_sources() -> None:
+    real = images(20, 1)
+    round_trip = real[:8] + 0.01
+    result = report(real, images(20, 2), round_trip)
+    assert result.copy_floor is not None
+    assert result.copy_floor.fid == frechet_distance(real, round_trip)
+    assert (result.copy_floor.num_real, result.copy_floor.num_round_trip) == (20, 8)
+    assert report(real, images(20, 2)).copy_floor is None
+
+
+def test_copies_win_the_score_and_are_caught_by_the_copy_check() -> None:
+    real = images(40, 1)
+    copied, fresh = report(real, real + 0.01), report(real, images(40, 2))
+    assert copied.fid < fresh.fid
+    assert copied.copies.share_passing == 0.0 and fresh.copies.share_passing > 0.8
+
+
+def test_the_same_seed_gives_the_same_report_and_it_is_plain_json() -> None:
+    first, again = (report(images(9, 1), images(6, 2)) for _ in range(2))
+    assert first == again
+    stored = json.loads(json.dumps(first.to_dict()))
+    assert stored["num_real"] == 9 and stored["num_synthetic"] == 6 and stored["seen_by_adaptation"] is True
+    assert stored["extractor"]["digest"] == "ab" * 32
+
+
+@pytest.mark.parametrize(("num_real", "num_synthetic", "field"), [(3, 9, "real"), (9, 1, "synthetic")])
+def test_too_few_images_are_refused_with_the_number_missing(num_real: int, num_synthetic: int, field: str) -> None:
+    with pytest.raises(DatasetUnusable, match="Add 1 or more") as refused:
+        report(images(num_real, 1), images(num_synthetic, 2))
+    assert refused.value.field == field
+
+
+def test_the_smallest_allowed_sets_give_finite_numbers() -> None:
+    result = report(images(4, 1), images(2, 2))
+    assert np.isfinite([result.fid, result.kid, result.kid_std, result.real_floor.fid, result.matched.kid]).all()
+
+
+def test_no_splits_are_refused() -> None:
+    with pytest.raises(InvalidSettings, match="num_splits"):
+        QualitySettings(num_splits=0)
