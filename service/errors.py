@@ -20,7 +20,6 @@
     ├── QueueFull               429  too many jobs are waiting
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
-# ruff: noqa: N818  (the names are the answers' titles; every one ends in what happened)
 
 from collections.abc import Sequence
 from typing import ClassVar

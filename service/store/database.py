@@ -11,7 +11,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+
+from service.errors import StorageFull
 
 _MIGRATIONS_DIR = Path(__file__).resolve().parent / "migrations"
 _MIGRATION_LOCK = 0x5D5D_0001
@@ -43,9 +46,17 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A writing transaction: committed at the end of the block, rolled back by an exception."""
-        with Session(self._writing_engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        """A writing transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises ``StorageFull`` where the database's disk has no room.
+        """
+        try:
+            with Session(self._writing_engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            if _is_disk_full(error):
+                raise StorageFull("the disk that holds the database is full") from error
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -122,3 +133,10 @@ def _use_wal(cursor: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _is_disk_full(error: OperationalError) -> bool:
+    """SQLite says SQLITE_FULL, PostgreSQL 53100 (disk_full)."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or (
+        getattr(error.orig, "sqlstate", None) == "53100"
+    )

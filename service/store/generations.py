@@ -1,0 +1,136 @@
+"""Queries about generations and their synthetic images."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from service.contracts.generations import GeneratedImage, GenerationSettings
+from service.contracts.ids import GenerationId, ImageId, JobId, Sha256, TenantId
+from service.errors import NotFound
+from service.store.pages import Page, PageRequest, decode_cursor, encode_cursor, newest_first
+from service.store.tables import GeneratedImageRow, GenerationRow
+
+
+def insert(
+    session: Session,
+    tenant_id: TenantId,
+    generation_id: GenerationId,
+    seed: int,
+    settings: GenerationSettings,
+    at: datetime,
+) -> GenerationRow:
+    """A new generation; its jobs are separate rows."""
+    row = GenerationRow(
+        id=generation_id, tenant_id=tenant_id, seed=seed, settings=settings.model_dump(mode="json"), created_at=at
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def get(session: Session, tenant_id: TenantId, generation_id: str) -> GenerationRow:
+    """One generation. Raises ``NotFound``."""
+    row = session.get(GenerationRow, generation_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(f"there is no generation {generation_id!r}", field="generation_id")
+    return row
+
+
+def page(session: Session, tenant_id: TenantId, request: PageRequest) -> Page[GenerationRow]:
+    """The tenant's generations, newest first."""
+    query = select(GenerationRow).where(GenerationRow.tenant_id == tenant_id)
+    return newest_first(session, query, GenerationRow.created_at, GenerationRow.id, request)
+
+
+def insert_images(
+    session: Session,
+    tenant_id: TenantId,
+    generation_id: GenerationId,
+    job_id: JobId,
+    images: Sequence[GeneratedImage],
+) -> None:
+    """Publish one job's images; their bytes must be stored already."""
+    session.add_all(
+        GeneratedImageRow(generation_id=generation_id, tenant_id=tenant_id, job_id=job_id, **image.model_dump())
+        for image in images
+    )
+    session.flush()
+
+
+def images_of(
+    session: Session, tenant_id: TenantId, generation_id: str, class_name: str | None = None
+) -> list[GeneratedImage]:
+    """The images of a generation (of one class where it is named), in the order of class and number."""
+    return [as_image(row) for row in _rows(session, tenant_id, generation_id, class_name)]
+
+
+def _rows(
+    session: Session, tenant_id: TenantId, generation_id: str, class_name: str | None
+) -> Iterator[GeneratedImageRow]:
+    query = (
+        select(GeneratedImageRow)
+        .where(GeneratedImageRow.tenant_id == tenant_id, GeneratedImageRow.generation_id == generation_id)
+        .order_by(GeneratedImageRow.class_name, GeneratedImageRow.number)
+    )
+    if class_name is not None:
+        query = query.where(GeneratedImageRow.class_name == class_name)
+    yield from session.scalars(query)
+
+
+def page_of_images(
+    session: Session, tenant_id: TenantId, generation_id: str, class_name: str | None, request: PageRequest
+) -> Page[GeneratedImage]:
+    """A page of a generation's images, in the order of class and number. Raises ``InvalidCursor``."""
+    place = tuple_(GeneratedImageRow.class_name, GeneratedImageRow.number)
+    query = select(GeneratedImageRow).where(
+        GeneratedImageRow.tenant_id == tenant_id, GeneratedImageRow.generation_id == generation_id
+    )
+    if class_name is not None:
+        query = query.where(GeneratedImageRow.class_name == class_name)
+    if request.cursor is not None:
+        query = query.where(place > tuple(decode_cursor(request.cursor, (str, int))))
+    query = query.order_by(GeneratedImageRow.class_name, GeneratedImageRow.number).limit(request.size + 1)
+    images = [as_image(row) for row in session.scalars(query)]
+    if len(images) <= request.size:
+        return Page(images, None)
+    last = images[request.size - 1]
+    return Page(images[: request.size], encode_cursor(last.class_name, last.number))
+
+
+def image(session: Session, tenant_id: TenantId, generation_id: str, class_name: str, number: int) -> GeneratedImage:
+    """One synthetic image. Raises ``NotFound``."""
+    row = session.get(GeneratedImageRow, (generation_id, class_name, number))
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(
+            f"generation {generation_id!r} has no image {number} of class {class_name!r}",
+            field="number",
+            remedy="List its images; images appear when their class's job has succeeded.",
+        )
+    return as_image(row)
+
+
+def counts(session: Session, tenant_id: TenantId, generation_id: str) -> dict[str, int]:
+    """Published images for each class."""
+    query = (
+        select(GeneratedImageRow.class_name, func.count())
+        .where(GeneratedImageRow.tenant_id == tenant_id, GeneratedImageRow.generation_id == generation_id)
+        .group_by(GeneratedImageRow.class_name)
+    )
+    return {class_name: number for class_name, number in session.execute(query)}
+
+
+def as_image(row: GeneratedImageRow) -> GeneratedImage:
+    """The contract of an image row."""
+    return GeneratedImage(
+        class_name=row.class_name,
+        number=row.number,
+        sha256=Sha256(row.sha256),
+        size_bytes=row.size_bytes,
+        width_px=row.width_px,
+        height_px=row.height_px,
+        mode=row.mode,
+        seed=row.seed,
+        source_image_id=ImageId(row.source_image_id) if row.source_image_id is not None else None,
+    )

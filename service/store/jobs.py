@@ -1,0 +1,144 @@
+"""Queries about jobs, as clients see and cancel them. Claims and leases are in ``leases``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.orm import Session
+
+from service.contracts.ids import AdapterId, JobId, TenantId
+from service.contracts.jobs import JobKind, JobState
+from service.contracts.words import Word
+from service.errors import NotFound
+from service.store.pages import Page, PageRequest, newest_first
+from service.store.tables import JobRow
+
+LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs a list shows; None means any."""
+
+    kind: JobKind | None = None
+    state: JobState | None = None
+    resource_id: str | None = None
+    class_name: str | None = None
+
+
+def insert(
+    session: Session,
+    tenant_id: TenantId,
+    job_id: JobId,
+    kind: JobKind,
+    resource_id: str,
+    class_name: str,
+    params: Word,
+    at: datetime,
+    adapter_id: AdapterId | None = None,
+) -> JobRow:
+    """A queued job."""
+    row = JobRow(
+        id=job_id,
+        tenant_id=tenant_id,
+        kind=kind,
+        resource_id=resource_id,
+        class_name=class_name,
+        state=JobState.QUEUED,
+        params=params.model_dump(mode="json"),
+        adapter_id=adapter_id,
+        created_at=at,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def get(session: Session, tenant_id: TenantId, job_id: str) -> JobRow:
+    """One job. Raises ``NotFound``."""
+    row = session.get(JobRow, job_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(f"there is no job {job_id!r}", field="job_id")
+    return row
+
+
+def page(session: Session, tenant_id: TenantId, which: JobFilter, request: PageRequest) -> Page[JobRow]:
+    """The tenant's jobs, newest first."""
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, *_conditions(which))
+    return newest_first(session, query, JobRow.created_at, JobRow.id, request)
+
+
+def _conditions(which: JobFilter) -> list[ColumnElement[bool]]:
+    wanted = (
+        (JobRow.kind, which.kind),
+        (JobRow.state, which.state),
+        (JobRow.resource_id, which.resource_id),
+        (JobRow.class_name, which.class_name),
+    )
+    return [column == value for column, value in wanted if value is not None]
+
+
+def of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[str]) -> list[JobRow]:
+    """The jobs of adaptations, generations or evaluations, in the order of class names."""
+    query = (
+        select(JobRow)
+        .where(JobRow.tenant_id == tenant_id, JobRow.resource_id.in_(resource_ids))
+        .order_by(JobRow.class_name, JobRow.created_at, JobRow.id)
+    )
+    return list(session.scalars(query))
+
+
+def live_of_kind(session: Session, tenant_id: TenantId, kind: JobKind) -> list[JobRow]:
+    """The tenant's queued and running jobs of one kind."""
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.kind == kind, JobRow.state.in_(LIVE_STATES))
+    return list(session.scalars(query))
+
+
+def num_queued(session: Session) -> int:
+    """Queued jobs of all tenants."""
+    return session.scalar(select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED)) or 0
+
+
+def queue_position(session: Session, row: JobRow) -> int | None:
+    """How many queued jobs come before this one, plus one; None when it is not queued. An estimate: workers may
+    prefer a job that suits what they hold."""
+    if row.state != JobState.QUEUED:
+        return None
+    before = or_(
+        JobRow.priority > row.priority,
+        and_(JobRow.priority == row.priority, JobRow.created_at < row.created_at),
+        and_(JobRow.priority == row.priority, JobRow.created_at == row.created_at, JobRow.id < row.id),
+    )
+    query = select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED, before)
+    return (session.scalar(query) or 0) + 1
+
+
+def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datetime) -> JobRow:
+    """Cancel a queued job at once, ask a running one to stop, leave a final one alone. Raises ``NotFound``.
+
+    Compare-and-set: a worker may claim or finish the job at this very moment.
+    """
+    row = get(session, tenant_id, job_id)
+    mine = (JobRow.id == job_id, JobRow.tenant_id == tenant_id)
+    bumped = {"cancel_requested_at": at, "revision": JobRow.revision + 1}
+    session.execute(
+        update(JobRow)
+        .where(*mine, JobRow.state == JobState.RUNNING, JobRow.cancel_requested_at.is_(None))
+        .values(**bumped)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(JobRow)
+        .where(*mine, JobRow.state == JobState.QUEUED)
+        .values(state=JobState.CANCELED, finished_at=at, **bumped)
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(row)
+    return row
+
+
+def delete_of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[str]) -> None:
+    """Delete the jobs of resources that are deleted."""
+    session.execute(sql_delete(JobRow).where(JobRow.resource_id.in_(resource_ids), JobRow.tenant_id == tenant_id))
