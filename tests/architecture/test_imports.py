@@ -1,15 +1,20 @@
 """Who may import whom: the contracts of pyproject.toml, and what a fresh interpreter really loads."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import ROOT
+from tests.architecture.sources import ROOMS, ROOT, imported_modules, name_of, python_files
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "scipy")
+# Each is half of a declared one: fastapi is a layer over starlette, celery over kombu, typer over click.
+BROUGHT_ON_PURPOSE = {"starlette", "kombu", "click"}
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -55,3 +60,20 @@ def test_the_maintenance_worker_asks_for_nothing_that_the_api_image_lacks() -> N
     )
     outcome = run(sys.executable, "-c", program)
     assert outcome.returncode == 0, outcome.stderr
+
+
+@pytest.mark.parametrize(("room", "extras"), [("service", ["api"]), ("worker", ["worker"]), ("models", ["worker"])])
+def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: str, extras: list[str]) -> None:
+    """What only another package happens to bring vanishes with that package's next version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    declared = {re.split(r"[\[<>=!~ ]", line)[0] for line in lines} | {"defectsynth"} | set(ROOMS)
+    providers = packages_distributions()
+    undeclared = {
+        f"{name_of(path)}: {module}"
+        for path in python_files()
+        if path.relative_to(ROOT).parts[0] == room
+        for module in {name.split(".")[0] for name in imported_modules(path)} - sys.stdlib_module_names
+        if not {name.lower() for name in [*providers.get(module, []), module]} & (declared | BROUGHT_ON_PURPOSE)
+    }
+    assert undeclared == set()
