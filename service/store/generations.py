@@ -118,7 +118,7 @@ def counts(session: Session, tenant_id: TenantId, generation_id: str) -> dict[st
         .where(GeneratedImageRow.tenant_id == tenant_id, GeneratedImageRow.generation_id == generation_id)
         .group_by(GeneratedImageRow.class_name)
     )
-    return {class_name: number for class_name, number in session.execute(query)}
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def as_image(row: GeneratedImageRow) -> GeneratedImage:

@@ -58,7 +58,7 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
 
 def newest_first(
     session: Session,
-    query: Select[tuple[T]],
+    query: Select[T],
     created_at: InstrumentedAttribute[datetime],
     row_id: InstrumentedAttribute[str],
     page: PageRequest,

@@ -1,0 +1,151 @@
+"""Read an uploaded zip without trusting it: nothing is unpacked to disk, members are read one by one within bounds."""
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from service.contracts.datasets import RefusedImage
+from service.decoding import ImageRefusal
+from service.errors import ArchiveUnusable, RequestTooLarge
+from service.intake_layout import Placement, parts_of, place, wrapper_of
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_CLUTTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+_RATIO_COUNTS_FROM_BYTES = 2**20
+_ENCRYPTED = 0x1
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class ZipLimits:
+    """What an archive may hold and expand to."""
+
+    max_entries: int
+    max_expansion_ratio: float
+    max_expanded_bytes: int
+
+
+@dataclass(frozen=True)
+class ZipMember:
+    """One image of an archive; ``read`` raises ``ImageRefusal`` where its bytes are damaged."""
+
+    path: str
+    placement: Placement
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class ZipContents:
+    """What an archive offers: members to decode, members refused by name, and every class that has a folder."""
+
+    members: list[ZipMember] = field(default_factory=list)
+    refused: list[RefusedImage] = field(default_factory=list)
+    class_names: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def opened(stream: BinaryIO, limits: ZipLimits) -> Iterator[ZipContents]:
+    """The archive's contents, readable inside the block. Raises ``ArchiveUnusable`` and ``RequestTooLarge``."""
+    try:
+        archive = zipfile.ZipFile(stream)
+    except _DAMAGED as error:
+        raise ArchiveUnusable("the archive is not a zip, or is truncated or damaged", field="archive") from error
+    with archive:
+        _check_size(archive.infolist(), limits)
+        yield _contents(archive, limits)
+
+
+def _check_size(entries: list[zipfile.ZipInfo], limits: ZipLimits) -> None:
+    if len(entries) > limits.max_entries:
+        raise RequestTooLarge(
+            f"the archive has {len(entries)} entries and {limits.max_entries} are allowed (max_zip_entries)",
+            code="zip_too_many_entries",
+            field="archive",
+        )
+    expanded = sum(entry.file_size for entry in entries)
+    if expanded > limits.max_expanded_bytes:
+        raise RequestTooLarge(
+            f"the archive expands to {expanded} bytes and {limits.max_expanded_bytes} are allowed "
+            "(max_zip_expanded_bytes)",
+            code="zip_bomb",
+            field="archive",
+        )
+
+
+def _contents(archive: zipfile.ZipFile, limits: ZipLimits) -> ZipContents:
+    contents = ZipContents()
+    safe: list[tuple[zipfile.ZipInfo, tuple[str, ...]]] = []
+    for entry in archive.infolist():
+        try:
+            parts = parts_of(entry.orig_filename)
+            if parts and not _is_clutter(parts):
+                _check_member(entry, limits)
+                safe.append((entry, parts))
+        except ImageRefusal as refusal:
+            contents.refused.append(refusal.of(entry.orig_filename[:255]))
+    wrapper = wrapper_of([parts for entry, parts in safe if not entry.is_dir()])
+    for entry, parts in safe:
+        _add(contents, archive, entry, parts[1:] if wrapper is not None and parts[0] == wrapper else parts)
+    return contents
+
+
+def _add(contents: ZipContents, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: tuple[str, ...]) -> None:
+    try:
+        if entry.is_dir():
+            contents.class_names.update(_class_of_folder(parts))
+            return
+        placement = place(parts)
+    except ImageRefusal as refusal:
+        contents.refused.append(refusal.of(entry.filename[:255]))
+        return
+    contents.class_names.add(placement.class_name)
+    contents.members.append(ZipMember(entry.filename[:255], placement, lambda: _read(archive, entry)))
+
+
+def _class_of_folder(parts: tuple[str, ...]) -> list[str]:
+    try:
+        return [place((*parts, "image.png")).class_name]
+    except ImageRefusal:
+        return []
+
+
+def _is_clutter(parts: tuple[str, ...]) -> bool:
+    return any(part in _CLUTTER or part.startswith(".") for part in parts)
+
+
+def _check_member(entry: zipfile.ZipInfo, limits: ZipLimits) -> None:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ImageRefusal("not_a_file", "it is a symbolic link or another special file", "Add the file itself.")
+    if entry.is_dir():
+        return
+    if entry.flag_bits & _ENCRYPTED:
+        raise ImageRefusal("encrypted", "it is encrypted", "Make the archive without a password.")
+    if entry.filename.lower().endswith(_ARCHIVES):
+        raise ImageRefusal("nested_archive", "it is an archive inside the archive", "Unpack it first.")
+    if entry.file_size > _RATIO_COUNTS_FROM_BYTES and entry.file_size > limits.max_expansion_ratio * max(
+        entry.compress_size, 1
+    ):
+        raise ImageRefusal(
+            "zip_bomb",
+            f"it expands more than {limits.max_expansion_ratio:g} times",
+            "Store images as PNG or JPEG, which do not shrink further.",
+        )
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The member's bytes; never more than it declares, whatever its stream would expand to."""
+    try:
+        with archive.open(entry) as stream:
+            data = stream.read(entry.file_size + 1)
+    except _DAMAGED as error:
+        raise ImageRefusal(
+            "damaged_member", "its bytes in the archive are damaged", "Make the archive again."
+        ) from error
+    if len(data) != entry.file_size:
+        raise ImageRefusal("damaged_member", "its size is not what the archive declares", "Make the archive again.")
+    return data
