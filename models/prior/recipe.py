@@ -14,7 +14,7 @@ class Recipe:
     seed: int = 20240501
     resolution_px: int = 128
     num_surfaces: int = 24_576
-    latent_channels: int = 8
+    latent_channels: int = 4
     max_tokens: int = 32
     text_width: int = 128
     caption_dropout: float = 0.1
@@ -30,16 +30,19 @@ class Recipe:
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.9995
     checkpoint_seconds: float = 120.0
-    vae_share: float = 0.22
-    extractor_share: float = 0.08
+    vae_share: float = 0.175
+    extractor_share: float = 0.05
 
 
 def build_vae(recipe: Recipe) -> AutoencoderKL:
-    """f = 8 convolutional autoencoder without attention, so that it runs at any size."""
+    """f = 4 convolutional autoencoder: grain survives it, and a decoder this small is trained in minutes.
+
+    Four latent channels, because stock img2img pipelines take an ``image`` of four channels for latents.
+    """
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 64, 128),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(16, 32, 96),
         layers_per_block=1,
         latent_channels=recipe.latent_channels,
         norm_num_groups=8,
@@ -49,14 +52,14 @@ def build_vae(recipe: Recipe) -> AutoencoderKL:
 
 
 def build_unet(recipe: Recipe) -> UNet2DConditionModel:
-    """10.9 M parameters; no attention at the finest grid, where it costs most on a CPU."""
+    """10.7 M parameters; no attention on the two finest grids, where it costs most on a CPU."""
     return UNet2DConditionModel(
-        sample_size=recipe.resolution_px // 8,
+        sample_size=recipe.resolution_px // 4,
         in_channels=recipe.latent_channels,
         out_channels=recipe.latent_channels,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(64, 128, 192),
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(32, 64, 128, 192),
         layers_per_block=1,
         cross_attention_dim=recipe.text_width,
         attention_head_dim=4,

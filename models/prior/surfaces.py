@@ -198,7 +198,7 @@ _DEFECTS: dict[str, tuple[str, Callable[[Rng, int, _Base], _Mark]]] = {
     "stains": ("stains", _stains),
     "rolls": ("roll marks", _rolls),
     "dents": ("dents", _dents),
-    "clean": ("no defect", _clean),
+    "clean": ("no marks", _clean),
 }
 KINDS = tuple(_DEFECTS)
 

@@ -1,0 +1,55 @@
+"""What survives a kill: the weights, the optimiser and the step of the stage that was running."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.adaptation.config import AdaptationConfig
+
+
+@dataclass
+class Checkpoint:
+    """The state of an adaptation between two steps.
+
+    ``stage``: the stage that goes on at ``step``. ``tensors``: what has been trained so far. ``optimizer``: the
+    optimiser's state of this stage, or none at its start. ``curve``: (stage, step, loss) so far. There is no random
+    state: every draw is a function of the seed and the step.
+    """
+
+    stage: str
+    step: int
+    tensors: dict[str, torch.Tensor]
+    optimizer: dict[str, Any] | None = None
+    curve: list[tuple[str, int, float]] = field(default_factory=list)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+
+class CheckpointFile:
+    """One file, replaced by atomic rename; a file of another job's settings is ignored."""
+
+    def __init__(self, folder: Path, config: AdaptationConfig, purpose: str) -> None:
+        self._path = folder / "checkpoint.pt"
+        self._identity = json.dumps({"config": asdict(config), "purpose": purpose}, sort_keys=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the file."""
+        partial = self._path.with_suffix(".partial")
+        torch.save({"identity": self._identity, **vars(checkpoint)}, partial)
+        os.replace(partial, self._path)
+
+    def load(self) -> Checkpoint | None:
+        """The last checkpoint of the same settings, if there is a readable one."""
+        if not self._path.exists():
+            return None
+        try:
+            state = torch.load(self._path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError):
+            return None
+        if state.pop("identity", None) != self._identity:
+            return None
+        return Checkpoint(**state)

@@ -1,0 +1,117 @@
+"""The two stages of adaptation: what each one trains, and how it is stored between steps."""
+
+import math
+from types import TracebackType
+from typing import ClassVar, Self
+
+import torch
+from torch import nn
+
+from models.adaptation.checkpoint import Checkpoint
+from models.adaptation.config import AdaptationConfig
+from models.adaptation.placeholder import ClassPrompt
+from models.diffusion import lora
+from models.diffusion.base_model import BaseModel
+from models.diffusion.seeding import derived_seed
+
+_TRAINING = "adapting"  # peft keeps adapters in a ModuleDict, where "training" is taken
+_WARM_UP = 0.05
+
+
+class Stage:
+    """What the training loop knows of a stage. ``parameters``: trained tensors by name, in a fixed order."""
+
+    name: ClassVar[str]
+    next_name: ClassVar[str]
+    steps: int
+    batch_size: int
+    optimizer: torch.optim.Optimizer
+    parameters: dict[str, nn.Parameter]
+    _prompt: ClassPrompt
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing to take away."""
+
+    def prompt_embeds(self) -> torch.Tensor:
+        """The prompt's embedding of this step: (1, L, D) float32, with gradients where this stage trains text."""
+        return self._prompt.embeds()
+
+    def set_learning_rates(self, step: int) -> None:
+        """Linear warm-up over the first twentieth, then half a cosine to a tenth of the base rate."""
+        warm_up = max(1, round(_WARM_UP * self.steps))
+        share = max(0.0, (step - warm_up) / max(1, self.steps - warm_up))
+        factor = min(1.0, (step + 1) / warm_up) * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    def store(self, state: Checkpoint) -> None:
+        """Write this stage's tensors and optimiser into ``state``."""
+        state.tensors |= {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
+        state.optimizer = self.optimizer.state_dict()
+
+    @torch.no_grad()
+    def restore(self, state: Checkpoint) -> None:
+        """Take this stage's tensors from ``state``, and its optimiser if this stage was the one running."""
+        for name, parameter in self.parameters.items():
+            if name in state.tensors:
+                parameter.copy_(state.tensors[name])
+        if state.stage == self.name and state.optimizer is not None:
+            self.optimizer.load_state_dict(state.optimizer)
+
+
+class TextualInversionStage(Stage):
+    """Stage 1 (Gal et al. 2022): the placeholder token's embedding, everything else frozen."""
+
+    name = "textual_inversion"
+    next_name = "lora"
+
+    def __init__(self, base: BaseModel, prompt: ClassPrompt, config: AdaptationConfig) -> None:
+        self._prompt = prompt
+        self.steps, self.batch_size = config.textual_inversion.steps, config.textual_inversion.batch_size
+        self.parameters = {"learned_embeds": prompt.embedding.vector}
+        rate = config.textual_inversion.learning_rate
+        self.optimizer = torch.optim.AdamW([{"params": [prompt.embedding.vector], "base_lr": rate}], lr=rate, weight_decay=0)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """From here on the optimised embedding is fixed."""
+        self._prompt.embedding.vector.requires_grad_(False)
+
+
+class LoraStage(Stage):
+    """Stage 2 (Hu et al. 2021): low-rank matrices in the attention of text encoder and U-Net, the token fixed.
+
+    The matrices are taken out of the base model's U-Net on exit, whatever happened.
+    """
+
+    name = "lora"
+    next_name = "done"
+
+    def __init__(self, base: BaseModel, prompt: ClassPrompt, config: AdaptationConfig) -> None:
+        self._base, self._prompt = base, prompt
+        settings = config.lora
+        self.steps, self.batch_size = settings.steps, settings.batch_size
+        self._trained = settings.steps > 0
+        modules = {"text_encoder": prompt.text_encoder, "unet": base.unet}
+        targets = {"text_encoder": lora.TEXT_ENCODER_TARGETS, "unet": lora.UNET_TARGETS}
+        rates = {"text_encoder": settings.text_encoder_learning_rate, "unet": settings.learning_rate}
+        self.parameters, groups = {}, []
+        for name, module in modules.items():
+            seed = derived_seed(config.seed, "lora", name)
+            lora.inject(module, _TRAINING, targets[name], settings.rank, settings.lora_alpha, seed)
+            parameters = lora.trainable(module, _TRAINING)
+            self.parameters |= {f"{name}.{index}": parameter for index, parameter in enumerate(parameters)}
+            groups.append({"params": parameters, "base_lr": rates[name]})
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=1e-2)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give the base model its U-Net back."""
+        lora.remove(self._base.unet, _TRAINING)
+
+    def weights(self) -> tuple[lora.LoraWeights, lora.LoraWeights]:
+        """The trained matrices of (text encoder, U-Net); both empty when the stage was skipped."""
+        if not self._trained:
+            return {}, {}
+        return lora.read(self._prompt.text_encoder, _TRAINING), lora.read(self._base.unet, _TRAINING)

@@ -1,0 +1,158 @@
+"""Adaptation, whole: cache latents, train the token, train the low-rank matrices, store the adapter."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from models.adaptation.checkpoint import Checkpoint, CheckpointFile
+from models.adaptation.config import MIN_TRAIN_IMAGES, AdaptationConfig
+from models.adaptation.latent_cache import cached_latents
+from models.adaptation.placeholder import ClassPrompt
+from models.adaptation.stages import LoraStage, Stage, TextualInversionStage
+from models.adapter import Adapter, AdapterCard, save_adapter
+from models.diffusion.base_model import BaseModel
+from models.diffusion.objective import denoising_loss, sample_timesteps
+from models.diffusion.seeding import generator
+from models.errors import DatasetUnusable, NonFiniteLoss
+from models.progress import Progress
+
+_CURVE_POINTS = 60
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """The mean loss over the steps up to ``step`` of ``stage``."""
+
+    stage: str
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class AdaptationOutcome:
+    """What happened; the adapter itself lies in the folder that was given."""
+
+    num_train_images: int
+    stage_seconds: dict[str, float]
+    loss_curve: list[LossPoint]
+
+
+def adapt(
+    base: BaseModel,
+    images: Sequence[Image.Image],
+    config: AdaptationConfig,
+    *,
+    placeholder_token: str,
+    out_dir: Path,
+    checkpoint_dir: Path,
+    progress: Progress,
+) -> AdaptationOutcome:
+    """Both stages of StableSDG's generator adaptation (arXiv 2405.01872) on ``images`` of one class.
+
+    Goes on from ``checkpoint_dir`` where an interrupted run of the same settings stopped. The base model is left as
+    it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss`` when training diverges, and
+    whatever ``progress`` raises.
+    """
+    if len(images) < MIN_TRAIN_IMAGES:
+        raise DatasetUnusable(
+            f"The class has {len(images)} training images; adaptation needs at least {MIN_TRAIN_IMAGES}.",
+            field="images",
+            remedy="Upload more images of this class to the train split.",
+        )
+    started = time.monotonic()
+    progress("caching_latents", 0, 1)
+    latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed)
+    progress("caching_latents", 1, 1)
+    prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
+    file = CheckpointFile(checkpoint_dir, config, purpose=f"{base.name}@{base.revision}:{placeholder_token}")
+    state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
+    state.stage_seconds["caching_latents"] = time.monotonic() - started
+    with TextualInversionStage(base, prompt, config) as inversion:
+        _run(base, latents, inversion, config, state, file, progress)
+    with LoraStage(base, prompt, config) as low_rank:
+        _run(base, latents, low_rank, config, state, file, progress)
+        prompt_embeds, empty_embeds = prompt.embeds().detach().cpu(), prompt.empty_embeds().cpu()
+        text_encoder_lora, unet_lora = low_rank.weights()
+    card = AdapterCard(
+        base_model=base.name,
+        base_model_revision=base.revision,
+        placeholder_token=placeholder_token,
+        prompt=prompt.prompt,
+        rank=config.lora.rank,
+        lora_alpha=config.lora.lora_alpha,
+        fit=str(config.fit),
+        num_train_images=len(images),
+        settings=dataclasses.asdict(config),
+    )
+    learned = prompt.embedding.vector.detach().cpu()
+    save_adapter(Adapter(card, learned, unet_lora, text_encoder_lora, prompt_embeds, empty_embeds), out_dir)
+    return AdaptationOutcome(len(images), state.stage_seconds, [LossPoint(*point) for point in state.curve])
+
+
+def _run(
+    base: BaseModel,
+    latents: torch.Tensor,
+    stage: Stage,
+    config: AdaptationConfig,
+    state: Checkpoint,
+    file: CheckpointFile,
+    progress: Progress,
+) -> None:
+    """The training loop, of either stage: from ``state`` to the stage's end, with checkpoints between steps."""
+    stage.restore(state)
+    if state.stage != stage.name:
+        return
+    saved_at = started = time.monotonic()
+    spent_before = state.stage_seconds.get(stage.name, 0.0)
+    window: list[float] = []
+    every = max(1, stage.steps // _CURVE_POINTS)
+    for step in range(state.step, stage.steps):
+        loss = _train_step(stage, lambda s=step: batch_loss(base, latents, stage, config.seed, s), step)
+        window.append(loss)
+        if (step + 1) % every == 0 or step + 1 == stage.steps:
+            state.curve.append((stage.name, step + 1, sum(window) / len(window)))
+            window.clear()
+        state.step = step + 1
+        progress(stage.name, step + 1, stage.steps, loss=loss)
+        if time.monotonic() - saved_at > config.checkpoint_seconds:
+            state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
+            stage.store(state)
+            file.save(state)
+            saved_at = time.monotonic()
+    state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
+    stage.store(state)
+    state.stage, state.step, state.optimizer = stage.next_name, 0, None
+    file.save(state)
+
+
+def _train_step(stage: Stage, loss_of: Callable[[], torch.Tensor], step: int) -> float:
+    """One optimiser step; the loss as a number. Raises ``NonFiniteLoss`` before anything is changed by it."""
+    loss = loss_of()
+    value = float(loss.detach())
+    if not torch.isfinite(loss.detach()):
+        raise NonFiniteLoss(
+            f"The loss of {stage.name} became {value} at step {step + 1}.",
+            field=f"{stage.name}.learning_rate",
+            remedy="Lower the learning rate.",
+        )
+    stage.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    stage.set_learning_rates(step)
+    stage.optimizer.step()
+    return value
+
+
+def batch_loss(base: BaseModel, latents: torch.Tensor, stage: Stage, seed: int, step: int) -> torch.Tensor:
+    """The denoising loss of step ``step``: images, noise and timesteps are a function of (seed, stage, step) alone."""
+    draws = generator(seed, stage.name, step)
+    chosen = torch.randint(len(latents), (stage.batch_size,), generator=draws)
+    noise = torch.randn((stage.batch_size, *latents.shape[1:]), generator=draws).to(latents.device)
+    timesteps = sample_timesteps(stage.batch_size, base.noise_scheduler.config.num_train_timesteps, draws)
+    return denoising_loss(
+        base, latents[chosen.to(latents.device)], noise, timesteps.to(latents.device), stage.prompt_embeds()
+    )

@@ -1,0 +1,1 @@
+"""Making images of a class, from real images or from noise."""

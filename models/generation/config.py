@@ -1,0 +1,35 @@
+"""The settings of a generation."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.errors import InvalidSettings
+from models.imaging.fit import FitPolicy
+
+
+class GenerationMode(StrEnum):
+    """Where an image starts from: a partially noised real image (SDEdit), or pure noise."""
+
+    IMAGE_ORIENTED = "image_oriented"
+    FROM_NOISE = "from_noise"
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How images are made. ``strength`` counts in ``image_oriented`` mode only; ``guidance_scale`` 1 = no guidance."""
+
+    mode: GenerationMode = GenerationMode.IMAGE_ORIENTED
+    strength: float = 0.6
+    guidance_scale: float = 2.0
+    num_inference_steps: int = 20
+    lora_scale: float = 1.0
+    fit: FitPolicy = FitPolicy.RESIZE
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        if self.guidance_scale < 1:
+            raise InvalidSettings(
+                f"guidance_scale {self.guidance_scale} is below 1.", field="guidance_scale", remedy="Give 1 or more."
+            )
+        if self.batch_size < 1:
+            raise InvalidSettings("batch_size is below 1.", field="batch_size", remedy="Give 1 or more.")

@@ -1,0 +1,62 @@
+"""From the training's checkpoints to the bundled folder: fp16 safetensors in small shards, with a manifest."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from models.evaluation.features import save_mini
+from models.prior.denoiser_stage import latent_scale, trained_denoiser
+from models.prior.extractor_stage import trained_extractor
+from models.prior.pool import drawn_pool
+from models.prior.recipe import NOISE_SCHEDULE, Recipe
+from models.prior.vae_stage import trained_vae
+
+BUNDLED = Path(__file__).parent / "mini"
+_MAX_SHARD = "14MB"
+
+
+def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
+    """Write the Stable Diffusion folder, the extractor and ``manifest.json`` to ``out_dir``; its card is kept."""
+    pool = drawn_pool(recipe, folder / "pool")
+    vae = trained_vae(recipe, folder, "cpu")
+    vae.register_to_config(scaling_factor=latent_scale(np.load(folder / "latents.npy", mmap_mode="r")))
+    denoiser, tokenizer, images_seen = trained_denoiser(recipe, pool, folder)
+    pipeline = StableDiffusionPipeline(
+        vae=vae, text_encoder=denoiser.text_encoder, tokenizer=tokenizer, unet=denoiser.unet,
+        scheduler=DDIMScheduler(**NOISE_SCHEDULE), safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    ).to(dtype=torch.float16)  # fmt: skip
+    staging = folder / "mini"
+    shutil.rmtree(staging, ignore_errors=True)
+    pipeline.save_pretrained(staging, safe_serialization=True, max_shard_size=_MAX_SHARD)
+    save_mini(trained_extractor(recipe, pool, folder), staging / "extractor")
+    _write_manifest(recipe, staging, folder, images_seen)
+    card = out_dir / "README.md"
+    if card.exists():
+        shutil.copy(card, staging / "README.md")
+    shutil.rmtree(out_dir, ignore_errors=True)
+    shutil.copytree(staging, out_dir)
+
+
+def _write_manifest(recipe: Recipe, staging: Path, folder: Path, images_seen: int) -> None:
+    files = {
+        str(path.relative_to(staging)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(staging.rglob("*"))
+        if path.is_file()
+    }
+    revision = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+    seconds = {
+        stage: round(torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)["seconds"])
+        for stage in ("vae", "extractor", "denoiser")
+    }
+    manifest = {
+        "revision": revision, "recipe": asdict(recipe), "denoiser_images_seen": images_seen,
+        "training_seconds": seconds, "sha256": files,
+    }  # fmt: skip
+    (staging / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
