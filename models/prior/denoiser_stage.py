@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from models.prior.loop import Training
 from models.prior.pool import Pool
 from models.prior.recipe import NOISE_SCHEDULE, Recipe, build_text_encoder, build_unet, seeded
-from models.prior.vae_stage import trained_vae
+from models.prior.vae_stage import frozen_vae
 from models.prior.vocabulary import trained_tokenizer
 
 _ENCODE_BATCH = 64
@@ -25,7 +25,7 @@ _SAMPLED_PROMPTS = ("", "a photo of scratches", "a photo of patches", "a photo o
 
 
 def cached_latents(recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL, device: str) -> npt.NDArray[np.float16]:
-    """Unscaled latents (posterior means) of each surface and of one mirrored copy of it.
+    """Latents (posterior means) of each surface and of one mirrored copy of it.
 
     (2 N, C, h, w) float16: row 2 i is surface i, row 2 i + 1 a flip of it that its index picks. Encoded once.
     """
@@ -46,12 +46,6 @@ def cached_latents(recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL,
         latents.flush()
         partial.rename(path)
     return np.load(path, mmap_mode="r")
-
-
-def latent_scale(latents: npt.NDArray[np.float16]) -> float:
-    """The VAE's ``scaling_factor``: one over the standard deviation of the latents."""
-    sample = np.asarray(latents[:: max(1, len(latents) // 2048)], dtype=np.float64)
-    return float(1.0 / sample.std())
 
 
 def caption_of(full: str, rng: np.random.Generator, dropout: float) -> str:
@@ -94,9 +88,8 @@ def min_snr_weights(noise_scheduler: DDPMScheduler, timesteps: torch.Tensor, gam
 
 def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
     """The denoiser's training, resumed from ``folder`` if it was begun there."""
-    vae = trained_vae(recipe, folder, device)
+    vae = frozen_vae(recipe, folder, device)
     latents = cached_latents(recipe, pool, folder, vae, device)
-    scale = latent_scale(latents)
     tokenizer = tokenizer_of(recipe, pool)
     torch.manual_seed(recipe.seed + 3)
     module = Denoiser(recipe, tokenizer).to(device)
@@ -105,7 +98,7 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
     def step(number: int) -> tuple[torch.Tensor, dict[str, float]]:
         rng, draws = np.random.default_rng([recipe.seed, 3, number]), seeded(recipe.seed + 7919 * number)
         chosen = np.sort(rng.integers(len(latents), size=recipe.denoiser_batch))
-        clean = torch.from_numpy(latents[chosen].astype(np.float32)).to(device) * scale
+        clean = torch.from_numpy(latents[chosen].astype(np.float32)).to(device)
         captions = [caption_of(pool.captions[index // 2], rng, recipe.caption_dropout) for index in chosen]
         ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
         noise = torch.randn(clean.shape, generator=draws).to(device)
@@ -139,18 +132,17 @@ def write_samples(recipe: Recipe, pool: Pool, folder: Path, device: str) -> None
     """A sheet of samples from noise, a row a prompt, drawn with the averaged weights: ``samples.png``."""
     module, tokenizer, _ = trained_denoiser(recipe, pool, folder)
     module.to(device)
-    vae = trained_vae(recipe, folder, device)
-    scale = latent_scale(np.load(folder / "latents.npy", mmap_mode="r"))
+    vae = frozen_vae(recipe, folder, device)
     rows = []
     for prompt in _SAMPLED_PROMPTS:
         solver = DPMSolverMultistepScheduler(**_training_schedule() | {"clip_sample": None})
-        rows.append(_sampled_row(module, vae, tokenizer, prompt, scale, device, solver))
+        rows.append(_sampled_row(module, vae, tokenizer, prompt, device, solver))
     sheet = torch.cat(rows, dim=0)
     Image.fromarray(sheet.numpy()).save(folder / "samples.png")
 
 
 def _sampled_row(
-    module: Denoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer, prompt: str, scale: float, device: str,
+    module: Denoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer, prompt: str, device: str,
     solver: DPMSolverMultistepScheduler,
 ) -> torch.Tensor:  # fmt: skip
     """Eight samples of one prompt side by side: (H, 8 W, 3) uint8."""
@@ -162,6 +154,6 @@ def _sampled_row(
     for timestep in solver.timesteps:
         predicted = module.unet(latents, timestep, context).sample
         latents = solver.step(predicted, timestep, latents).prev_sample
-    pixels = vae.decode(latents / scale).sample.float().cpu()
+    pixels = vae.decode(latents).sample.float().cpu()
     levels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return torch.cat(list(levels.permute(0, 2, 3, 1)), dim=1)

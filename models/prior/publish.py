@@ -6,16 +6,15 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from models.evaluation.features import save_mini
-from models.prior.denoiser_stage import latent_scale, trained_denoiser
+from models.prior.denoiser_stage import trained_denoiser
 from models.prior.extractor_stage import trained_extractor
 from models.prior.pool import drawn_pool
 from models.prior.recipe import NOISE_SCHEDULE, Recipe
-from models.prior.vae_stage import trained_vae
+from models.prior.vae_stage import frozen_vae
 
 BUNDLED = Path(__file__).parent / "mini"
 _MAX_SHARD = "14MB"
@@ -24,8 +23,8 @@ _MAX_SHARD = "14MB"
 def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
     """Write the Stable Diffusion folder, the extractor and ``manifest.json`` to ``out_dir``; its card is kept."""
     pool = drawn_pool(recipe, folder / "pool")
-    vae = trained_vae(recipe, folder, "cpu")
-    vae.register_to_config(scaling_factor=latent_scale(np.load(folder / "latents.npy", mmap_mode="r")))
+    vae = frozen_vae(recipe, folder, "cpu")
+    vae.register_to_config(scaling_factor=1.0)
     denoiser, tokenizer, images_seen = trained_denoiser(recipe, pool, folder)
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=denoiser.text_encoder, tokenizer=tokenizer, unet=denoiser.unet,

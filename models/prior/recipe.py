@@ -20,8 +20,8 @@ class Recipe:
     caption_dropout: float = 0.1
     vae_crop_px: int = 64
     vae_batch: int = 16
-    vae_lr: float = 6e-4
-    vae_kl_weight: float = 5e-4
+    vae_lr: float = 1e-3
+    vae_kl_weight: float = 1e-5
     vae_spectrum_weight: float = 0.35
     extractor_batch: int = 48
     extractor_lr: float = 1e-3

@@ -2,7 +2,7 @@
 
 Draws the surfaces, then trains the autoencoder, the feature extractor, and U-Net with text encoder; each stage takes
 its share of the minutes. Run again, it goes on where it stopped; with more minutes, it trains further. The autoencoder
-is frozen once the denoiser has begun, because its latents are what the denoiser learned.
+is frozen when its share is spent, because its latents are what the denoiser learns.
 """
 
 import argparse
@@ -37,9 +37,10 @@ def main() -> None:
 def train(recipe: Recipe, folder: Path, seconds: float, device: str) -> None:
     """All stages up to their share of ``seconds``, resumed from ``folder``."""
     pool = drawn_pool(recipe, folder / "pool")
-    if not (folder / "latents.npy").exists():
+    if not (folder / "vae_frozen.pt").exists():
         vae = vae_stage.training(recipe, pool, folder, device)
         vae.run(seconds * recipe.vae_share, recipe.checkpoint_seconds)
+        vae_stage.freeze(recipe, pool, folder)
     extractor = extractor_stage.training(recipe, pool, folder, device)
     extractor.run(seconds * recipe.extractor_share, recipe.checkpoint_seconds)
     denoiser = denoiser_stage.training(recipe, pool, folder, device)

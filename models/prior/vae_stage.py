@@ -64,9 +64,37 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
     return Training("vae", folder, vae, step, recipe.vae_lr, 0.998)
 
 
-def trained_vae(recipe: Recipe, folder: Path, device: str) -> AutoencoderKL:
-    """The averaged autoencoder of the checkpoint in ``folder``, frozen."""
+@torch.no_grad()
+def standardise_latents(vae: AutoencoderKL, pixel_values: torch.Tensor) -> None:
+    """Give every latent channel zero mean and unit variance over ``pixel_values``, in place and without loss.
+
+    The affine map is folded into the 1x1 convolutions on either side of the latents, so decoded images stay the same
+    while the denoiser sees channels of equal weight and ``scaling_factor`` is 1. (B, 3, H, W) float32 in [-1, 1].
+    """
+    channels = int(vae.config.latent_channels)
+    means = torch.cat([vae.encode(part).latent_dist.mean for part in pixel_values.split(64)])
+    shift, scale = means.mean((0, 2, 3)), means.std((0, 2, 3))
+    into, out_of = vae.quant_conv, vae.post_quant_conv
+    into.weight[:channels] /= scale[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - shift) / scale
+    into.bias[channels:] -= 2 * scale.log()
+    out_of.bias += out_of.weight[:, :, 0, 0] @ shift
+    out_of.weight *= scale[None, :, None, None]
+
+
+def freeze(recipe: Recipe, pool: Pool, folder: Path) -> None:
+    """Fix the averaged autoencoder, standardised, as ``vae_frozen.pt``: from here on latents stand on it."""
     state = torch.load(folder / "vae.pt", map_location="cpu", weights_only=True)
     vae = build_vae(recipe)
     vae.load_state_dict(state["average"])
+    vae.requires_grad_(False).eval()
+    pixels = torch.from_numpy(np.array(pool.pixels[:512])).permute(0, 3, 1, 2)
+    standardise_latents(vae, pixels.float() / 127.5 - 1)
+    torch.save(vae.state_dict(), folder / "vae_frozen.pt")
+
+
+def frozen_vae(recipe: Recipe, folder: Path, device: str) -> AutoencoderKL:
+    """The autoencoder that ``freeze`` fixed in ``folder``."""
+    vae = build_vae(recipe)
+    vae.load_state_dict(torch.load(folder / "vae_frozen.pt", map_location="cpu", weights_only=True))
     return vae.requires_grad_(False).eval().to(device)
