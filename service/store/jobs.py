@@ -142,3 +142,10 @@ def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datet
 def delete_of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[str]) -> None:
     """Delete the jobs of resources that are deleted."""
     session.execute(sql_delete(JobRow).where(JobRow.resource_id.in_(resource_ids), JobRow.tenant_id == tenant_id))
+
+
+def mark_woken(session: Session, job_ids: Sequence[str], at: datetime) -> None:
+    """Note that a message was sent for each job."""
+    session.execute(
+        update(JobRow).where(JobRow.id.in_(job_ids)).values(wakeup_at=at).execution_options(synchronize_session=False)
+    )

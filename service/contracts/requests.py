@@ -1,0 +1,42 @@
+"""What clients send to have work done. Settings that a client leaves out come from the base model's defaults."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from service.contracts.adaptations import AdaptationSettings
+from service.contracts.datasets import ClassName
+from service.contracts.generations import GenerationSettings
+from service.contracts.ids import AdaptationId, AdapterId, DatasetId, VersionId
+from service.contracts.words import Word
+
+NumImages = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class AdaptationRequest(Word):
+    """Adapt a base model to classes of a dataset: one job, and in the end one adapter, a class."""
+
+    dataset_id: DatasetId
+    dataset_version_id: VersionId | None = Field(default=None, description="The latest version when left out.")
+    classes: Annotated[list[ClassName], Field(min_length=1)] | Literal["all"] = "all"
+    base_model: str = Field(default="mini", description="A registered name, see GET /v1/base-models.")
+    settings: AdaptationSettings = Field(
+        default=AdaptationSettings(),
+        description="What is left out, field by field, is taken from the base model's registered defaults.",
+    )
+
+
+class GenerationRequest(Word):
+    """Generate images of classes: one job a class. Name either an adaptation or adapters."""
+
+    adaptation_id: AdaptationId | None = None
+    adapter_ids: Annotated[list[AdapterId], Field(min_length=1)] | None = None
+    num_images: NumImages | Annotated[dict[ClassName, NumImages], Field(min_length=1)] = Field(
+        description="For each class: one number for all, or a number a class (then only those classes)."
+    )
+    settings: GenerationSettings = Field(
+        default=GenerationSettings(),
+        description="What is left out, field by field, is taken from the base model's registered defaults.",
+    )
+    seed: Seed | None = Field(default=None, description="Drawn and recorded when left out.")

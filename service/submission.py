@@ -1,0 +1,273 @@
+"""Use cases: accept work. Validate what it names, write queued rows in one transaction, and wake workers after it.
+
+A wake-up that is not delivered loses nothing: rows without one are sent again by the sweep.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from service.contracts.adaptations import AdaptationParams
+from service.contracts.datasets import Split
+from service.contracts.evaluations import DatasetImages, EvaluationParams, EvaluationRequest, GenerationImages
+from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings
+from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, JobId, TenantId, VersionId
+from service.contracts.jobs import JobKind
+from service.contracts.requests import AdaptationRequest, GenerationRequest
+from service.contracts.words import Word
+from service.errors import Conflict, InvalidRequest, QueueFull, TooFewImages, UnknownBaseModel
+from service.logs import get_logger
+from service.merging import class_seed, merged
+from service.selection import adapters_to_use
+from service.settings import BaseModelEntry
+from service.store import adaptations, datasets, evaluations, generations, jobs
+from service.store.database import Database
+from service.store.tables import AdaptationRow, AdapterRow, EvaluationRow, GenerationRow, JobRow
+
+#: Wakes a worker for a committed row; False, never an error, where the broker cannot be reached.
+Send = Callable[[JobKind, JobId], bool]
+MIN_EVALUATED_IMAGES = 2
+_log = get_logger()
+
+
+@dataclass(frozen=True)
+class SubmissionLimits:
+    """What is accepted at most and at least."""
+
+    max_images_per_class: int
+    min_train_images: int
+    max_queued_jobs: int
+
+
+class Submission:
+    """Accepts work for one composition root."""
+
+    def __init__(
+        self,
+        database: Database,
+        base_models: Mapping[str, BaseModelEntry],
+        limits: SubmissionLimits,
+        send: Send,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._database = database
+        self._base_models = base_models
+        self._limits = limits
+        self._send = send
+        self._clock = clock
+        self._new_id = new_id
+
+    def adapt(self, tenant_id: TenantId, request: AdaptationRequest) -> AdaptationRow:
+        """Queue one adaptation job a class.
+
+        Raises ``UnknownBaseModel``, ``NotFound``, ``InvalidRequest``, ``TooFewImages`` and ``QueueFull``.
+        """
+        settings = merged(self._base_model(request.base_model).adaptation, request.settings, "settings")
+        with self._database.transaction() as session:
+            version = datasets.version(session, tenant_id, request.dataset_id, request.dataset_version_id)
+            classes = self._adaptable(datasets.class_counts(session, tenant_id, version.id), request)
+            now = self._clock()
+            row = adaptations.insert(
+                session,
+                tenant_id,
+                AdaptationId(self._new_id("adn")),
+                VersionId(version.id),
+                request.base_model,
+                settings,
+                now,
+            )
+            queued = [
+                (
+                    name,
+                    AdaptationParams(
+                        adaptation_id=AdaptationId(row.id),
+                        dataset_version_id=VersionId(version.id),
+                        class_name=name,
+                        base_model=request.base_model,
+                        settings=settings,
+                    ),
+                    None,
+                )
+                for name in classes
+            ]
+            rows = self._queue(session, tenant_id, JobKind.ADAPTATION, row.id, queued)
+        self._wake(rows)
+        return row
+
+    def generate(self, tenant_id: TenantId, request: GenerationRequest) -> GenerationRow:
+        """Queue one generation job a class. Raises ``NotFound``, ``Conflict``, ``InvalidRequest``, ``QueueFull``."""
+        self._check_num_images(request)
+        seed = request.seed if request.seed is not None else secrets.randbits(32)
+        with self._database.transaction() as session:
+            chosen = adapters_to_use(session, tenant_id, request)
+            settings = self._generation_settings(chosen, request)
+            generation_id = GenerationId(self._new_id("gen"))
+            row = generations.insert(session, tenant_id, generation_id, seed, settings, self._clock())
+            queued = [
+                (adapter.class_name, _generation_params(generation_id, adapter, request, seed, settings), adapter.id)
+                for adapter in chosen
+            ]
+            rows = self._queue(session, tenant_id, JobKind.GENERATION, row.id, queued)
+        self._wake(rows)
+        return row
+
+    def evaluate(self, tenant_id: TenantId, request: EvaluationRequest) -> EvaluationRow:
+        """Queue one evaluation job; dataset versions are fixed now. Raises as ``adapt``, and ``Conflict``."""
+        with self._database.transaction() as session:
+            real = _resolved(session, tenant_id, request.real, "real")
+            other: DatasetImages | GenerationImages
+            if isinstance(request.other, DatasetImages):
+                other = _resolved(session, tenant_id, request.other, "other")
+            else:
+                other = request.other
+                _check_generated(session, tenant_id, other)
+            fixed = EvaluationRequest(real=real, other=other)
+            evaluation_id = EvaluationId(self._new_id("evl"))
+            row = evaluations.insert(session, tenant_id, evaluation_id, fixed, self._clock())
+            params = EvaluationParams(evaluation_id=evaluation_id, request=fixed)
+            rows = self._queue(session, tenant_id, JobKind.EVALUATION, row.id, [(real.class_name, params, None)])
+        self._wake(rows)
+        return row
+
+    def cancel(self, tenant_id: TenantId, job_id: str) -> JobRow:
+        """Cancel a job, or ask the worker that runs it to stop; asking again changes nothing. Raises ``NotFound``."""
+        with self._database.transaction() as session:
+            return jobs.request_cancel(session, tenant_id, job_id, self._clock())
+
+    def _queue(
+        self,
+        session: Session,
+        tenant_id: TenantId,
+        kind: JobKind,
+        resource_id: str,
+        queued: Sequence[tuple[str, Word, str | None]],
+    ) -> list[JobRow]:
+        if jobs.num_queued(session) + len(queued) > self._limits.max_queued_jobs:
+            raise QueueFull(f"{self._limits.max_queued_jobs} jobs may wait (max_queued_jobs)")
+        now = self._clock()
+        return [
+            jobs.insert(
+                session,
+                tenant_id,
+                JobId(self._new_id("job")),
+                kind,
+                resource_id,
+                class_name,
+                params,
+                now,
+                AdapterId(adapter_id) if adapter_id is not None else None,
+            )
+            for class_name, params, adapter_id in queued
+        ]
+
+    def _wake(self, rows: Sequence[JobRow]) -> None:
+        """After the commit. Noting it spares the sweep a second message; failing to note it does no harm."""
+        sent = [row.id for row in rows if self._send(JobKind(row.kind), JobId(row.id))]
+        _log.info("jobs.queued", job_ids=[row.id for row in rows], num_sent=len(sent))
+        with self._database.transaction() as session:
+            jobs.mark_woken(session, sent, self._clock())
+
+    def _base_model(self, name: str) -> BaseModelEntry:
+        if name not in self._base_models:
+            known = ", ".join(sorted(self._base_models))
+            raise UnknownBaseModel(f"base model {name!r} is not registered; registered: {known}", field="base_model")
+        return self._base_models[name]
+
+    def _adaptable(self, counts: datasets.SplitCounts, request: AdaptationRequest) -> list[str]:
+        wanted = list(counts) if request.classes == "all" else list(dict.fromkeys(request.classes))
+        unknown = [name for name in wanted if name not in counts]
+        if unknown:
+            raise InvalidRequest(
+                f"the dataset has no class {unknown[0]!r}; it has {', '.join(sorted(counts))}",
+                code="unknown_class",
+                field="classes",
+            )
+        minimum = self._limits.min_train_images
+        scarce = {name: counts[name][Split.TRAIN] for name in wanted if counts[name][Split.TRAIN] < minimum}
+        if scarce:
+            listed = ", ".join(f"{name!r} has {number}" for name, number in scarce.items())
+            raise TooFewImages(
+                f"{minimum} train images a class are needed: {listed}",
+                field="classes",
+                remedy=f"Add train images to the class until it has {minimum}, or leave it out of 'classes'.",
+            )
+        return wanted
+
+    def _check_num_images(self, request: GenerationRequest) -> None:
+        numbers = request.num_images if isinstance(request.num_images, dict) else {"": request.num_images}
+        for name, number in numbers.items():
+            if number > self._limits.max_images_per_class:
+                raise InvalidRequest(
+                    f"{number} images were asked for and {self._limits.max_images_per_class} a class are allowed "
+                    "(max_images_per_class_generation)",
+                    field=f"num_images.{name}" if name else "num_images",
+                    remedy="Ask for fewer, or in several generations with different seeds.",
+                )
+
+    def _generation_settings(self, chosen: Sequence[AdapterRow], request: GenerationRequest) -> GenerationSettings:
+        names = sorted({adapter.base_model for adapter in chosen})
+        if len(names) > 1:
+            raise InvalidRequest(
+                f"the adapters belong to different base models: {', '.join(names)}",
+                field="adapter_ids",
+                remedy="Make one generation for each base model.",
+            )
+        settings = merged(self._base_model(names[0]).generation, request.settings, "settings")
+        image_oriented = settings.mode is GenerationMode.IMAGE_ORIENTED
+        if image_oriented and settings.strength * settings.num_inference_steps < 1:
+            raise InvalidRequest(
+                f"strength {settings.strength:g} of {settings.num_inference_steps} steps leaves no denoising step",
+                field="settings.strength",
+                remedy="Raise strength or num_inference_steps until their product is at least 1.",
+            )
+        return settings
+
+
+def _generation_params(
+    generation_id: GenerationId,
+    adapter: AdapterRow,
+    request: GenerationRequest,
+    seed: int,
+    settings: GenerationSettings,
+) -> GenerationParams:
+    name = adapter.class_name
+    return GenerationParams(
+        generation_id=generation_id,
+        adapter_id=AdapterId(adapter.id),
+        class_name=name,
+        num_images=request.num_images[name] if isinstance(request.num_images, dict) else request.num_images,
+        seed=class_seed(seed, name),
+        settings=settings,
+    )
+
+
+def _resolved(session: Session, tenant_id: TenantId, images: DatasetImages, field: str) -> DatasetImages:
+    """The set with its version fixed, and images in it."""
+    version = datasets.version(session, tenant_id, images.dataset_id, images.dataset_version_id)
+    counts = datasets.class_counts(session, tenant_id, version.id).get(images.class_name, {})
+    number = counts.get(images.split, 0)
+    if number < MIN_EVALUATED_IMAGES:
+        raise InvalidRequest(
+            f"class {images.class_name!r} has {number} images in split {images.split.value}; "
+            f"{MIN_EVALUATED_IMAGES} are needed",
+            code="too_few_images",
+            field=field,
+            remedy="Name a class and split with more images; GET /v1/datasets/{id} counts them.",
+        )
+    return images.model_copy(update={"dataset_version_id": VersionId(version.id)})
+
+
+def _check_generated(session: Session, tenant_id: TenantId, images: GenerationImages) -> None:
+    generations.get(session, tenant_id, images.generation_id)
+    number = generations.counts(session, tenant_id, images.generation_id).get(images.class_name, 0)
+    if number < MIN_EVALUATED_IMAGES:
+        raise Conflict(
+            f"the generation has {number} finished images of class {images.class_name!r}",
+            code="generation_unfinished",
+            field="other.class_name",
+            remedy="Wait until the class's job has succeeded.",
+        )
