@@ -1,0 +1,1 @@
+"""Worker processes: where the models and the record meet."""

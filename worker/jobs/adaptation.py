@@ -1,0 +1,101 @@
+"""An adaptation job: one class's train images become an adapter."""
+
+import hashlib
+import re
+import time
+
+from sqlalchemy.orm import Session
+
+from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
+from models.adaptation.trainer import AdaptationOutcome, adapt
+from models.imaging.fit import FitPolicy
+from service.contracts.adaptations import AdaptationParams, AdaptationResult, AdaptationSettings, CurvePoint
+from service.contracts.datasets import Split
+from service.contracts.ids import AdapterId, JobId, new_id
+from service.store import adapters, datasets
+from service.store.artifacts import StoredArtifact
+from worker.lifecycle import Attempt, Finished, utc_now
+from worker.workshop import Workshop
+from worker.workspace import load_images, pack
+
+#: A LoRA step goes through the text encoder and back, and costs about this many textual-inversion steps.
+_LORA_STEP_WEIGHT = 1.3
+_CACHING_WEIGHT = 5.0
+
+
+def run(attempt: Attempt, workshop: Workshop) -> Finished:
+    """Train the adapter and store its archive; its row is written when the job succeeds."""
+    job = attempt.job
+    params = AdaptationParams.model_validate(job.params)
+    with workshop.database.reading() as session:
+        records = datasets.images_of(session, job.tenant_id, params.dataset_version_id, params.class_name, Split.TRAIN)
+    images = load_images(workshop.artifacts, (record.sha256 for record in records))
+    workspace = workshop.workspace(job.id)
+    out_dir = workspace.fresh_folder("adapter")
+    outcome = adapt(
+        workshop.residents.bare(params.base_model),
+        images,
+        configured(params.settings),
+        placeholder_token=placeholder_token(params.class_name, job.id),
+        out_dir=out_dir,
+        checkpoint_dir=workspace.folder("checkpoints"),
+        progress=attempt.progress(_weights(params.settings)),
+    )
+    started = time.monotonic()
+    archive = workspace.folder("archive") / "adapter.zip"
+    pack(out_dir, archive)
+    stored = workshop.artifacts.put_file(archive)
+    outcome.stage_seconds["publishing"] = time.monotonic() - started
+    return _finished(attempt, params, outcome, stored)
+
+
+def _finished(
+    attempt: Attempt, params: AdaptationParams, outcome: AdaptationOutcome, archive: StoredArtifact
+) -> Finished:
+    adapter_id = AdapterId(new_id("adp"))
+
+    def publish(session: Session) -> None:
+        adapters.insert(
+            session,
+            attempt.job.tenant_id,
+            adapter_id,
+            params.adaptation_id,
+            attempt.job.id,
+            params.class_name,
+            params.base_model,
+            archive,
+            params.settings,
+            utc_now(),
+        )
+
+    result = AdaptationResult(
+        adapter_id=adapter_id,
+        num_train_images=outcome.num_train_images,
+        stage_seconds={stage: round(seconds, 3) for stage, seconds in outcome.stage_seconds.items()},
+        loss_curve=[CurvePoint(stage=point.stage, step=point.step, loss=point.loss) for point in outcome.loss_curve],
+    )
+    return Finished(result, publish)
+
+
+def configured(settings: AdaptationSettings) -> AdaptationConfig:
+    """The models' configuration of the client's settings."""
+    return AdaptationConfig(
+        textual_inversion=TextualInversionConfig(**settings.textual_inversion.model_dump()),
+        lora=LoraTrainingConfig(**settings.lora.model_dump()),
+        fit=FitPolicy(settings.fit.value),
+        seed=settings.seed,
+    )
+
+
+def placeholder_token(class_name: str, job_id: JobId) -> str:
+    """A token that no other adapter has, such as ``<rolled-in-scale-3fa91c07>``; the same for every attempt."""
+    slug = re.sub(r"[^a-z0-9]+", "-", class_name.lower()).strip("-") or "class"
+    return f"<{slug}-{hashlib.sha256(job_id.encode()).hexdigest()[:8]}>"
+
+
+def _weights(settings: AdaptationSettings) -> dict[str, float]:
+    return {
+        "caching_latents": _CACHING_WEIGHT,
+        "textual_inversion": float(settings.textual_inversion.steps),
+        "lora": settings.lora.steps * _LORA_STEP_WEIGHT,
+    }

@@ -1,0 +1,92 @@
+"""How a generation is judged: which real images it is measured by, the floors, and the contact sheet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from models.diffusion.base_model import BaseModel
+from models.diffusion.latents import round_trip
+from models.errors import DatasetUnusable
+from models.evaluation.features import FeatureExtractor, Features
+from models.imaging.contact_sheet import contact_sheet
+from models.imaging.fit import FitPolicy
+from models.progress import Progress
+from service.contracts.datasets import Split
+from service.contracts.quality import QualityReport
+from worker.scoring import Comparison, features_of, score
+
+#: From so many validation images on they are the reference; with fewer, the train images are.
+MIN_VALIDATION_IMAGES = 8
+#: Images of each kind that a contact sheet shows at most.
+SHEET_IMAGES = 24
+#: The copy floor is computed from at most so many sources: their round trip costs as much as generating does.
+_ROUND_TRIP_IMAGES = 100
+
+
+@dataclass(frozen=True)
+class Made:
+    """The synthetic images of a class: features (N, d) of all of them, and the first few to look at."""
+
+    class_name: str
+    features: Features
+    shown: list[Image.Image]
+    adapted: bool
+
+
+def judge(
+    made: Made,
+    train: list[Image.Image],
+    validation: list[Image.Image],
+    base: BaseModel,
+    fit: FitPolicy,
+    extractor: FeatureExtractor,
+    progress: Progress,
+) -> tuple[QualityReport | None, list[str]]:
+    """The report and warnings; no report, with the reason as a warning, where there are too few images."""
+    unseen = len(validation) >= MIN_VALIDATION_IMAGES
+    sources = train[:_ROUND_TRIP_IMAGES]
+    total = len(train) + len(sources) + (len(validation) if unseen else 0)
+    count = _counter(progress, total)
+    try:
+        train_features = features_of(extractor, train, count)
+        reference = features_of(extractor, validation, count) if unseen else train_features
+        copied = features_of(extractor, round_trip(base, sources, fit), count)
+        comparison = Comparison(
+            class_name=made.class_name,
+            real=reference,
+            other=made.features,
+            reference_split=Split.VALIDATION if unseen else Split.TRAIN,
+            seen_by_adaptation=made.adapted and not unseen,
+            round_trip=copied if len(copied) >= 2 else None,
+            copy_candidates=train_features if unseen else None,
+            notes=_notes(made, unseen, len(validation)),
+        )
+        return score(comparison, extractor), []
+    except DatasetUnusable as error:
+        return None, [f"No quality report: {error}"]
+
+
+def _counter(progress: Progress, total: int) -> Callable[[], None]:
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        progress("quality", done, total)
+
+    return count
+
+
+def _notes(made: Made, unseen: bool, num_validation: int) -> list[str]:
+    if unseen or not made.adapted:
+        return []
+    return [
+        f"The class has {num_validation} validation images, fewer than {MIN_VALIDATION_IMAGES}: it is measured by the "
+        "train images, which the adapter was trained on. Such scores flatter."
+    ]
+
+
+def sheet(made: Made, train: list[Image.Image], caption: str) -> Image.Image:
+    """Real images above synthetic ones."""
+    return contact_sheet(train[:SHEET_IMAGES], made.shown, f"{made.class_name}: real above synthetic", caption)

@@ -1,0 +1,238 @@
+"""One attempt at one job: held by a lease that a heartbeat renews, ended exactly once.
+
+::
+
+    succeeded   what it made and its state are one transaction, locked and fenced
+    failed      it raised
+    canceled    a client asked for it
+    released    this worker is asked to stop: back to the queue, the attempt not counted
+    forfeited   the lease was lost, or the record is out of reach: nothing is written, another worker takes it up
+
+The heartbeat is a thread beside the job. It stops renewing when the job reports no progress for long: a job that
+hangs must not hold its row for ever.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from models.errors import Canceled
+from service.contracts.jobs import Progress
+from service.contracts.words import Word
+from service.logs import bound, get_logger
+from service.store import leases
+from service.store.database import Database
+from service.store.leases import ClaimedJob, LeaseLost, LeaseState
+from worker.failures import failure_of, is_unexpected
+from worker.progress import Gauge, ProgressWriter
+
+_log = get_logger()
+
+
+class WorkerStopping(Exception):
+    """This worker is asked to stop: leave the job, another one takes it up."""
+
+
+class Ending(StrEnum):
+    """How an attempt ended; see the module's drawing."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    RELEASED = "released"
+    FORFEITED = "forfeited"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job is over, so that its scratch folder may go."""
+        return self in (Ending.SUCCEEDED, Ending.FAILED, Ending.CANCELED)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a job made: ``publish`` writes its rows in the transaction that also makes the job succeed."""
+
+    result: Word
+    publish: Callable[[Session], None] = lambda session: None
+
+
+#: Does the work; gets the attempt to report to.
+Work = Callable[["Attempt"], Finished]
+
+
+@dataclass(frozen=True)
+class LeaseTimes:
+    """Seconds that a lease lasts, between renewals, and without progress until the job counts as hung."""
+
+    lease_seconds: float
+    heartbeat_seconds: float
+    stall_seconds: float
+    progress_seconds: float = 0.3
+
+
+def utc_now() -> datetime:
+    """The clock of everything that is written."""
+    return datetime.now(UTC)
+
+
+class Attempt:
+    """A claimed job as its work sees it: where to report, and what the heartbeat learned meanwhile."""
+
+    def __init__(self, database: Database, job: ClaimedJob, times: LeaseTimes, stopping: Callable[[], bool]) -> None:
+        self.job = job
+        self.database = database
+        self._times = times
+        self._stopping = stopping
+        self._state = LeaseState.HELD
+        self._progressed_at = time.monotonic()
+
+    def progress(self, weights: dict[str, float]) -> ProgressWriter:
+        """The reporter to hand to the models; ``weights`` as in `Gauge`."""
+        return ProgressWriter(
+            Gauge(weights), check=self.check, write=self._write, interval_seconds=self._times.progress_seconds
+        )
+
+    def check(self) -> None:
+        """Say that the job goes on; raises `Canceled`, `LeaseLost` or `WorkerStopping` where it must not."""
+        self._progressed_at = time.monotonic()
+        if self._state is LeaseState.LOST:
+            raise LeaseLost(self.job.id, self.job.fencing_token)
+        if self._state is LeaseState.CANCEL_REQUESTED:
+            raise Canceled("A client canceled the job.")
+        if self._stopping():
+            raise WorkerStopping
+
+    def renew(self) -> None:
+        """Renew the lease and learn its state. Called by the heartbeat."""
+        with self.database.transaction() as session:
+            state = leases.renew(
+                session,
+                self.job.id,
+                self.job.fencing_token,
+                now=utc_now(),
+                lease_seconds=self._times.lease_seconds,
+            )
+        self._learn(state)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the job has reported nothing for too long."""
+        return time.monotonic() - self._progressed_at > self._times.stall_seconds
+
+    def _write(self, progress: Progress) -> None:
+        try:
+            with self.database.transaction() as session:
+                self._learn(leases.record_progress(session, self.job.id, self.job.fencing_token, progress))
+        except SQLAlchemyError as error:  # Progress is a courtesy: a database that is away for a moment ends no job.
+            _log.warning("job.progress_unwritten", error=str(error))
+
+    def _learn(self, state: LeaseState) -> None:
+        if self._state is LeaseState.HELD:
+            self._state = state
+
+
+class Heartbeat:
+    """Renews an attempt's lease from a thread while the block runs."""
+
+    def __init__(self, attempt: Attempt, times: LeaseTimes, on_stall: Callable[[], None]) -> None:
+        self._attempt = attempt
+        self._interval_seconds = times.heartbeat_seconds
+        self._on_stall = on_stall
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._interval_seconds):
+            if self._attempt.is_stalled:
+                _log.error("job.stalled", job_id=self._attempt.job.id)
+                self._on_stall()
+                return
+            try:
+                self._attempt.renew()
+            except SQLAlchemyError as error:
+                _log.warning("job.lease_unrenewed", job_id=self._attempt.job.id, error=str(error))
+
+
+class Lifecycle:
+    """Runs claimed jobs. ``stopping`` tells whether this worker is to stop; ``on_stall`` ends a hung process."""
+
+    def __init__(
+        self, database: Database, times: LeaseTimes, *, stopping: Callable[[], bool], on_stall: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._times = times
+        self._stopping = stopping
+        self._on_stall = on_stall
+
+    def run(self, job: ClaimedJob, work: Work) -> Ending:
+        """Do the work and write how it ended."""
+        attempt = Attempt(self._database, job, self._times, self._stopping)
+        with bound(job_id=job.id, kind=str(job.kind)):
+            started = time.monotonic()
+            _log.info("job.claimed", attempt=job.attempts, fencing_token=job.fencing_token, class_name=job.class_name)
+            try:
+                with Heartbeat(attempt, self._times, self._on_stall):
+                    ending = self._attempt(attempt, work)
+            except LeaseLost:
+                ending = Ending.FORFEITED
+            _log.info(f"job.{ending}", seconds=round(time.monotonic() - started, 2))
+        return ending
+
+    def _attempt(self, attempt: Attempt, work: Work) -> Ending:
+        try:
+            finished = work(attempt)
+            self._succeed(attempt.job, finished)
+        except LeaseLost:
+            raise
+        except Canceled:
+            return self._cancel(attempt.job)
+        except WorkerStopping:
+            return self._release(attempt.job)
+        except OperationalError as error:  # The record is out of reach: nothing can be written, so the lease runs out.
+            _log.error("job.record_unreachable", error=str(error))
+            return Ending.FORFEITED
+        except Exception as error:  # The border: whatever a job raises becomes a failure that a client can read.
+            return self._fail(attempt.job, error)
+        return Ending.SUCCEEDED
+
+    def _succeed(self, job: ClaimedJob, finished: Finished) -> None:
+        result = finished.result.model_dump(mode="json")
+        with self._database.transaction() as session:
+            leases.hold(session, job.id, job.fencing_token)
+            finished.publish(session)
+            session.flush()
+            leases.succeed(session, job.id, job.fencing_token, result=result, now=utc_now())
+
+    def _cancel(self, job: ClaimedJob) -> Ending:
+        with self._database.transaction() as session:
+            leases.cancel(session, job.id, job.fencing_token, now=utc_now())
+        return Ending.CANCELED
+
+    def _release(self, job: ClaimedJob) -> Ending:
+        with self._database.transaction() as session:
+            leases.release(session, job.id, job.fencing_token)
+        return Ending.RELEASED
+
+    def _fail(self, job: ClaimedJob, error: Exception) -> Ending:
+        failure = failure_of(error)
+        if is_unexpected(failure):
+            _log.exception("job.unexpected_error", exc_info=error)
+        else:
+            _log.warning("job.error", code=failure.code, message=failure.message)
+        with self._database.transaction() as session:
+            leases.fail(session, job.id, job.fencing_token, failure=failure, now=utc_now())
+        return Ending.FAILED

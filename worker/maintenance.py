@@ -1,0 +1,121 @@
+"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again.
+
+A plain loop in a small process without torch, rather than a Celery beat and a second Celery worker: with concurrency 1
+a periodic task would wait behind a running job, and a sweep that needs the broker could not mend what the broker lost.
+Any number of these loops may run at once: every change is a compare-and-set.
+"""
+
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from celery import Celery
+from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of
+from service.contracts.ids import JobId
+from service.contracts.jobs import JobState
+from service.logs import configure_logs, get_logger
+from service.settings import Settings
+from service.store.database import Database
+from service.store.sweep import SweepOutcome, sweep
+from service.store.tables import JobRow, WorkerRow
+from worker.app import follow_parent
+from worker.lifecycle import utc_now
+from worker.settings import WorkerSettings
+
+_log = get_logger()
+_LIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Maintenance:
+    """One sweep after another. ``send`` puts a wake-up on the broker and may raise."""
+
+    def __init__(
+        self, database: Database, settings: Settings, own: WorkerSettings, send: Callable[[JobId], None]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._own = own
+        self._send = send
+
+    def sweep_once(self) -> SweepOutcome:
+        """Return expired jobs, announce what is due, and tidy up."""
+        with self._database.transaction() as session:
+            outcome = sweep(
+                session,
+                now=utc_now(),
+                max_attempts=self._settings.max_attempts,
+                resend_after_seconds=self._own.resend_seconds,
+            )
+            self._forget_workers(session)
+        self._log(outcome)
+        self._announce(outcome)
+        self.remove_scratch(self._settings.data_dir.resolve() / "work")
+        return outcome
+
+    def remove_scratch(self, work_dir: Path) -> None:
+        """Remove the scratch folders of jobs that are final or unknown."""
+        folders = {folder.name: folder for folder in work_dir.iterdir()} if work_dir.is_dir() else {}
+        if not folders:
+            return
+        with self._database.reading() as session:
+            live = select(JobRow.id).where(JobRow.id.in_(list(folders)), JobRow.state.in_(_LIVE))
+            kept = set(session.scalars(live))
+        for name in folders.keys() - kept:
+            shutil.rmtree(folders[name], ignore_errors=True)
+
+    def _announce(self, outcome: SweepOutcome) -> None:
+        for job_id, _ in outcome.unsent:
+            try:
+                self._send(job_id)
+            except Exception as error:  # Every transport has its own errors; the rows are due again in a while.
+                _log.warning("maintenance.broker_unreachable", error=str(error))
+                return
+
+    def _forget_workers(self, session: Session) -> None:
+        unseen = utc_now() - timedelta(seconds=self._own.forget_worker_seconds)
+        session.execute(delete(WorkerRow).where(WorkerRow.seen_at < unseen))
+
+    def _log(self, outcome: SweepOutcome) -> None:
+        found = {"requeued": outcome.requeued, "failed": outcome.failed, "canceled": outcome.canceled}
+        if any(found.values()):
+            _log.warning("maintenance.swept", **found)
+
+
+def run(settings: Settings) -> int:
+    """Sweep every ``sweep_seconds`` until SIGTERM or SIGINT; the exit status."""
+    configure_logs()
+    follow_parent()
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    celery = Celery("defectsynth", set_as_current=False)
+    celery.conf.update(broker_of(settings).sender_config())
+
+    def send(job_id: JobId) -> None:
+        celery.send_task(WAKE_TASK, args=[job_id], queue=JOBS_QUEUE, ignore_result=True)
+
+    maintenance = Maintenance(database, settings, WorkerSettings(), send)
+    _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
+    while not over.is_set():
+        try:
+            maintenance.sweep_once()
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("maintenance.sweep_failed", error=str(error))
+        over.wait(settings.sweep_seconds)
+    celery.close()
+    database.close()
+    _log.info("maintenance.stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(Settings()))

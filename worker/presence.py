@@ -1,0 +1,87 @@
+"""A worker process shows itself: its row says that it lives, what it holds and how much memory it takes."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.logs import get_logger
+from service.store.database import Database
+from service.store.tables import WorkerRow
+from worker.lifecycle import utc_now
+
+_log = get_logger()
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a worker is busy with now."""
+
+    job_id: str | None = None
+    resident_adapter_id: str | None = None
+
+
+class Presence:
+    """Writes the row now and then from a thread, whether the process is idle or busy."""
+
+    def __init__(
+        self, database: Database, worker_id: str, device: str, interval_seconds: float, doing: Callable[[], Doing]
+    ) -> None:
+        self._database = database
+        self._worker_id = worker_id
+        self._device = device
+        self._interval_seconds = interval_seconds
+        self._doing = doing
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+
+    def start(self) -> None:
+        """Show the worker at once, and go on in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take the row away."""
+        self._over.set()
+        self._thread.join(timeout=2)
+        try:
+            with self._database.transaction() as session:
+                row = session.get(WorkerRow, self._worker_id)
+                if row is not None:
+                    session.delete(row)
+        except SQLAlchemyError as error:
+            _log.warning("worker.unreported", error=str(error))
+
+    def report(self) -> None:
+        """Write the row."""
+        doing = self._doing()
+        row = WorkerRow(
+            id=self._worker_id,
+            device=self._device,
+            resident_adapter_id=doing.resident_adapter_id,
+            job_id=doing.job_id,
+            rss_bytes=resident_bytes(),
+            seen_at=utc_now(),
+        )
+        with self._database.transaction() as session:
+            session.merge(row)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.report()
+            except SQLAlchemyError as error:
+                _log.warning("worker.unreported", error=str(error))
+            if self._over.wait(self._interval_seconds):
+                return
+
+
+def resident_bytes() -> int:
+    """This process's memory in RAM; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

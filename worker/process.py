@@ -1,0 +1,114 @@
+"""One working process, the child of a Celery worker: its composition root, and the loop that claims and runs.
+
+Torch is imported here and nowhere above, so that the parent stays small and CUDA is first touched after the fork.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+
+import torch
+
+from service.contracts.jobs import JobKind
+from service.logs import get_logger
+from service.settings import Settings, load_base_models
+from service.store import leases
+from service.store.artifacts import LocalArtifacts
+from service.store.database import Database
+from service.store.leases import ClaimedJob
+from worker.jobs import adaptation, evaluation, generation
+from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
+from worker.presence import Doing
+from worker.residents import Residents
+from worker.settings import WorkerSettings
+from worker.workshop import Workshop
+
+_log = get_logger()
+
+JOBS: Mapping[JobKind, Callable[[Attempt, Workshop], Finished]] = {
+    JobKind.ADAPTATION: adaptation.run,
+    JobKind.GENERATION: generation.run,
+    JobKind.EVALUATION: evaluation.run,
+}
+
+
+class WorkingProcess:
+    """Claims the best runnable job, runs it, and goes on until nothing is left or the worker is to stop."""
+
+    def __init__(
+        self, database: Database, workshop: Workshop, lifecycle: Lifecycle, *, worker_id: str, lease_seconds: float,
+        stopping: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._workshop = workshop
+        self._lifecycle = lifecycle
+        self._worker_id = worker_id
+        self._lease_seconds = lease_seconds
+        self._stopping = stopping
+        self._job_id: str | None = None
+
+    @property
+    def doing(self) -> Doing:
+        """What the process's row says."""
+        return Doing(self._job_id, self._workshop.residents.adapter_id)
+
+    def work_off(self) -> int:
+        """Run jobs until there is none to claim; how many were run."""
+        count = 0
+        while not self._stopping():
+            job = self._claim()
+            if job is None:
+                break
+            self._run(job)
+            count += 1
+        return count
+
+    def _claim(self) -> ClaimedJob | None:
+        with self._database.transaction() as session:
+            return leases.claim(
+                session,
+                worker_id=self._worker_id,
+                kinds=list(JOBS),
+                resident_adapter_id=self._workshop.residents.adapter_id,
+                now=utc_now(),
+                lease_seconds=self._lease_seconds,
+            )
+
+    def _run(self, job: ClaimedJob) -> None:
+        self._job_id = job.id
+        try:
+            ending = self._lifecycle.run(job, lambda attempt: JOBS[job.kind](attempt, self._workshop))
+        finally:
+            self._job_id = None
+        if ending.is_final:
+            self._workshop.workspace(job.id).remove()
+
+
+def compose(settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool]) -> WorkingProcess:
+    """Everything a working process needs, from its settings."""
+    own = WorkerSettings()
+    if settings.torch_threads is not None:
+        torch.set_num_threads(settings.torch_threads)
+    artifacts = LocalArtifacts(settings.artifacts_dir)
+    residents = Residents(
+        load_base_models(settings),
+        artifacts,
+        device=settings.device,
+        extractor=settings.extractor,
+        max_base_models=own.max_base_models,
+        max_adapters=own.max_adapters,
+    )
+    times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
+    return WorkingProcess(
+        database,
+        Workshop(database, artifacts, residents, settings.data_dir.resolve() / "work"),
+        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process),
+        worker_id=worker_id,
+        lease_seconds=settings.lease_seconds,
+        stopping=stopping,
+    )
+
+
+def end_this_process() -> None:
+    """A hung job cannot be interrupted from outside: the process ends, and Celery starts a new one."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,157 @@
+"""What stays in memory between jobs: base models, their LoRA slot, adapters and the feature extractor.
+
+Nothing is loaded before a job needs it. Of base models and adapters the least recently used go.
+"""
+
+import tempfile
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+
+from models.adapter import Adapter, load_adapter
+from models.diffusion.base_model import BaseModel, load_base_model
+from models.errors import AdapterUnusable, BaseModelUnusable, ExtractorUnusable
+from models.evaluation.features import MiniExtractor, load_mini
+from models.generation.lora_slot import LoraSlot
+from service.contracts.ids import AdapterId
+from service.logs import get_logger
+from service.settings import BUNDLED_MODEL, BaseModelEntry
+from service.store.artifacts import ArtifactStore
+from worker.workspace import unpack
+
+_log = get_logger()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredAdapter:
+    """Where an adapter's archive lies."""
+
+    id: AdapterId
+    archive_sha256: str
+
+
+@dataclass
+class _Resident:
+    """One base model with what its U-Net holds now."""
+
+    base: BaseModel
+    slot: LoraSlot
+    adapter_id: AdapterId | None = None
+
+
+class _Recent(Generic[T]):
+    """At most ``limit`` values; the least recently used goes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], T]) -> T:
+        """The value of ``key``, made where it is not there (after room was made for it)."""
+        if key not in self._values:
+            while len(self._values) >= self._limit:
+                self._values.popitem(last=False)
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        return self._values[key]
+
+
+class Residents:
+    """One process's models. Not for use by several threads."""
+
+    def __init__(
+        self,
+        entries: Mapping[str, BaseModelEntry],
+        artifacts: ArtifactStore,
+        *,
+        device: str = "auto",
+        extractor: str = BUNDLED_MODEL,
+        max_base_models: int = 1,
+        max_adapters: int = 16,
+    ) -> None:
+        self.device = resolved_device(device)
+        self._entries = entries
+        self._artifacts = artifacts
+        self._extractor_name = extractor
+        self._extractor: MiniExtractor | None = None
+        self._bases: _Recent[_Resident] = _Recent(max_base_models)
+        self._adapters: _Recent[Adapter] = _Recent(max_adapters)
+        self._last: _Resident | None = None
+
+    @property
+    def adapter_id(self) -> AdapterId | None:
+        """The adapter that the base model used last computes with."""
+        return self._last.adapter_id if self._last is not None else None
+
+    def bare(self, base_model: str) -> BaseModel:
+        """The base model by its registered name, with no adapter in it. Raises `BaseModelUnusable`."""
+        resident = self._resident(base_model)
+        resident.slot.clear()
+        resident.adapter_id = None
+        return resident.base
+
+    def adapted(self, base_model: str, stored: StoredAdapter, lora_scale: float) -> tuple[BaseModel, Adapter]:
+        """The base model with the adapter swapped in. Raises `BaseModelUnusable`, `AdapterUnusable`."""
+        adapter = self._adapters.get(stored.id, lambda: self._load_adapter(stored))
+        resident = self._resident(base_model)
+        if resident.adapter_id == stored.id:
+            if adapter.unet_lora:
+                resident.slot.set_lora_scale(lora_scale)
+            return resident.base, adapter
+        resident.adapter_id = None
+        resident.slot.swap_in(adapter, lora_scale)
+        resident.adapter_id = stored.id
+        return resident.base, adapter
+
+    def extractor(self) -> MiniExtractor:
+        """The feature extractor of the settings. Raises `ExtractorUnusable`."""
+        if self._extractor is None:
+            if self._extractor_name != BUNDLED_MODEL:
+                raise ExtractorUnusable(
+                    f"The feature extractor {self._extractor_name!r} is not registered.",
+                    field="extractor",
+                    remedy=f"Set DEFECTSYNTH_EXTRACTOR to {BUNDLED_MODEL}.",
+                )
+            folder = Path(self._entries[BUNDLED_MODEL].path) / "extractor"
+            self._extractor = load_mini(folder, self.device)
+        return self._extractor
+
+    def _resident(self, base_model: str) -> _Resident:
+        if base_model not in self._entries:
+            raise BaseModelUnusable(
+                f"The base model {base_model!r} is not registered on this worker.",
+                field="base_model",
+                remedy="Give API and workers the same DEFECTSYNTH_BASE_MODELS file.",
+            )
+        self._last = None
+        self._last = self._bases.get(base_model, lambda: self._load_base(self._entries[base_model]))
+        return self._last
+
+    def _load_base(self, entry: BaseModelEntry) -> _Resident:
+        base = load_base_model(
+            entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name
+        )
+        _log.info("base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device)
+        return _Resident(base, LoraSlot(base))
+
+    def _load_adapter(self, stored: StoredAdapter) -> Adapter:
+        archive = self._artifacts.path_of(stored.archive_sha256)
+        try:
+            with tempfile.TemporaryDirectory(prefix="adapter-") as folder:
+                unpack(archive, Path(folder))
+                return load_adapter(Path(folder))
+        except zipfile.BadZipFile as error:
+            raise AdapterUnusable("The adapter's archive is damaged.", remedy="Adapt the class again.") from error
+
+
+def resolved_device(device: str) -> str:
+    """``auto`` is the GPU where there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,111 @@
+"""From image sets to the quality report that clients read."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from models.evaluation import quality
+from models.evaluation.features import FeatureExtractor, Features, extract
+from service.contracts.quality import CopySummary, Extractor, QualityReport, Score
+
+_BATCH = 32
+
+
+class FeatureTally:
+    """Features of images that come one by one, without keeping the images."""
+
+    def __init__(self, extractor: FeatureExtractor) -> None:
+        self._extractor = extractor
+        self._waiting: list[Image.Image] = []
+        self._rows: list[Features] = []
+
+    def add(self, image: Image.Image) -> None:
+        """Count one more image."""
+        self._waiting.append(image)
+        if len(self._waiting) >= _BATCH:
+            self._extract()
+
+    def features(self) -> Features:
+        """(N, d) float64 of all images so far, in their order."""
+        self._extract()
+        return np.concatenate(self._rows) if self._rows else np.zeros((0, self._extractor.dim))
+
+    def _extract(self) -> None:
+        if self._waiting:
+            self._rows.append(extract(self._extractor, self._waiting))
+            self._waiting = []
+
+
+def features_of(
+    extractor: FeatureExtractor, images: Iterable[Image.Image], each: Callable[[], None] = lambda: None
+) -> Features:
+    """(N, d) float64; ``each`` is called for every image."""
+    tally = FeatureTally(extractor)
+    for image in images:
+        tally.add(image)
+        each()
+    return tally.features()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Features to compare, each (N, d) of one extractor; see `models.evaluation.quality.assess`."""
+
+    class_name: str
+    real: Features
+    other: Features
+    reference_split: str
+    seen_by_adaptation: bool
+    round_trip: Features | None = None
+    copy_candidates: Features | None = None
+    notes: Sequence[str] = ()
+
+
+def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
+    """The report as clients read it. Raises `DatasetUnusable` for too few images."""
+    found = quality.assess(
+        comparison.real,
+        comparison.other,
+        quality.ExtractorIdentity.of(extractor),
+        seen_by_adaptation=comparison.seen_by_adaptation,
+        round_trip=comparison.round_trip,
+        copy_candidates=comparison.copy_candidates,
+    )
+    return QualityReport(
+        class_name=comparison.class_name,
+        extractor=Extractor(name=extractor.name, digest=extractor.digest, resize_rule=extractor.resize_rule),
+        score=Score(
+            fid=found.fid,
+            kid=found.kid,
+            kid_std=found.kid_std,
+            num_real=found.num_real,
+            num_other=found.num_synthetic,
+        ),
+        matched=_of_splits(found.matched),
+        real_floor=_of_splits(found.real_floor),
+        copy_floor=_of_copies(found.copy_floor),
+        copies=CopySummary(
+            threshold=found.copies.threshold,
+            num_checked=len(found.copies.passes),
+            num_copies=sum(not passed for passed in found.copies.passes),
+        ),
+        reference_split=comparison.reference_split,
+        seen_by_adaptation=found.seen_by_adaptation,
+        notes=list(comparison.notes),
+    )
+
+
+def _of_splits(found: quality.SplitScore) -> Score:
+    return Score(
+        fid=found.fid, kid=found.kid, kid_std=found.kid_std, num_real=found.num_first, num_other=found.num_second
+    )
+
+
+def _of_copies(found: quality.CopyFloor | None) -> Score | None:
+    if found is None:
+        return None
+    return Score(
+        fid=found.fid, kid=found.kid, kid_std=found.kid_std, num_real=found.num_real, num_other=found.num_round_trip
+    )

@@ -1,0 +1,19 @@
+"""What only workers are told, beside `service.settings`: ``DEFECTSYNTH_WORKER_*`` variables."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """One worker's or maintenance process's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="DEFECTSYNTH_WORKER_", frozen=True, extra="ignore")
+
+    max_base_models: int = Field(default=1, ge=1, description="Base models resident at once; each costs its memory.")
+    max_adapters: int = Field(default=16, ge=1, description="Adapters kept in memory; the least recently used goes.")
+    stall_seconds: float = Field(
+        default=900.0, gt=0, description="Without progress for so long, a job's process ends and the job starts anew."
+    )
+    progress_seconds: float = Field(default=0.3, ge=0, description="At most one progress write in so long.")
+    resend_seconds: float = Field(default=30.0, gt=0, description="A queued row's wake-up is sent again after so long.")
+    forget_worker_seconds: float = Field(default=3600.0, gt=0, description="Workers unseen for so long are forgotten.")
