@@ -18,6 +18,7 @@ RUN pip install --no-deps --force-reinstall . \
 
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv
+COPY docker/health.py /opt/health.py
 RUN useradd --uid 10001 --create-home defectsynth \
     && install -d -o defectsynth -g defectsynth /data
 # DEFECTSYNTH_HOST is not set here: an address that others reach needs DEFECTSYNTH_ADMIN_KEY, so the two come together

@@ -24,6 +24,7 @@ RUN pip install --no-deps --force-reinstall .
 
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv
+COPY docker/health.py /opt/health.py
 RUN useradd --uid 10001 --create-home defectsynth \
     && install -d -o defectsynth -g defectsynth /data
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
@@ -31,7 +32,6 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
 USER defectsynth
 WORKDIR /home/defectsynth
 VOLUME /data
-# The worker's parent process answers while its child is busy, so a long job does not look like a dead worker.
-HEALTHCHECK --interval=30s --timeout=25s --start-period=60s --retries=4 \
-    CMD ["sh", "-c", "exec celery --app worker.app inspect ping --timeout 10 --destination celery@$(hostname)"]
+HEALTHCHECK --interval=30s --timeout=15s --start-period=60s --retries=4 \
+    CMD ["python", "/opt/health.py", "worker"]
 CMD ["defectsynth", "worker"]

@@ -1,6 +1,8 @@
 """Without a container engine: every path, command, setting and secret that the docker files name is looked up."""
 
 import re
+import runpy
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,14 +91,23 @@ def test_every_command_and_option_that_starts_a_process_exists(place: str) -> No
     assert set(options) <= accepted
 
 
-def test_the_module_that_the_health_checks_ping_holds_a_celery_app() -> None:
-    from celery import Celery
-    from celery.app.utils import find_app
+def test_a_workers_health_check_wants_a_row_of_its_own_host_that_is_fresh(tmp_path: Path) -> None:
+    from service.settings import Settings
+    from service.store.database import Database
+    from service.store.tables import WorkerRow
 
-    places = compose_text() + "".join((ROOT / "docker" / name).read_text(encoding="utf-8") for name in DOCKERFILES)
-    named = set(re.findall(r"celery --app (\S+)", places))
-    assert named == {"worker.app"}
-    assert isinstance(find_app("worker.app"), Celery)
+    complaint = runpy.run_path(str(ROOT / "docker" / "health.py"))["complaint"]
+    settings = Settings(data_dir=tmp_path)
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    with database.transaction() as session:
+        session.add(WorkerRow(id="press-7-abc", device="cpu", rss_bytes=1, seen_at=now))
+    database.close()
+    assert complaint("worker", settings, "press", now + timedelta(seconds=3)) is None
+    assert "ago" in complaint("worker", settings, "press", now + timedelta(minutes=3))
+    assert "no worker of pres has reported" in complaint("worker", settings, "pres", now)
+    assert complaint("maintenance", settings, "elsewhere", now) is None
 
 
 def test_every_service_is_health_checked_by_compose_or_by_its_image() -> None:
