@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+MINUTES ?= 120
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -44,8 +45,8 @@ lint: $(INSTALLED)  ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-timestamp
 
-prior: $(INSTALLED)  ## train the bundled base model on; MINUTES=60
-	@$(BIN)/python -m models.prior.train $(if $(MINUTES),--minutes $(MINUTES))
+prior: $(INSTALLED)  ## train the bundled base model, or train it on; MINUTES=120 is the budget of all runs together
+	@$(BIN)/python -m models.prior.train --minutes $(MINUTES)
 
 clean:  ## remove caches and build outputs; keeps .venv, .prior and .defectsynth
 	@rm -rf build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
