@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     torch_threads: int | None = Field(default=None, ge=1)
 
     max_request_bytes: int = Field(default=512 * 2**20, ge=1)
-    max_images_per_upload: int = Field(default=5_000, ge=1)
+    max_json_bytes: int = Field(default=2**20, ge=1, description="Of a request that is not an upload.")
+    max_files_per_request: int = Field(default=500, ge=1, description="Of a multipart upload; a zip may hold more.")
+    max_images_per_upload: int = Field(default=10_000, ge=1)
     max_image_pixels: int = Field(default=64_000_000, ge=1)
     max_image_side_px: int = Field(default=16_384, ge=1)
     min_image_side_px: int = Field(default=16, ge=1)

@@ -74,3 +74,9 @@ def delete(session: Session, row: AdapterRow) -> None:
     """Delete an adapter; its bytes are left to the sweep of orphans."""
     session.delete(row)
     session.flush()
+
+
+def base_model_of(session: Session, tenant_id: TenantId, adapter_id: str) -> str | None:
+    """The base model of an adapter; None where the adapter was deleted."""
+    row = session.get(AdapterRow, adapter_id)
+    return row.base_model if row is not None and row.tenant_id == tenant_id else None

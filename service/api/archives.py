@@ -1,0 +1,108 @@
+"""A generation as a zip, made while it is sent: ImageFolder layout (``class/000000.png``) and ``manifest.json``."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+
+from pydantic import BaseModel
+
+from service.contracts.datasets import ImageRecord
+from service.contracts.generations import GeneratedImage, GenerationParams
+from service.store.artifacts import ArtifactStore
+
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+class ManifestImage(BaseModel):
+    """One file of the archive and where it comes from."""
+
+    file: str
+    synthetic: bool = True
+    class_name: str
+    number: int
+    sha256: str
+    seed: int
+    width_px: int
+    height_px: int
+    mode: str
+    source_image_id: str | None
+    source_filename: str | None
+    source_sha256: str | None
+
+
+class ManifestClass(BaseModel):
+    """What one class's images have in common."""
+
+    adapter_id: str
+    base_model: str | None
+    params: GenerationParams
+
+
+class Manifest(BaseModel):
+    """``manifest.json``."""
+
+    generation_id: str
+    software: str
+    synthetic: bool = True
+    classes: dict[str, ManifestClass]
+    images: list[ManifestImage]
+
+
+def manifest_of(
+    generation_id: str,
+    images: Sequence[GeneratedImage],
+    classes: dict[str, ManifestClass],
+    sources: Mapping[str, ImageRecord],
+) -> Manifest:
+    """The lineage of every image; sources that were deleted since are named by id alone."""
+    return Manifest(
+        generation_id=generation_id,
+        software=f"defectsynth {version('defectsynth')}",
+        classes=classes,
+        images=[_entry(image, sources.get(image.source_image_id or "")) for image in images],
+    )
+
+
+def _entry(image: GeneratedImage, source: ImageRecord | None) -> ManifestImage:
+    return ManifestImage(
+        file=f"{image.class_name}/{image.number:06d}.png",
+        source_filename=source.filename if source else None,
+        source_sha256=source.sha256 if source else None,
+        **image.model_dump(exclude={"size_bytes"}),
+    )
+
+
+def zip_stream(manifest: Manifest, artifacts: ArtifactStore) -> Iterator[bytes]:
+    """The zip's bytes, file by file; PNG does not shrink further, so files are stored as they are."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        text = json.dumps(manifest.model_dump(mode="json"), indent=1)
+        archive.writestr(zipfile.ZipInfo("manifest.json", _TIMESTAMP), text)
+        for image in manifest.images:
+            archive.writestr(zipfile.ZipInfo(image.file, _TIMESTAMP), artifacts.path_of(image.sha256).read_bytes())
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """Takes what zipfile writes; it cannot seek, so zipfile writes sizes behind each file."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: object) -> int:
+        """Keep a copy."""
+        chunk = bytes(data)  # type: ignore[call-overload]
+        self._chunks.append(chunk)
+        return len(chunk)
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        chunks, self._chunks = self._chunks, []
+        return b"".join(chunks)

@@ -1,0 +1,212 @@
+"""From rows to views."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from service.api.views import (
+    AdaptationView,
+    AdapterView,
+    DatasetSummary,
+    DatasetVersionView,
+    DatasetView,
+    EvaluationView,
+    GeneratedImageView,
+    GenerationClassView,
+    GenerationView,
+    JobView,
+    WorkState,
+)
+from service.contracts.adaptations import AdaptationResult, AdaptationSettings
+from service.contracts.datasets import DatasetWarning
+from service.contracts.evaluations import EvaluationRequest, EvaluationResult
+from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult, GenerationSettings
+from service.contracts.ids import TenantId
+from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.store import adapters, datasets, generations, jobs
+from service.store.tables import (
+    AdaptationRow,
+    AdapterRow,
+    DatasetRow,
+    DatasetVersionRow,
+    EvaluationRow,
+    GenerationRow,
+    JobRow,
+)
+
+_COLLECTIONS = {
+    JobKind.ADAPTATION: "/v1/adaptations",
+    JobKind.GENERATION: "/v1/generations",
+    JobKind.EVALUATION: "/v1/evaluations",
+}
+_RESULTS: dict[JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult]] = {
+    JobKind.ADAPTATION: AdaptationResult,
+    JobKind.GENERATION: GenerationResult,
+    JobKind.EVALUATION: EvaluationResult,
+}
+_WARNINGS = TypeAdapter(list[DatasetWarning])
+
+
+def job_view(row: JobRow, queue_position: int | None) -> JobView:
+    """One job."""
+    kind = JobKind(row.kind)
+    progress = Progress.model_validate(row.progress) if row.progress is not None else None
+    links = {"self": f"/v1/jobs/{row.id}", "resource": f"{_COLLECTIONS[kind]}/{row.resource_id}"}
+    if not JobState(row.state).is_final:
+        links["cancel"] = f"/v1/jobs/{row.id}/cancel"
+    return JobView(
+        id=row.id,
+        kind=kind,
+        state=JobState(row.state),
+        resource_id=row.resource_id,
+        class_name=row.class_name,
+        adapter_id=row.adapter_id,
+        progress=progress,
+        result=_RESULTS[kind].model_validate(row.result) if row.result is not None else None,
+        failure=JobFailure.model_validate(row.failure) if row.failure is not None else None,
+        queue_position=queue_position,
+        seconds_left=progress.seconds_left if progress is not None and row.state == JobState.RUNNING else None,
+        attempts=row.attempts,
+        revision=row.revision,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        links=links,
+    )
+
+
+def job_views(session: Session, rows: Sequence[JobRow]) -> list[JobView]:
+    """Several jobs, each with its place in the queue."""
+    return [job_view(row, jobs.queue_position(session, row)) for row in rows]
+
+
+def state_of(rows: Sequence[JobRow]) -> WorkState:
+    """Of jobs together: running once one has begun, and final when all are; failed goes before canceled."""
+    states = {JobState(row.state) for row in rows}
+    if states == {JobState.QUEUED}:
+        return WorkState.QUEUED
+    if not all(state.is_final for state in states):
+        return WorkState.RUNNING
+    for state in (JobState.FAILED, JobState.CANCELED):
+        if state in states:
+            return WorkState(state.value)
+    return WorkState.SUCCEEDED
+
+
+def dataset_view(session: Session, tenant_id: TenantId, row: DatasetRow, version: DatasetVersionRow) -> DatasetView:
+    """A dataset in one version."""
+    counts = datasets.class_counts(session, tenant_id, version.id)
+    return DatasetView(
+        id=row.id,
+        name=row.name,
+        created_at=row.created_at,
+        version=DatasetVersionView(id=version.id, number=version.number, created_at=version.created_at),
+        num_images=sum(sum(splits.values()) for splits in counts.values()),
+        classes=counts,
+        warnings=_WARNINGS.validate_python(version.warnings),
+        links={
+            "self": f"/v1/datasets/{row.id}?version_id={version.id}",
+            "images": f"/v1/datasets/{row.id}/images?version_id={version.id}",
+        },
+    )
+
+
+def dataset_summary(row: DatasetRow) -> DatasetSummary:
+    """A dataset in a list."""
+    links = {"self": f"/v1/datasets/{row.id}"}
+    return DatasetSummary(id=row.id, name=row.name, created_at=row.created_at, links=links)
+
+
+def adapter_view(row: AdapterRow) -> AdapterView:
+    """One adapter."""
+    return AdapterView(
+        id=row.id,
+        adaptation_id=row.adaptation_id,
+        job_id=row.job_id,
+        class_name=row.class_name,
+        base_model=row.base_model,
+        size_bytes=row.size_bytes,
+        archive_sha256=row.archive_sha256,
+        settings=AdaptationSettings.model_validate(row.settings),
+        created_at=row.created_at,
+        links={"self": f"/v1/adapters/{row.id}", "archive": f"/v1/adapters/{row.id}/archive"},
+    )
+
+
+def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -> AdaptationView:
+    """An adaptation with its jobs and adapters."""
+    of_it = jobs.of_resources(session, tenant_id, [row.id])
+    version = datasets.version_by_id(session, tenant_id, row.dataset_version_id)
+    return AdaptationView(
+        id=row.id,
+        state=state_of(of_it),
+        dataset_id=version.dataset_id,
+        dataset_version_id=version.id,
+        base_model=row.base_model,
+        settings=AdaptationSettings.model_validate(row.settings),
+        created_at=row.created_at,
+        jobs=job_views(session, of_it),
+        adapters=[adapter_view(one) for one in adapters.of_adaptations(session, tenant_id, [row.id])],
+        links={"self": f"/v1/adaptations/{row.id}", "dataset": f"/v1/datasets/{version.dataset_id}"},
+    )
+
+
+def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -> GenerationView:
+    """A generation with its classes and jobs."""
+    of_it = jobs.of_resources(session, tenant_id, [row.id])
+    counts = generations.counts(session, tenant_id, row.id)
+    here = f"/v1/generations/{row.id}"
+    return GenerationView(
+        id=row.id,
+        state=state_of(of_it),
+        seed=row.seed,
+        settings=GenerationSettings.model_validate(row.settings),
+        created_at=row.created_at,
+        classes=[_generation_class(one, counts.get(one.class_name, 0), here) for one in of_it],
+        jobs=job_views(session, of_it),
+        links={
+            "self": here,
+            "images": f"{here}/images",
+            "archive": f"{here}/archive",
+            "report": f"{here}/report",
+        },
+    )
+
+
+def _generation_class(job: JobRow, num_published: int, here: str) -> GenerationClassView:
+    params = GenerationParams.model_validate(job.params)
+    return GenerationClassView(
+        class_name=params.class_name,
+        adapter_id=params.adapter_id,
+        num_images=params.num_images,
+        num_published=num_published,
+        seed=params.seed,
+        links={
+            "images": f"{here}/images?class_name={quote(params.class_name)}",
+            "contact_sheet": f"{here}/classes/{quote(params.class_name)}/contact-sheet",
+        },
+    )
+
+
+def generated_image_view(generation_id: str, image: GeneratedImage) -> GeneratedImageView:
+    """One synthetic image."""
+    content = f"/v1/generations/{generation_id}/images/{quote(image.class_name)}/{image.number}"
+    return GeneratedImageView(**image.model_dump(), links={"content": content})
+
+
+def evaluation_view(session: Session, tenant_id: TenantId, row: EvaluationRow) -> EvaluationView:
+    """An evaluation with its job."""
+    of_it = jobs.of_resources(session, tenant_id, [row.id])
+    results = [EvaluationResult.model_validate(job.result) for job in of_it if job.result is not None]
+    return EvaluationView(
+        id=row.id,
+        state=state_of(of_it),
+        request=EvaluationRequest.model_validate(row.request),
+        result=results[0] if results else None,
+        created_at=row.created_at,
+        jobs=job_views(session, of_it),
+        links={"self": f"/v1/evaluations/{row.id}"},
+    )

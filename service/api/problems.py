@@ -1,0 +1,179 @@
+"""RFC 9457 answers: every error leaves the API as ``application/problem+json`` with a code, a field and a remedy."""
+
+import errno
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.contracts.datasets import RefusedImage
+from service.errors import NoAcceptableImages, ServiceError, StorageFull
+from service.logs import get_logger
+
+MEDIA_TYPE = "application/problem+json"
+_log = get_logger()
+_TAGS = ("constrained-", "function-", "dict[", "list[", "literal[", "json", "union[")
+_TYPE_TAGS = frozenset({"int", "str", "none", "DatasetImages", "GenerationImages"})
+
+
+class FieldProblem(BaseModel):
+    """One field at fault."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457, with a stable ``code``, the field at fault and what to do about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank#unknown_base_model",
+                    "title": "Unknown base model",
+                    "status": 422,
+                    "code": "unknown_base_model",
+                    "detail": "base model 'sd99' is not registered; registered: mini",
+                    "field": "base_model",
+                    "remedy": "Choose a registered name from GET /v1/base-models.",
+                    "request_id": "b3f1c0de5a7d4c1f",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | None = None
+    remedy: str | None = None
+    request_id: str | None = None
+    errors: list[FieldProblem] | None = Field(
+        default=None, description="Every field at fault, where there are several."
+    )
+    refused: list[RefusedImage] | None = Field(default=None, description="Each refused file of an upload, and why.")
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """The problem as an answer."""
+    body = problem.model_dump_json(exclude_none=True)
+    return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _os_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def of_error(error: ServiceError, request_id: str | None) -> Problem:
+    """The problem that a domain error is."""
+    return Problem(
+        type=f"about:blank#{error.code}",
+        title=error.title,
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        field=error.field,
+        remedy=error.remedy,
+        request_id=request_id,
+        refused=error.refused if isinstance(error, NoAcceptableImages) else None,
+    )
+
+
+def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = "10"
+    _log.info("request.refused", code=error.code, status=error.status, detail=error.detail)
+    return problem_response(of_error(error, _request_id(request)), headers)
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [FieldProblem(field=_field(one["loc"]), message=one["msg"]) for one in error.errors()]
+    first = found[0]
+    return problem_response(
+        Problem(
+            type="about:blank#invalid_request",
+            title="Request cannot be accepted",
+            status=422,
+            code="invalid_request",
+            detail=f"{first.field}: {first.message}",
+            field=first.field,
+            remedy=f"Correct {first.field!r} and send the request again; /docs describes every field.",
+            request_id=_request_id(request),
+            errors=found,
+        )
+    )
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """The client's name of the field: without where it came from, and without pydantic's names of union members."""
+    parts = [str(part) for part in location[1:]]
+    named = [part for part in parts if part not in _TYPE_TAGS and not part.startswith(_TAGS)]
+    return ".".join(named) or str(location[0])
+
+
+_HTTP_REMEDIES = {
+    404: "Check the path; /docs lists every route.",
+    405: "Use one of the methods in the 'Allow' header.",
+    413: "Send it in smaller parts, or ask the operator to raise the limit.",
+}
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    code = "request_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
+    problem = Problem(
+        type=f"about:blank#{code}",
+        title=status.phrase,
+        status=status,
+        code=code,
+        detail=str(error.detail),
+        remedy=_HTTP_REMEDIES.get(status, "Correct the request and send it again."),
+        request_id=_request_id(request),
+    )
+    return problem_response(problem, dict(error.headers or {}))
+
+
+def _os_error(request: Request, error: Exception) -> Response:
+    """A disk that fills up while an upload is spooled; anything else is unexpected."""
+    assert isinstance(error, OSError)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = StorageFull("the disk that takes uploads (the system's temporary folder) is full")
+        full.remedy = "Free space in the temporary folder (TMPDIR), then try again."
+        return _service_error(request, full)
+    return _unexpected(request, error)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    """The client gets an id to report, the log gets the trace."""
+    request_id = _request_id(request)
+    _log.error("request.crashed", path=request.url.path, request_id=request_id, exc_info=error)
+    problem = Problem(
+        type="about:blank#internal_error",
+        title="Internal error",
+        status=500,
+        code="internal_error",
+        detail="something unexpected happened while the request was handled",
+        remedy=ServiceError.remedy,
+        request_id=request_id,
+    )
+    return problem_response(problem, {"X-Request-ID": request_id or ""})
+
+
+def _request_id(request: Request) -> str | None:
+    value = request.scope.get("state", {}).get("request_id")
+    return value if isinstance(value, str) else None

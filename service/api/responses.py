@@ -1,0 +1,33 @@
+"""Answers with validators: views with an ETag, and stored bytes with a content-hash ETag and Range."""
+
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import FileResponse, Response
+
+from service.store.artifacts import ArtifactStore
+
+_FOREVER = "private, max-age=31536000, immutable"
+
+
+def is_fresh(request: Request, etag: str) -> bool:
+    """Whether the client has this very version (RFC 9110: weak comparison, ``*`` matches anything)."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    return "*" in tags or etag.removeprefix("W/") in tags
+
+
+def view_response(view: BaseModel, headers: dict[str, str]) -> Response:
+    """A view as JSON, past FastAPI's own serialisation: this is what pollers ask for."""
+    return Response(view.model_dump_json(), headers=headers, media_type="application/json")
+
+
+def artifact_response(
+    request: Request, artifacts: ArtifactStore, sha256: str, media_type: str, filename: str | None = None
+) -> Response:
+    """Stored bytes; 304 for a client that has them. Raises ``ArtifactMissing``."""
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
+    if is_fresh(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(artifacts.path_of(sha256), media_type=media_type, headers=headers, filename=filename)

@@ -1,0 +1,62 @@
+"""Adaptations: a base model is adapted to classes of a dataset, one job and one adapter a class."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from fastapi.openapi.models import Example
+from starlette.responses import Response
+
+from service.api.dependencies import PageOf, PartsOf, Tenant
+from service.api.presenting import adaptation_view
+from service.api.views import AdaptationView, PageView
+from service.contracts.requests import AdaptationRequest
+from service.store import adaptations
+
+router = APIRouter(prefix="/v1/adaptations", tags=["adaptations"])
+
+_EXAMPLES = {
+    "all classes": Example(value={"dataset_id": "ds_1b2c3d4e5f60718293a4b5c6d7e8f90a"}),
+    "one class, longer": Example(
+        value={
+            "dataset_id": "ds_1b2c3d4e5f60718293a4b5c6d7e8f90a",
+            "classes": ["scratches"],
+            "base_model": "mini",
+            "settings": {"lora": {"steps": 600, "rank": 32}, "seed": 7},
+        }
+    ),
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses={404: {"description": "No such dataset or version."}, 429: {"description": "The queue is full."}},
+)
+def create_adaptation(
+    request: Annotated[AdaptationRequest, Body(openapi_examples=_EXAMPLES)],
+    response: Response,
+    parts: PartsOf,
+    tenant: Tenant,
+) -> AdaptationView:
+    """Queue one adaptation job a class."""
+    row = parts.submission.adapt(tenant, request)
+    response.headers["Location"] = f"/v1/adaptations/{row.id}"
+    response.headers["Retry-After"] = "2"
+    with parts.database.reading() as session:
+        return adaptation_view(session, tenant, row)
+
+
+@router.get("")
+def list_adaptations(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[AdaptationView]:
+    """Adaptations, newest first."""
+    with parts.database.reading() as session:
+        found = adaptations.page(session, tenant, page)
+        views = [adaptation_view(session, tenant, row) for row in found.items]
+    return PageView(items=views, next_cursor=found.next_cursor)
+
+
+@router.get("/{adaptation_id}", responses={404: {"description": "Unknown, or another tenant's."}})
+def get_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> AdaptationView:
+    """An adaptation with its jobs (loss curves when they have succeeded) and adapters."""
+    with parts.database.reading() as session:
+        return adaptation_view(session, tenant, adaptations.get(session, tenant, adaptation_id))

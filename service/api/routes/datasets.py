@@ -1,0 +1,160 @@
+"""Datasets: images of defect classes; uploads make immutable versions."""
+
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
+from service.api.presenting import dataset_summary, dataset_view
+from service.api.responses import artifact_response
+from service.api.uploads import Form, read_form, upload_of
+from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView
+from service.contracts.datasets import CLASS_NAME_PATTERN, ClassName
+from service.contracts.ids import TenantId
+from service.deletion import delete_dataset
+from service.intake import Receipt
+from service.store import datasets
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+_FILES = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_LISTS = {
+    "splits": {**_TEXTS, "description": "train, validation, test or empty (train) for each image, in their order."},
+    "groups": {**_TEXTS, "description": "Coil, strip or part of each image; a group never straddles splits."},
+}
+_IMAGES = {**_FILES, "description": "PNG, JPEG, BMP, TIFF or WEBP; class/file.png or split/class/file.png as filename."}
+_WHOLE_FORM = {
+    "name": {"type": "string", "examples": ["line 3, week 12"]},
+    "images": _IMAGES,
+    "classes": {**_TEXTS, "description": "The class of each image, where its filename does not say it."},
+    **_LISTS,
+    "archive": {
+        "type": "string",
+        "contentMediaType": "application/zip",
+        "description": "Instead of images: a zip of class/image.png or split/class/image.png.",
+    },
+}
+_CLASS_FORM = {"images": _FILES, **_LISTS}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
+_KIND: dict[int | str, dict[str, Any]] = {415: {"description": "Not multipart/form-data."}}
+
+
+def _multipart(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+@router.post("", status_code=201, responses=_KIND, openapi_extra=_multipart(_WHOLE_FORM))
+async def create_dataset(request: Request, response: Response, parts: PartsOf, tenant: Tenant) -> ReceiptView:
+    """Upload images of one or more classes. Good images are kept, each refused one is named with its reason.
+
+    An image without a split goes to `train`. 422 where no image at all can be accepted.
+    """
+    async with read_form(request, parts.settings) as form:
+        receipt = await to_thread.run_sync(_create, parts, tenant, form, limiter=parts.upload_slots)
+    response.headers["Location"] = f"/v1/datasets/{receipt.id}"
+    return receipt
+
+
+def _create(parts: Parts, tenant: TenantId, form: Form) -> ReceiptView:
+    with upload_of(form, parts.settings) as upload:
+        return _receipt_view(parts, tenant, parts.intake.create(tenant, form.name, upload))
+
+
+@router.put(
+    "/{dataset_id}/classes/{class_name}/images",
+    responses=_NOT_FOUND | _KIND,
+    openapi_extra=_multipart(_CLASS_FORM),
+)
+async def replace_class_images(
+    dataset_id: str,
+    class_name: Annotated[str, Path(pattern=CLASS_NAME_PATTERN.pattern)],
+    request: Request,
+    parts: PartsOf,
+    tenant: Tenant,
+) -> ReceiptView:
+    """Make a new version in which the class holds exactly these images; other classes stay as they are."""
+    async with read_form(request, parts.settings) as form:
+        return await to_thread.run_sync(
+            _replace, parts, tenant, dataset_id, class_name, form, limiter=parts.upload_slots
+        )
+
+
+def _replace(parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form) -> ReceiptView:
+    with upload_of(form, parts.settings, class_name) as upload:
+        receipt = parts.intake.replace_class(tenant, dataset_id, class_name, upload)
+        return _receipt_view(parts, tenant, receipt)
+
+
+def _receipt_view(parts: Parts, tenant: TenantId, receipt: Receipt) -> ReceiptView:
+    with parts.database.reading() as session:
+        view = dataset_view(session, tenant, receipt.dataset, receipt.version)
+    return ReceiptView(**view.model_dump(), accepted=receipt.num_accepted, refused=receipt.refused)
+
+
+@router.get("")
+def list_datasets(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[DatasetSummary]:
+    """Datasets, newest first."""
+    with parts.database.reading() as session:
+        found = datasets.page(session, tenant, page)
+    return PageView(items=[dataset_summary(row) for row in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/{dataset_id}", responses=_NOT_FOUND)
+def get_dataset(
+    dataset_id: str,
+    parts: PartsOf,
+    tenant: Tenant,
+    version_id: Annotated[str | None, Query(description="The latest version when left out.")] = None,
+) -> DatasetView:
+    """A dataset: images for each class and split, and warnings about them."""
+    with parts.database.reading() as session:
+        row = datasets.get(session, tenant, dataset_id)
+        return dataset_view(session, tenant, row, datasets.version(session, tenant, dataset_id, version_id))
+
+
+@router.get("/{dataset_id}/images", responses=_NOT_FOUND)
+def list_images(
+    dataset_id: str,
+    parts: PartsOf,
+    tenant: Tenant,
+    page: PageOf,
+    version_id: str | None = None,
+    class_name: Annotated[ClassName | None, Query()] = None,
+) -> PageView[DatasetImageView]:
+    """The images of a version, newest first."""
+    with parts.database.reading() as session:
+        version = datasets.version(session, tenant, dataset_id, version_id)
+        found = datasets.page_of_images(session, tenant, version.id, class_name, page)
+    views = [
+        DatasetImageView(
+            **datasets.as_record(row).model_dump(), links={"content": f"/v1/datasets/{dataset_id}/images/{row.id}"}
+        )
+        for row in found.items
+    ]
+    return PageView(items=views, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/{dataset_id}/images/{image_id}",
+    response_class=Response,
+    responses=_NOT_FOUND | {200: {"content": {"image/png": {}}, "description": "The image as it is kept."}},
+)
+def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
+    """One real image as PNG."""
+    with parts.database.reading() as session:
+        row = datasets.image(session, tenant, dataset_id, image_id)
+    return artifact_response(request, parts.artifacts, row.sha256, "image/png")
+
+
+@router.delete(
+    "/{dataset_id}",
+    status_code=204,
+    responses=_NOT_FOUND | {409: {"description": "An adapter or an unfinished job cites it."}},
+)
+def remove_dataset(dataset_id: str, parts: PartsOf, tenant: Tenant) -> None:
+    """Delete a dataset with all its versions."""
+    delete_dataset(parts.database, tenant, dataset_id)

@@ -1,0 +1,211 @@
+"""What clients get to see."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.contracts.adaptations import AdaptationResult, AdaptationSettings
+from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage, Split
+from service.contracts.evaluations import EvaluationRequest, EvaluationResult
+from service.contracts.generations import GenerationResult, GenerationSettings
+from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+
+T = TypeVar("T")
+Links = dict[str, str]
+
+
+class View(BaseModel):
+    """The base of what is answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PageView(View, Generic[T]):
+    """Some of a list; send ``next_cursor`` as ``cursor`` for more, it is null on the last page."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class JobView(View):
+    """One job. ``seconds_left`` and ``queue_position`` are estimates."""
+
+    id: str = Field(examples=["job_5f0c2a9e7b3d4c1f8a6e9d0b1c2d3e4f"])
+    kind: JobKind
+    state: JobState
+    resource_id: str = Field(examples=["adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9"])
+    class_name: str = Field(examples=["scratches"])
+    adapter_id: str | None = None
+    progress: Progress | None = None
+    result: AdaptationResult | GenerationResult | EvaluationResult | None = None
+    failure: JobFailure | None = None
+    queue_position: int | None = Field(default=None, description="1 is next; null when the job is not queued.")
+    seconds_left: float | None = None
+    attempts: int
+    revision: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    links: Links
+
+
+class WorkState(StrEnum):
+    """Of several jobs taken together."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class DatasetVersionView(View):
+    """One immutable version."""
+
+    id: str = Field(examples=["dsv_7d1e2f3a4b5c6d7e8f90a1b2c3d4e5f6"])
+    number: int
+    created_at: datetime
+
+
+class DatasetView(View):
+    """A dataset in one version: images for each class and split, and what a person should know about them."""
+
+    id: str = Field(examples=["ds_1b2c3d4e5f60718293a4b5c6d7e8f90a"])
+    name: str = Field(examples=["line 3, week 12"])
+    created_at: datetime
+    version: DatasetVersionView
+    num_images: int
+    classes: dict[str, dict[Split, int]] = Field(examples=[{"scratches": {"train": 20, "validation": 5, "test": 5}}])
+    warnings: list[DatasetWarning]
+    links: Links
+
+
+class ReceiptView(DatasetView):
+    """What became of an upload: the dataset as it is now, and each refused file with its reason."""
+
+    accepted: int
+    refused: list[RefusedImage]
+
+
+class DatasetSummary(View):
+    """A dataset in a list."""
+
+    id: str
+    name: str
+    created_at: datetime
+    links: Links
+
+
+class DatasetImageView(ImageRecord):
+    """One real image; ``links.content`` is its PNG."""
+
+    links: Links
+
+
+class AdapterView(View):
+    """A trained adapter of one class."""
+
+    id: str = Field(examples=["adp_2c3d4e5f60718293a4b5c6d7e8f90a1b"])
+    adaptation_id: str
+    job_id: str
+    class_name: str
+    base_model: str
+    size_bytes: int
+    archive_sha256: str
+    settings: AdaptationSettings
+    created_at: datetime
+    links: Links
+
+
+class AdaptationView(View):
+    """An adaptation, its jobs (one a class) and the adapters it has made so far."""
+
+    id: str = Field(examples=["adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9"])
+    state: WorkState
+    dataset_id: str
+    dataset_version_id: str
+    base_model: str = Field(examples=["mini"])
+    settings: AdaptationSettings
+    created_at: datetime
+    jobs: list[JobView]
+    adapters: list[AdapterView]
+    links: Links
+
+
+class GenerationClassView(View):
+    """One class of a generation. ``num_published`` images can be fetched now."""
+
+    class_name: str
+    adapter_id: str
+    num_images: int
+    num_published: int
+    seed: int
+    links: Links
+
+
+class GenerationView(View):
+    """A generation and its jobs, one a class."""
+
+    id: str = Field(examples=["gen_3d4e5f60718293a4b5c6d7e8f90a1b2c"])
+    state: WorkState
+    seed: int
+    settings: GenerationSettings
+    created_at: datetime
+    classes: list[GenerationClassView]
+    jobs: list[JobView]
+    links: Links
+
+
+class GeneratedImageView(View):
+    """One synthetic image with its lineage; ``links.content`` is its PNG."""
+
+    class_name: str
+    number: int
+    sha256: str
+    size_bytes: int
+    width_px: int
+    height_px: int
+    mode: str
+    seed: int
+    source_image_id: str | None
+    links: Links
+
+
+class GenerationReport(View):
+    """Quality of a generation, class by class; ``results`` holds finished classes only."""
+
+    generation_id: str
+    state: WorkState
+    results: dict[str, GenerationResult]
+    failures: dict[str, JobFailure]
+
+
+class EvaluationView(View):
+    """An evaluation and its job; ``result`` is there when it has succeeded."""
+
+    id: str = Field(examples=["evl_4e5f60718293a4b5c6d7e8f90a1b2c3d"])
+    state: WorkState
+    request: EvaluationRequest
+    result: EvaluationResult | None
+    created_at: datetime
+    jobs: list[JobView]
+    links: Links
+
+
+class BaseModelView(View):
+    """A base model by its registered name, and the settings used for what a client leaves out."""
+
+    name: str = Field(examples=["mini"])
+    revision: str | None
+    adaptation: AdaptationSettings
+    generation: GenerationSettings
+
+
+class ReadyView(View):
+    """``ready``; ``degraded`` (work is accepted but no worker was seen lately, or the broker is out); ``unready``."""
+
+    status: str = Field(examples=["ready"])
+    checks: dict[str, str] = Field(examples=[{"database": "ok", "files": "ok", "worker": "ok"}])

@@ -1,0 +1,97 @@
+"""The API's one composition root: settings in, application out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI
+
+from service import queue
+from service.api import openapi, problems
+from service.api.dependencies import Parts
+from service.api.middleware import BodyLimit, RequestIds
+from service.api.routes import adaptations, adapters, base_models, datasets, evaluations, generations, health, jobs
+from service.contracts.ids import new_id
+from service.decoding import ImageLimits, bound_pillow
+from service.intake import Intake
+from service.logs import configure_logs
+from service.settings import BaseModelEntry, Settings, load_base_models
+from service.store.artifacts import ArtifactStore, LocalArtifacts
+from service.store.database import Database
+from service.submission import Send, Submission, SubmissionLimits
+
+
+def create_app(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    artifacts: ArtifactStore | None = None,
+    send: Send | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """The application. A database that is given must have been migrated; one that is not is opened and migrated.
+
+    ``send`` wakes workers, over the broker of the settings unless given. Raises ``ValueError`` for a base model
+    registry that cannot be read.
+    """
+    entries = load_base_models(settings)
+    if database is None:
+        database = Database(settings.sqlalchemy_url)
+        database.migrate()
+    wakeups = queue.configure(settings)
+    parts = _parts(settings, entries, database, artifacts, send or wakeups.send, wakeups, clock)
+    app = FastAPI(title="defectsynth", version=version("defectsynth"), lifespan=_closing(database, wakeups))
+    app.state.parts = parts
+    for one in (datasets, adaptations, adapters, generations, evaluations, jobs, base_models, health):
+        app.include_router(one.router)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(BodyLimit, max_upload_bytes=settings.max_request_bytes, max_json_bytes=settings.max_json_bytes)
+    app.add_middleware(RequestIds)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """For ``uvicorn --factory service.main:from_environment``."""
+    configure_logs()
+    return create_app(Settings())
+
+
+def _parts(
+    settings: Settings,
+    entries: dict[str, BaseModelEntry],
+    database: Database,
+    artifacts: ArtifactStore | None,
+    send: Send,
+    wakeups: queue.Queue,
+    clock: Callable[[], datetime],
+) -> Parts:
+    store = artifacts or LocalArtifacts(settings.artifacts_dir)
+    limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
+    bound_pillow(limits)
+    accepted = SubmissionLimits(
+        settings.max_images_per_class_generation, settings.min_train_images, settings.max_queued_jobs
+    )
+    return Parts(
+        settings=settings,
+        database=database,
+        artifacts=store,
+        intake=Intake(database, store, limits, clock, new_id),
+        submission=Submission(database, entries, accepted, send, clock, new_id),
+        base_models=entries,
+        clock=clock,
+        upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
+        check_broker=wakeups.check if settings.broker_url is not None else None,
+    )
+
+
+def _closing(database: Database, wakeups: queue.Queue) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        wakeups.close()
+        database.close()
+
+    return lifespan
