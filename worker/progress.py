@@ -61,7 +61,7 @@ class Gauge:
 class ProgressWriter:
     """A `models.progress.Progress`: checks at every call whether to go on, writes at most once an interval.
 
-    ``check`` raises what stops the job; ``write`` stores a progress. The last step of a stage is always written.
+    ``check`` raises what stops the job; ``write`` stores a progress. A stage's first report is always written.
     """
 
     def __init__(

@@ -1,0 +1,30 @@
+"""What real worker processes need."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.worker_world import World, build_registry
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_registry(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(params=["files", "redis"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, registry: Path) -> Iterator[World]:
+    """A world for each broker."""
+    url = request.getfixturevalue("redis_server") if request.param == "redis" else None
+    world = World(tmp_path / "data", registry, url)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def file_world(tmp_path: Path, registry: Path) -> Iterator[World]:
+    """A world whose broker is a folder."""
+    world = World(tmp_path / "data", registry)
+    yield world
+    world.close()

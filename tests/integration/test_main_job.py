@@ -1,0 +1,92 @@
+"""Adaptation, generation and evaluation by a real worker process, over either broker."""
+
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+from service.contracts.adaptations import AdaptationResult
+from service.contracts.datasets import Split
+from service.contracts.evaluations import DatasetImages, EvaluationRequest, EvaluationResult, GenerationImages
+from service.contracts.generations import GenerationMode, GenerationResult, GenerationSettings
+from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId
+from service.contracts.jobs import JobState
+from service.store import adapters, generations
+from service.store.tables import JobRow
+from tests.fakes.worker_world import CLASS_NAME, IMAGE_SIZE_PX, World
+
+SETTINGS = GenerationSettings(num_inference_steps=4, strength=0.5)
+
+
+def finished(world: World, job_id: JobId) -> JobRow:
+    row = world.wait(job_id, lambda row: JobState(row.state).is_final)
+    assert row.state == JobState.SUCCEEDED, row.failure
+    return row
+
+
+def test_a_class_is_adapted_images_are_made_and_judged(world: World) -> None:
+    with world.running("worker"):
+        job = finished(world, world.submit_adaptation())
+        adapted = AdaptationResult.model_validate(job.result)
+        assert (adapted.num_train_images, job.attempts) == (6, 1)
+        assert {point.stage for point in adapted.loss_curve} == {"textual_inversion", "lora"}
+        check_archive(world, adapted.adapter_id)
+        generation_id, job_id = world.submit_generation(adapted.adapter_id, SETTINGS)
+        made = GenerationResult.model_validate(finished(world, job_id).result)
+        check_images(world, generation_id, made)
+        unadapted = SETTINGS.model_copy(update={"unadapted": True, "mode": GenerationMode.FROM_NOISE})
+        _, baseline_id = world.submit_generation(adapted.adapter_id, unadapted, num_images=2)
+        baseline = GenerationResult.model_validate(finished(world, baseline_id).result)
+        assert (baseline.num_images, baseline.denoising_steps) == (2, 4)
+        check_evaluation(world, generation_id)
+    assert not any((world.data_dir / "work").iterdir())
+
+
+def check_archive(world: World, adapter_id: AdapterId) -> None:
+    with world.database.reading() as session:
+        row = adapters.get(session, DEFAULT_TENANT, adapter_id)
+    with zipfile.ZipFile(world.artifacts.path_of(row.archive_sha256)) as archive:
+        assert archive.namelist() == sorted(archive.namelist())
+        assert {"adapter.json", "learned_embeds.safetensors"} <= set(archive.namelist())
+
+
+def check_images(world: World, generation_id: GenerationId, made: GenerationResult) -> None:
+    with world.database.reading() as session:
+        images = generations.images_of(session, DEFAULT_TENANT, generation_id, CLASS_NAME)
+    assert [image.number for image in images] == [0, 1, 2]
+    assert (made.num_images, made.denoising_steps) == (3, 2)
+    with Image.open(world.artifacts.path_of(images[0].sha256)) as picture:
+        assert (picture.size, picture.mode) == (IMAGE_SIZE_PX, "L")
+        assert picture.info["synthetic"] == "true"
+        assert picture.info["seed"] == str(images[0].seed)
+    assert made.quality is not None
+    assert (made.quality.reference_split, made.quality.seen_by_adaptation) == ("validation", False)
+    assert made.quality.score.num_other == 3
+    assert made.quality.copy_floor is not None
+    assert world.artifacts.path_of(made.contact_sheet).stat().st_size > 1000
+
+
+def check_evaluation(world: World, generation_id: GenerationId) -> None:
+    request = EvaluationRequest(
+        real=DatasetImages(dataset_id=world.dataset_id, class_name=CLASS_NAME, split=Split.TRAIN),
+        other=GenerationImages(generation_id=generation_id, class_name=CLASS_NAME),
+    )
+    found = EvaluationResult.model_validate(finished(world, world.submit_evaluation(request)).result)
+    assert (found.quality.seen_by_adaptation, found.quality.score.num_real) == (True, 6)
+
+
+def test_a_job_that_cannot_be_done_fails_with_a_remedy(file_world: World, tmp_path: Path) -> None:
+    (file_world.artifacts.path_of(first_image(file_world))).unlink()
+    with file_world.running("worker"):
+        row = file_world.wait(file_world.submit_adaptation(), lambda row: JobState(row.state).is_final)
+    assert row.state == JobState.FAILED
+    assert row.failure is not None
+    assert row.failure["code"] == "artifact_missing"
+    assert row.failure["remedy"]
+
+
+def first_image(world: World) -> str:
+    from service.store import datasets
+
+    with world.database.reading() as session:
+        return datasets.images_of(session, DEFAULT_TENANT, world.version_id, CLASS_NAME, Split.TRAIN)[0].sha256

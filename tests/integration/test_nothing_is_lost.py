@@ -1,0 +1,91 @@
+"""Killed workers, lost messages, cancellation and shutdown, with real processes."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from service.contracts.jobs import JobState
+from service.store.tables import JobRow
+from tests.fakes.worker_world import World, quick
+
+LONG = quick(steps=150)
+
+
+def in_training(row: JobRow) -> bool:
+    return row.state == JobState.RUNNING and row.progress is not None and row.progress["stage"] == "textual_inversion"
+
+
+def is_final(row: JobRow) -> bool:
+    return JobState(row.state).is_final
+
+
+def child_of(pid: int) -> int:
+    """The pool process of a worker."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[-1])
+
+
+def test_a_job_whose_worker_is_killed_is_taken_up_by_another(file_world: World) -> None:
+    with file_world.running("worker.maintenance"):
+        job_id = file_world.submit_adaptation(LONG)
+        with file_world.running("worker") as killed:
+            file_world.wait(job_id, in_training)
+            pool_process = child_of(killed.pid)
+            killed.kill()
+            killed.wait()
+            assert ended(pool_process)
+        with file_world.running("worker"):
+            row = file_world.wait(job_id, is_final)
+    assert (row.state, row.attempts, row.fencing_token) == (JobState.SUCCEEDED, 2, 2)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone within a second."""
+    for _ in range(20):
+        if not Path(f"/proc/{pid}").exists() or ") Z " in Path(f"/proc/{pid}/stat").read_text():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_pool_process_that_dies_is_replaced_and_the_job_done(world: World) -> None:
+    with world.running("worker.maintenance"), world.running("worker") as worker:
+        job_id = world.submit_adaptation(LONG)
+        world.wait(job_id, in_training)
+        os.kill(child_of(worker.pid), signal.SIGKILL)
+        row = world.wait(job_id, is_final)
+    assert (row.state, row.attempts) == (JobState.SUCCEEDED, 2)
+
+
+def test_jobs_whose_messages_are_lost_are_announced_again_and_done(file_world: World) -> None:
+    job_id = file_world.submit_adaptation()
+    for message in (file_world.settings.broker_dir / "messages").iterdir():
+        message.unlink()
+    with file_world.running("worker"), file_world.running("worker.maintenance"):
+        assert file_world.wait(job_id, is_final).state == JobState.SUCCEEDED
+
+
+def test_a_running_job_stops_soon_after_it_is_canceled_and_a_queued_one_never_starts(world: World) -> None:
+    with world.running("worker"):
+        running = world.submit_adaptation(quick(steps=10_000))
+        world.wait(running, in_training)
+        queued = world.submit_adaptation()
+        world.cancel(queued)
+        world.cancel(running)
+        canceled_at = time.monotonic()
+        assert world.wait(running, is_final).state == JobState.CANCELED
+        assert time.monotonic() - canceled_at < 5
+        after = world.submit_adaptation()
+        assert world.wait(after, is_final).state == JobState.SUCCEEDED
+    assert (world.job(queued).state, world.job(queued).attempts) == (JobState.CANCELED, 0)
+
+
+def test_a_worker_asked_to_stop_gives_its_job_back_at_once(world: World) -> None:
+    job_id = world.submit_adaptation(quick(steps=10_000))
+    with world.running("worker") as worker:
+        world.wait(job_id, in_training)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=15) == 0
+    row = world.job(job_id)
+    assert (row.state, row.attempts, row.worker_id) == (JobState.QUEUED, 0, None)
