@@ -5,7 +5,6 @@ artefact's digest must not.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
     encoded += b" " * (-len(encoded) % 8)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(len(encoded).to_bytes(8, "little") + encoded + content[8 + length :])
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -1,7 +1,6 @@
 """What survives a kill: the weights, the optimiser and the step of the stage that was running."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ class CheckpointFile:
         """Replace the file."""
         partial = self._path.with_suffix(".partial")
         torch.save({"identity": self._identity, **vars(checkpoint)}, partial)
-        os.replace(partial, self._path)
+        partial.replace(self._path)
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint of the same settings, if there is a readable one."""

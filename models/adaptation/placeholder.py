@@ -57,12 +57,12 @@ class ClassPrompt:
 
     def embeds(self) -> torch.Tensor:
         """The prompt's embedding, differentiable: (1, L, D) float32."""
-        return self.text_encoder(self._prompt_ids)[0].float()
+        return torch.as_tensor(self.text_encoder(self._prompt_ids)[0]).float()
 
     @torch.no_grad()
     def empty_embeds(self) -> torch.Tensor:
         """The empty prompt's embedding under the same text encoder: (1, L, D) float32."""
-        return self.text_encoder(self._empty_ids)[0].float()
+        return torch.as_tensor(self.text_encoder(self._empty_ids)[0]).float()
 
 
 def initial_vector(base: BaseModel, table: nn.Embedding, text: str) -> torch.Tensor:

@@ -32,7 +32,9 @@ class Stage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Nothing to take away."""
 
     def prompt_embeds(self) -> torch.Tensor:
@@ -73,9 +75,13 @@ class TextualInversionStage(Stage):
         self.steps, self.batch_size = config.textual_inversion.steps, config.textual_inversion.batch_size
         self.parameters = {"learned_embeds": prompt.embedding.vector}
         rate = config.textual_inversion.learning_rate
-        self.optimizer = torch.optim.AdamW([{"params": [prompt.embedding.vector], "base_lr": rate}], lr=rate, weight_decay=0)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": [prompt.embedding.vector], "base_lr": rate}], lr=rate, weight_decay=0
+        )
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """From here on the optimised embedding is fixed."""
         self._prompt.embedding.vector.requires_grad_(False)
 
@@ -106,7 +112,9 @@ class LoraStage(Stage):
             groups.append({"params": parameters, "base_lr": rates[name]})
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=1e-2)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Give the base model its U-Net back."""
         lora.remove(self._base.unet, _TRAINING)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def _run(
     window: list[float] = []
     every = max(1, stage.steps // _CURVE_POINTS)
     for step in range(state.step, stage.steps):
-        loss = _train_step(stage, lambda s=step: batch_loss(base, latents, stage, config.seed, s), step)
+        loss = _train_step(stage, batch_loss(base, latents, stage, config.seed, step), step)
         window.append(loss)
         if (step + 1) % every == 0 or step + 1 == stage.steps:
             state.curve.append((stage.name, step + 1, sum(window) / len(window)))
@@ -130,9 +130,8 @@ def _run(
     file.save(state)
 
 
-def _train_step(stage: Stage, loss_of: Callable[[], torch.Tensor], step: int) -> float:
+def _train_step(stage: Stage, loss: torch.Tensor, step: int) -> float:
     """One optimiser step; the loss as a number. Raises ``NonFiniteLoss`` before anything is changed by it."""
-    loss = loss_of()
     value = float(loss.detach())
     if not torch.isfinite(loss.detach()):
         raise NonFiniteLoss(

@@ -64,7 +64,7 @@ class BaseModel:
     @torch.no_grad()
     def encode_prompt(self, text: str) -> torch.Tensor:
         """The frozen text encoder's embedding of ``text``: (1, L, D) float32."""
-        return self.text_encoder(self.token_ids(text))[0].float()
+        return torch.as_tensor(self.text_encoder(self.token_ids(text))[0]).float()
 
 
 def load_base_model(
@@ -76,7 +76,9 @@ def load_base_model(
     loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or unfitting model.
     """
     if dtype not in _DTYPES:
-        raise BaseModelUnusable(f"dtype {dtype!r} is not known.", field="dtype", remedy=f"Use one of {sorted(_DTYPES)}.")
+        raise BaseModelUnusable(
+            f"dtype {dtype!r} is not known.", field="dtype", remedy=f"Use one of {sorted(_DTYPES)}."
+        )
     source: dict[str, Any] = {"revision": revision}
     weights: dict[str, Any] = source | {"use_safetensors": True}
     try:
@@ -95,7 +97,15 @@ def load_base_model(
     for module in (text_encoder, vae, unet):
         module.requires_grad_(False).eval().to(frozen)
     base = BaseModel(
-        name or path, _revision(path, revision), tokenizer, text_encoder, vae, unet, noise_scheduler, frozen, _DTYPES[dtype]
+        name or path,
+        _revision(path, revision),
+        tokenizer,
+        text_encoder,
+        vae,
+        unet,
+        noise_scheduler,
+        frozen,
+        _DTYPES[dtype],
     )
     _check_fit(base)
     return base

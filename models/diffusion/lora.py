@@ -27,7 +27,7 @@ def inject(module: nn.Module, adapter_name: str, targets: list[str], rank: int, 
 
     A is drawn from ``seed``. Its parameters are float32 whatever the module's dtype, and require gradients.
     """
-    config = LoraConfig(r=rank, lora_alpha=lora_alpha, target_modules=targets, init_lora_weights=True)  # type: ignore[arg-type]
+    config = LoraConfig(r=rank, lora_alpha=lora_alpha, target_modules=targets, init_lora_weights=True)
     inject_adapter_in_model(config, module, adapter_name=adapter_name)
     draws = torch.Generator().manual_seed(seed)
     for _, layer in lora_layers(module, adapter_name):

@@ -21,7 +21,7 @@ def target(base: BaseModel, latents: torch.Tensor, noise: torch.Tensor, timestep
     if base.prediction_type == "epsilon":
         return noise
     if base.prediction_type == "v_prediction":
-        return base.noise_scheduler.get_velocity(latents, noise, timesteps)
+        return torch.as_tensor(base.noise_scheduler.get_velocity(latents, noise, timesteps))
     if base.prediction_type == "sample":
         return latents
     raise BaseModelUnusable(

@@ -136,9 +136,9 @@ def denoise(
     timesteps = steps_taken.timesteps[config.num_inference_steps - steps :]
     noise = torch.cat([image_noise(seed, base.latent_shape) for seed in seeds]).to(base.device)
     if source_latents is None:
-        latents = noise * steps_taken.init_noise_sigma
+        latents = noise * float(steps_taken.init_noise_sigma)
     else:
-        latents = steps_taken.add_noise(source_latents, noise, timesteps[:1].repeat(len(seeds)))
+        latents = torch.as_tensor(steps_taken.add_noise(source_latents, noise, timesteps[:1].repeat(len(seeds))))
     guided = config.guidance_scale > 1
     context = prompt_embeds.expand(len(seeds), -1, -1)
     if guided:
@@ -150,6 +150,6 @@ def denoise(
         if guided:
             unconditional, conditional = predicted.chunk(2)
             predicted = unconditional + config.guidance_scale * (conditional - unconditional)
-        latents = steps_taken.step(predicted, timestep, latents, return_dict=False)[0]
+        latents = torch.as_tensor(steps_taken.step(predicted, timestep, latents, return_dict=False)[0])
         progress("denoising", number, steps)
     return latents

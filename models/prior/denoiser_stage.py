@@ -24,7 +24,9 @@ _SAMPLED_PROMPTS = ("", "a photo of scratches", "a photo of patches", "a photo o
                     "a photo of dark cloudy metal surface with no marks")  # fmt: skip
 
 
-def cached_latents(recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL, device: str) -> npt.NDArray[np.float16]:
+def cached_latents(
+    recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL, device: str
+) -> npt.NDArray[np.float16]:
     """Latents (posterior means) of each surface and of one mirrored copy of it.
 
     (2 N, C, h, w) float16: row 2 i is surface i, row 2 i + 1 a flip of it that its index picks. Encoded once.
@@ -45,7 +47,8 @@ def cached_latents(recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL,
             latents[2 * first : 2 * first + len(both)] = mean.float().cpu().numpy()
         latents.flush()
         partial.rename(path)
-    return np.load(path, mmap_mode="r")
+    opened: npt.NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return opened
 
 
 def caption_of(full: str, rng: np.random.Generator, dropout: float) -> str:
@@ -56,7 +59,7 @@ def caption_of(full: str, rng: np.random.Generator, dropout: float) -> str:
     kind = rng.random()
     if kind < dropout:
         return ""
-    surface, _, mark = full.partition(" surface with ")
+    mark = full.partition(" surface with ")[2]
     if kind < dropout + 0.25:
         return f"a photo of {mark.split(' ', 3)[-1]}" if mark.count(" ") >= 3 else f"a photo of {mark}"
     if kind < dropout + 0.35 and mark != "no marks":
@@ -83,7 +86,8 @@ def min_snr_weights(noise_scheduler: DDPMScheduler, timesteps: torch.Tensor, gam
     """Min-SNR-gamma weights for v-prediction (Hang et al. 2023): min(SNR, gamma) / (SNR + 1), of shape (B, 1, 1, 1)."""
     alphas = noise_scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
     snr = alphas / (1 - alphas)
-    return (snr.clamp(max=gamma) / (snr + 1))[:, None, None, None] + 1e-3
+    weights: torch.Tensor = snr.clamp(max=gamma) / (snr + 1) + 1e-3
+    return weights[:, None, None, None]
 
 
 def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:

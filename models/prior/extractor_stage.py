@@ -17,9 +17,7 @@ _CALIBRATION_IMAGES = 2048
 
 def network(recipe: Recipe) -> MiniNetwork:
     """The network with this recipe's heads."""
-    return MiniNetwork(
-        MiniConfig(num_parameters=len(PARAMETERS), num_kinds=len(KINDS), input_px=recipe.resolution_px)
-    )
+    return MiniNetwork(MiniConfig(num_parameters=len(PARAMETERS), num_kinds=len(KINDS), input_px=recipe.resolution_px))
 
 
 def batch(pool: Pool, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -29,7 +27,9 @@ def batch(pool: Pool, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Te
     """
     rng = np.random.default_rng([recipe.seed, 2, step])
     chosen = np.sort(rng.choice(len(pool.captions), recipe.extractor_batch, replace=False))
-    pixels = torch.from_numpy(np.stack([pool.pixels[index] for index in chosen])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = (
+        torch.from_numpy(np.stack([pool.pixels[index] for index in chosen])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    )
     parameters = torch.from_numpy(pool.parameters[chosen].copy())
     if rng.random() < 0.5:
         pixels = pixels.flip(3)

@@ -1,7 +1,6 @@
 """The recipe's training loop: resumable, seeded by step, with an averaged copy of the weights and a curve on disk."""
 
 import csv
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +60,7 @@ class Training:
         }  # fmt: skip
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
-        os.replace(partial, self.path)
+        partial.replace(self.path)
 
     def run(self, seconds: float, checkpoint_seconds: float, on_checkpoint: Callable[[], None] | None = None) -> None:
         """Train until ``seconds`` in all have been spent on this stage, over all runs."""
@@ -73,7 +72,9 @@ class Training:
             figures = self._advance()
             self.seconds += time.monotonic() - started
             bar.n = min(round(self.seconds), round(seconds))
-            bar.set_postfix(step=self.num_steps, **{key: f"{value:.4f}" for key, value in figures.items()}, refresh=False)
+            bar.set_postfix(
+                step=self.num_steps, **{key: f"{value:.4f}" for key, value in figures.items()}, refresh=False
+            )
             bar.update(0)
             if time.monotonic() - saved_at > checkpoint_seconds:
                 self.save()

@@ -20,7 +20,7 @@ Rng = np.random.Generator
 def _finish(rng: Rng, grey: Field, noise: float) -> npt.NDArray[np.uint8]:
     lit = grey * textures.illumination(rng, grey.shape[0], rng.uniform(0.0, 0.2))
     noisy = lit + noise * rng.standard_normal(grey.shape, dtype=np.float32)
-    return np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(noisy, 0, 1) * 255), dtype=np.uint8)
 
 
 def chatter_marks(rng: Rng, size: int) -> npt.NDArray[np.uint8]:
@@ -48,7 +48,9 @@ def weld_spatter(rng: Rng, size: int) -> npt.NDArray[np.uint8]:
         distance = np.hypot(x - cx, (y - cy) * rng.uniform(0.9, 1.1)) / radius
         shadow = np.hypot(x - cx + 0.7 * radius * np.cos(light), y - cy + 0.7 * radius * np.sin(light)) / radius
         drop = textures.smooth_step(1 - distance, 0.0, 0.06)
-        shine = np.exp(-2.2 * np.hypot(x - cx - 0.35 * radius * np.cos(light), y - cy - 0.35 * radius * np.sin(light)) / radius)
+        shine = np.exp(
+            -2.2 * np.hypot(x - cx - 0.35 * radius * np.cos(light), y - cy - 0.35 * radius * np.sin(light)) / radius
+        )
         image = image - 0.22 * textures.smooth_step(1.15 - shadow, 0.0, 0.12)
         image = image * (1 - drop) + drop * (0.42 + 0.55 * shine)
     return _finish(rng, image.astype(np.float32), 0.014)

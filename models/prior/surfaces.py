@@ -133,7 +133,9 @@ def _crazing(rng: Rng, size: int, base: _Base) -> _Mark:
     distance = textures.cell_edges(rng, size, cells, rng.uniform(1.0, 5.0) * size / 128)
     width = rng.uniform(0.7, 1.8) * size / 128
     lines = np.exp(-0.5 * (distance / width) ** 2)
-    streaks = textures.band_pass(rng, size, rng.uniform(4, 12) * size / 128, 0.4, rng.uniform(0, np.pi), rng.uniform(1, 5))
+    streaks = textures.band_pass(
+        rng, size, rng.uniform(4, 12) * size / 128, 0.4, rng.uniform(0, np.pi), rng.uniform(1, 5)
+    )
     fade = textures.smooth_step(textures.power_law(rng, size, 1.5), rng.uniform(-1.5, 0.3), 0.5)
     return _Mark(0.7 * depth * fade * (lines + 0.35 * streaks), width / 1.8, cells / 110, depth)
 
@@ -254,7 +256,7 @@ def draw(kind: str, rng: Rng, size: int = 128) -> Surface:
 
 
 def draw_many(first: int, count: int, seed: int, size: int = 128) -> list[Surface]:
-    """Surfaces ``first`` .. ``first + count - 1`` of the endless sequence named by ``seed``; each depends on its index alone."""
+    """Surfaces ``first`` .. ``first + count - 1`` of the sequence named by ``seed``; each depends on its index alone."""
     surfaces = []
     for index in range(first, first + count):
         rng = np.random.default_rng([seed, index])

@@ -57,7 +57,9 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
         pixel = F.l1_loss(decoded, pixel_values)
         kl = 0.5 * (mean.pow(2) + logvar.exp() - 1 - logvar).mean()
         grey, real = decoded.mean(1, keepdim=True), pixel_values.mean(1, keepdim=True)
-        spectrum = torch.stack([F.l1_loss(window_spectrum(grey, w), window_spectrum(real, w)) for w in (8, 16, 32)]).mean()
+        spectrum = torch.stack(
+            [F.l1_loss(window_spectrum(grey, w), window_spectrum(real, w)) for w in (8, 16, 32)]
+        ).mean()
         loss = pixel + recipe.vae_spectrum_weight * 0.1 * spectrum + recipe.vae_kl_weight * kl
         return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "kl": kl.item()}
 

@@ -17,7 +17,7 @@ def trained_tokenizer(captions: Iterable[str], max_tokens: int) -> CLIPTokenizer
     learner = Tokenizer(BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), ByteLevel(add_prefix_space=False)])
     trainer = BpeTrainer(vocab_size=2048, min_frequency=2, end_of_word_suffix="</w>", show_progress=False)
-    learner.train_from_iterable((caption.lower() for caption in captions), trainer)
+    learner.train_from_iterator((caption.lower() for caption in captions), trainer)
     merges = [tuple(pair) for pair in _merges(learner)]
     letters = sorted(ByteLevel.alphabet())
     tokens = [_START, *letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges), _END]

@@ -14,9 +14,7 @@ def tiny_tokenizer() -> CLIPTokenizer:
     """A byte-level vocabulary without merges: every word is spelled out."""
     letters = sorted(ByteLevel.alphabet())
     vocabulary = ["<|startoftext|>", *letters, *(f"{letter}</w>" for letter in letters), "<|endoftext|>"]
-    return CLIPTokenizer(
-        vocab={token: index for index, token in enumerate(vocabulary)}, merges=[], model_max_length=48
-    )
+    return CLIPTokenizer(vocab={token: index for index, token in enumerate(vocabulary)}, merges=[], model_max_length=48)
 
 
 def build_tiny_base_model(folder: Path, prediction_type: str = "epsilon") -> Path:

@@ -1,0 +1,130 @@
+"""Both stages on a tiny real model: what moves, what stays, what survives a kill."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
+from models.adaptation.placeholder import ClassPrompt
+from models.adaptation.trainer import AdaptationOutcome, adapt
+from models.adapter import Adapter, load_adapter
+from models.diffusion.base_model import BaseModel
+from models.errors import Canceled, DatasetUnusable, NonFiniteLoss
+from models.progress import Progress, no_progress
+
+CONFIG = AdaptationConfig(
+    textual_inversion=TextualInversionConfig(steps=6, batch_size=2),
+    lora=LoraTrainingConfig(steps=8, batch_size=2, rank=4, lora_alpha=8, text_encoder_learning_rate=1e-2),
+    variants_per_image=2,
+)
+Folders = tuple[Path, Path]
+
+
+def run(
+    base: BaseModel, pictures: list[Image.Image], folder: Path, config: AdaptationConfig = CONFIG,
+    progress: Progress = no_progress,
+) -> AdaptationOutcome:  # fmt: skip
+    return adapt(
+        base, pictures, config, placeholder_token="<pit-1>", out_dir=folder / "adapter",
+        checkpoint_dir=folder / "checkpoints", progress=progress,
+    )  # fmt: skip
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "adapter").iterdir())}
+
+
+def test_adaptation_leaves_the_base_model_as_it_found_it(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    parts = (tiny_base.unet, tiny_base.text_encoder, tiny_base.vae)
+    before = [{name: tensor.clone() for name, tensor in part.state_dict().items()} for part in parts]
+    vocabulary = len(tiny_base.tokenizer)
+    run(tiny_base, pictures, tmp_path)
+    for part, expected in zip(parts, before, strict=True):
+        found = part.state_dict()
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert len(tiny_base.tokenizer) == vocabulary
+
+
+def test_both_text_encoder_and_unet_are_trained(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    run(tiny_base, pictures, tmp_path)
+    adapter = load_adapter(tmp_path / "adapter")
+    for weights in (adapter.text_encoder_lora, adapter.unet_lora):
+        ups = [tensor for name, tensor in weights.items() if name.endswith("lora_B.weight")]
+        assert ups and all(bool(tensor.abs().max() > 0) for tensor in ups)
+    assert any(".attn2.to_k." in name for name in adapter.unet_lora)
+
+
+def test_stage_one_moves_the_placeholder_and_nothing_else(tiny_base: BaseModel) -> None:
+    prompt = ClassPrompt(tiny_base, "<pit-1>", "pit")
+    prompt.embeds().square().mean().backward()
+    moved = [name for name, parameter in prompt.text_encoder.named_parameters() if parameter.grad is not None]
+    assert moved == ["embeddings.token_embedding.vector"]
+    known = prompt.embedding(torch.tensor([[3, 5]]))
+    assert torch.equal(known, tiny_base.text_encoder.get_input_embeddings()(torch.tensor([[3, 5]])))
+
+
+def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    run(tiny_base, pictures, tmp_path / "whole")
+    eager = AdaptationConfig(CONFIG.textual_inversion, CONFIG.lora, variants_per_image=2, checkpoint_seconds=0.0)
+    run(tiny_base, pictures, tmp_path / "eager", eager)
+    calls = 0
+
+    def stop_at_every_fourth(stage: str, step: int, total: int, **figures: float) -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 4 == 0:
+            raise Canceled("stop")
+
+    for _ in range(40):
+        try:
+            run(tiny_base, pictures, tmp_path / "stopped", eager, stop_at_every_fourth)
+            break
+        except Canceled:
+            continue
+    assert calls > 14
+    assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "eager")
+    weights = "pytorch_lora_weights.safetensors"
+    assert bytes_of(tmp_path / "whole")[weights] == bytes_of(tmp_path / "eager")[weights]
+
+
+def test_a_diverging_loss_stops_the_run_and_names_the_setting(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        tiny_base.unet.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss) as error:
+        run(tiny_base, pictures, tmp_path)
+    assert error.value.field == "textual_inversion.learning_rate"
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_too_few_images_are_refused_with_the_minimum(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetUnusable, match="at least 4"):
+        run(tiny_base, pictures[:3], tmp_path)
+
+
+@pytest.mark.parametrize(("skipped", "has_lora"), [("textual_inversion", True), ("lora", False)])
+def test_either_stage_can_be_left_out(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path, skipped: str, has_lora: bool
+) -> None:
+    config = AdaptationConfig(
+        textual_inversion=TextualInversionConfig(steps=0 if skipped == "textual_inversion" else 4, batch_size=2),
+        lora=LoraTrainingConfig(steps=0 if skipped == "lora" else 4, batch_size=2, rank=2, lora_alpha=2),
+        variants_per_image=1,
+    )
+    run(tiny_base, pictures, tmp_path, config)
+    adapter: Adapter = load_adapter(tmp_path / "adapter")
+    assert bool(adapter.unet_lora) is has_lora
+    start = ClassPrompt(tiny_base, "<pit-1>", "defect").embedding.vector
+    assert torch.equal(adapter.learned_embeds, start) is (skipped == "textual_inversion")

@@ -1,0 +1,191 @@
+"""Generation, and its interchange with stock diffusers, on a tiny real model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+from PIL import Image
+
+from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
+from models.adaptation.trainer import adapt
+from models.adapter import Adapter, load_adapter
+from models.diffusion import latents
+from models.diffusion.base_model import BaseModel, load_base_model
+from models.errors import AdapterUnusable, InvalidSettings
+from models.generation.config import GenerationConfig, GenerationMode
+from models.generation.engine import Sample, denoise, generate, source_of
+from models.generation.lora_slot import LoraSlot
+from models.progress import no_progress
+
+CONFIG = GenerationConfig(strength=0.6, num_inference_steps=10, guidance_scale=2.0)
+
+
+@pytest.fixture(scope="module")
+def adapter_folder(tiny_folder: Path, pictures: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter whose text-encoder LoRA is far from zero and whose alpha is not its rank."""
+    folder = tmp_path_factory.mktemp("adapter")
+    config = AdaptationConfig(
+        TextualInversionConfig(steps=5, batch_size=2),
+        LoraTrainingConfig(
+            steps=12, batch_size=2, rank=4, lora_alpha=8, learning_rate=1e-2, text_encoder_learning_rate=2e-2
+        ),
+        variants_per_image=1,
+    )
+    base = load_base_model(str(tiny_folder), name="tiny")
+    adapt(base, pictures, config, placeholder_token="<pit-1>", out_dir=folder, checkpoint_dir=folder / "checkpoints",
+          progress=no_progress)  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def adapter(adapter_folder: Path) -> Adapter:
+    return load_adapter(adapter_folder)
+
+
+def made(
+    base: BaseModel, adapter: Adapter | None, pictures: list[Image.Image], config: GenerationConfig = CONFIG,
+    num_images: int = 5, prompt: str | None = None, first_index: int = 0,
+) -> list[Sample]:  # fmt: skip
+    samples: list[Sample] = []
+    slot = LoraSlot(base)
+    if adapter is not None:
+        slot.swap_in(adapter)
+    generate(base, adapter, pictures, config, num_images=num_images, seed=7, prompt=prompt, deliver=samples.append,
+             progress=no_progress, first_index=first_index)  # fmt: skip
+    return samples
+
+
+def pixels(sample: Sample) -> np.ndarray:
+    return np.asarray(sample.image, dtype=np.int16)
+
+
+def stock(kind: type, tiny_folder: Path, adapter_folder: Path) -> object:
+    pipeline = kind.from_pretrained(tiny_folder, safety_checker=None)
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    pipeline.load_textual_inversion(str(adapter_folder / "learned_embeds.safetensors"))
+    pipeline.load_lora_weights(str(adapter_folder), weight_name="pytorch_lora_weights.safetensors")
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def test_stock_img2img_gives_the_same_images(
+    tiny_base: BaseModel, tiny_folder: Path, adapter_folder: Path, adapter: Adapter, pictures: list[Image.Image]
+) -> None:
+    LoraSlot(tiny_base).swap_in(adapter)
+    source_latents = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:3], CONFIG.fit))
+    seeds = [11, 12, 13]
+    clean = denoise(tiny_base, adapter.prompt_embeds, adapter.negative_prompt_embeds, source_latents, seeds, 6, CONFIG,
+                    no_progress)  # fmt: skip
+    ours = (latents.decode(tiny_base, clean) / 2 + 0.5).clamp(0, 1)
+    pipeline = stock(StableDiffusionImg2ImgPipeline, tiny_folder, adapter_folder)
+    theirs = pipeline(
+        prompt=[adapter.card.prompt] * 3, image=source_latents, strength=0.65, num_inference_steps=10,
+        guidance_scale=2.0, generator=[torch.Generator().manual_seed(seed) for seed in seeds], output_type="pt",
+    ).images  # fmt: skip
+    assert float((ours - theirs).abs().max()) <= 1 / 255
+    # The check has teeth only if the text encoder's LoRA matters: without it the prompt is another one.
+    pipeline.text_encoder.disable_adapters()
+    without, _ = pipeline.encode_prompt(adapter.card.prompt, "cpu", 1, True)
+    assert float((without - adapter.prompt_embeds).abs().max()) > 0.01
+
+
+def test_stock_text_to_image_gives_the_same_images(
+    tiny_base: BaseModel, tiny_folder: Path, adapter_folder: Path, adapter: Adapter
+) -> None:
+    LoraSlot(tiny_base).swap_in(adapter)
+    config = GenerationConfig(mode=GenerationMode.FROM_NOISE, num_inference_steps=8, guidance_scale=3.0)
+    clean = denoise(tiny_base, adapter.prompt_embeds, adapter.negative_prompt_embeds, None, [4], 8, config, no_progress)
+    ours = (latents.decode(tiny_base, clean) / 2 + 0.5).clamp(0, 1)
+    pipeline = stock(StableDiffusionPipeline, tiny_folder, adapter_folder)
+    theirs = pipeline(
+        prompt=adapter.card.prompt, num_inference_steps=8, guidance_scale=3.0, output_type="pt",
+        generator=torch.Generator().manual_seed(4),
+    ).images  # fmt: skip
+    assert float((ours - theirs).abs().max()) <= 1 / 255
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_an_image_does_not_depend_on_the_batch_it_was_made_in(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image], mode: GenerationMode
+) -> None:
+    def by_batches_of(size: int) -> list[Sample]:
+        return made(tiny_base, adapter, pictures, GenerationConfig(mode=mode, num_inference_steps=6, batch_size=size))
+
+    alone, together = by_batches_of(1), by_batches_of(4)
+    for one, other in zip(alone, together, strict=True):
+        assert (one.index, one.seed, one.source_index) == (other.index, other.seed, other.source_index)
+        assert int(np.abs(pixels(one) - pixels(other)).max()) <= 1
+    assert int(np.abs(pixels(alone[0]) - pixels(alone[1])).max()) > 1
+
+
+def test_a_generation_taken_up_in_the_middle_makes_the_same_rest(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
+) -> None:
+    whole, rest = made(tiny_base, adapter, pictures), made(tiny_base, adapter, pictures, first_index=3)
+    assert [sample.index for sample in rest] == [3, 4]
+    assert all(int(np.abs(pixels(a) - pixels(b)).max()) <= 1 for a, b in zip(whole[3:], rest, strict=True))
+
+
+def test_images_have_the_size_and_mode_of_their_source(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
+) -> None:
+    mixed = [pictures[0], pictures[1].convert("RGB").resize((30, 52))]
+    for sample in made(tiny_base, adapter, mixed):
+        assert sample.source_index is not None
+        assert (sample.image.size, sample.image.mode) == (
+            mixed[sample.source_index].size, mixed[sample.source_index].mode,
+        )  # fmt: skip
+
+
+def test_low_strength_stays_near_its_source(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
+) -> None:
+    source = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:1], CONFIG.fit))
+
+    def change(steps: int) -> float:
+        config = GenerationConfig(num_inference_steps=20, guidance_scale=1.0)
+        prompts = (adapter.prompt_embeds, adapter.negative_prompt_embeds)
+        clean = denoise(tiny_base, *prompts, source, [1], steps, config, no_progress)
+        return float((clean - source).square().mean().sqrt())
+
+    assert change(1) < 0.25 * change(10)
+
+
+def test_swapping_back_gives_the_first_adapters_images_again(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
+) -> None:
+    slot = LoraSlot(tiny_base)
+    plain = made(tiny_base, None, pictures, prompt="a pit", num_images=1)
+    slot.swap_in(adapter)
+    first = made(tiny_base, adapter, pictures, num_images=1)
+    other = Adapter(
+        adapter.card, adapter.learned_embeds, {k: v * 3 for k, v in adapter.unet_lora.items()},
+        adapter.text_encoder_lora, adapter.prompt_embeds, adapter.negative_prompt_embeds,
+    )  # fmt: skip
+    slot = LoraSlot(tiny_base)
+    for _ in range(20):
+        slot.swap_in(other)
+        slot.swap_in(adapter)
+    again = made(tiny_base, adapter, pictures, num_images=1)
+    assert np.array_equal(pixels(first[0]), pixels(again[0]))
+    slot.clear()
+    assert np.array_equal(pixels(made(tiny_base, None, pictures, prompt="a pit", num_images=1)[0]), pixels(plain[0]))
+
+
+def test_an_adapter_of_another_base_model_is_refused(tiny_base: BaseModel, adapter: Adapter) -> None:
+    tiny_base.revision = "another"
+    with pytest.raises(AdapterUnusable, match="not on tiny"):
+        LoraSlot(tiny_base).swap_in(adapter)
+
+
+def test_every_source_is_used_once_before_any_is_used_twice() -> None:
+    order = [source_of(index, 5, seed=3) for index in range(15)]
+    assert [sorted(order[start : start + 5]) for start in (0, 5, 10)] == [[0, 1, 2, 3, 4]] * 3
+    assert order[:5] != order[5:10] or order[5:10] != order[10:]
+
+
+def test_without_adapter_and_prompt_there_is_nothing_to_make(tiny_base: BaseModel, pictures: list[Image.Image]) -> None:
+    with pytest.raises(InvalidSettings, match="prompt"):
+        made(tiny_base, None, pictures)
