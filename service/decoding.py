@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from service.contracts.datasets import RefusedImage
@@ -165,6 +164,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _grey_16_to_8(image: Image.Image) -> Image.Image:
     """The full range 0-65535 to 0-255, the same for every image, so that brightness stays comparable."""
+    import numpy as np  # rarely needed, and a fifth of the API's start
+
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65_535:
         raise ImageRefusal("unsupported_mode", "its grey values exceed 16 bits", "Save it with 8 or 16 bits a pixel.")

@@ -33,7 +33,7 @@ class Problem(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "type": "about:blank#unknown_base_model",
+                    "type": "urn:defectsynth:problem:unknown_base_model",
                     "title": "Unknown base model",
                     "status": 422,
                     "code": "unknown_base_model",
@@ -78,7 +78,7 @@ def install(app: FastAPI) -> None:
 def of_error(error: ServiceError, request_id: str | None) -> Problem:
     """The problem that a domain error is."""
     return Problem(
-        type=f"about:blank#{error.code}",
+        type=f"urn:defectsynth:problem:{error.code}",
         title=error.title,
         status=error.status,
         code=error.code,
@@ -105,7 +105,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
     first = found[0]
     return problem_response(
         Problem(
-            type="about:blank#invalid_request",
+            type="urn:defectsynth:problem:invalid_request",
             title="Request cannot be accepted",
             status=422,
             code="invalid_request",
@@ -137,7 +137,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     code = "request_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
     problem = Problem(
-        type=f"about:blank#{code}",
+        type=f"urn:defectsynth:problem:{code}",
         title=status.phrase,
         status=status,
         code=code,
@@ -163,7 +163,7 @@ def _unexpected(request: Request, error: Exception) -> Response:
     request_id = _request_id(request)
     _log.error("request.crashed", path=request.url.path, request_id=request_id, exc_info=error)
     problem = Problem(
-        type="about:blank#internal_error",
+        type="urn:defectsynth:problem:internal_error",
         title="Internal error",
         status=500,
         code="internal_error",

@@ -5,16 +5,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from service.errors import StorageFull
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _MIGRATIONS_DIR = Path(__file__).resolve().parent / "migrations"
 _MIGRATION_LOCK = 0x5D5D_0001
@@ -66,6 +67,8 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision. Processes that start together wait for each other."""
+        from alembic import command  # slow to import, and needed once
+
         with self._writing_engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -81,8 +84,10 @@ class Database:
         self._engine.dispose()
 
 
-def migration_config(connection: Connection) -> Config:
+def migration_config(connection: Connection) -> "Config":
     """Alembic's configuration, bound to an open connection."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS_DIR).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
