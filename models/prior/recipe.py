@@ -22,7 +22,7 @@ class Recipe:
     vae_batch: int = 16
     vae_lr: float = 1e-3
     vae_kl_weight: float = 1e-5
-    vae_spectrum_weight: float = 0.35
+    vae_spectrum_weight: float = 0.1
     extractor_batch: int = 48
     extractor_lr: float = 1e-3
     denoiser_batch: int = 32

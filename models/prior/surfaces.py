@@ -256,7 +256,7 @@ def draw(kind: str, rng: Rng, size: int = 128) -> Surface:
 
 
 def draw_many(first: int, count: int, seed: int, size: int = 128) -> list[Surface]:
-    """Surfaces ``first`` .. ``first + count - 1`` of the sequence named by ``seed``; each depends on its index alone."""
+    """Surfaces ``first`` .. ``first + count - 1`` of the sequence named ``seed``; each depends on its index alone."""
     surfaces = []
     for index in range(first, first + count):
         rng = np.random.default_rng([seed, index])

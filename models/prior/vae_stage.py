@@ -60,7 +60,7 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
         spectrum = torch.stack(
             [F.l1_loss(window_spectrum(grey, w), window_spectrum(real, w)) for w in (8, 16, 32)]
         ).mean()
-        loss = pixel + recipe.vae_spectrum_weight * 0.1 * spectrum + recipe.vae_kl_weight * kl
+        loss = pixel + recipe.vae_spectrum_weight * spectrum + recipe.vae_kl_weight * kl
         return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "kl": kl.item()}
 
     return Training("vae", folder, vae, step, recipe.vae_lr, 0.998)
