@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
 from service import queue
@@ -42,9 +42,14 @@ def create_app(
         database.migrate()
     wakeups = queue.configure(settings)
     parts = _parts(settings, entries, database, artifacts, send or wakeups.send, wakeups, clock)
-    app = FastAPI(title="defectsynth", version=version("defectsynth"), lifespan=_closing(database, wakeups))
+    app = FastAPI(
+        title="defectsynth",
+        version=version("defectsynth"),
+        lifespan=_lifespan(database, wakeups, settings.request_threads),
+    )
     app.state.parts = parts
-    for one in (datasets, adaptations, adapters, generations, evaluations, jobs, base_models, health):
+    # Jobs first: they are asked for most, and routes are tried in this order.
+    for one in (jobs, datasets, adaptations, adapters, generations, evaluations, base_models, health):
         app.include_router(one.router)
     problems.install(app)
     openapi.install(app)
@@ -87,9 +92,12 @@ def _parts(
     )
 
 
-def _closing(database: Database, wakeups: queue.Queue) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    database: Database, wakeups: queue.Queue, request_threads: int
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = request_threads
         yield
         wakeups.close()
         database.close()

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     min_train_images: int = Field(default=4, ge=1)
     max_queued_jobs: int = Field(default=1_000, ge=1)
     max_concurrent_uploads: int = Field(default=2, ge=1)
+    request_threads: int = Field(default=8, ge=1, description="More do not help: they share one interpreter.")
 
     lease_seconds: float = Field(default=30.0, gt=0)
     heartbeat_seconds: float = Field(default=5.0, gt=0)

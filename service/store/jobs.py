@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Integer, String, and_, bindparam, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -13,9 +13,28 @@ from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
 from service.errors import NotFound
 from service.store.pages import Page, PageRequest, newest_first
-from service.store.tables import JobRow
+from service.store.tables import JobRow, UtcDateTime
 
 LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
+
+_PRIORITY, _CREATED_AT = bindparam("priority", type_=Integer), bindparam("created_at", type_=UtcDateTime)
+#: Built once: pollers ask for it all the time, and building it costs more than running it.
+_NUM_BEFORE = (
+    select(func.count())
+    .select_from(JobRow)
+    .where(
+        JobRow.state == JobState.QUEUED,
+        or_(
+            JobRow.priority > _PRIORITY,
+            and_(JobRow.priority == _PRIORITY, JobRow.created_at < _CREATED_AT),
+            and_(
+                JobRow.priority == _PRIORITY,
+                JobRow.created_at == _CREATED_AT,
+                JobRow.id < bindparam("job_id", type_=String),
+            ),
+        ),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -106,13 +125,8 @@ def queue_position(session: Session, row: JobRow) -> int | None:
     prefer a job that suits what they hold."""
     if row.state != JobState.QUEUED:
         return None
-    before = or_(
-        JobRow.priority > row.priority,
-        and_(JobRow.priority == row.priority, JobRow.created_at < row.created_at),
-        and_(JobRow.priority == row.priority, JobRow.created_at == row.created_at, JobRow.id < row.id),
-    )
-    query = select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED, before)
-    return (session.scalar(query) or 0) + 1
+    place = {"priority": row.priority, "created_at": row.created_at, "job_id": row.id}
+    return (session.scalar(_NUM_BEFORE, place) or 0) + 1
 
 
 def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datetime) -> JobRow:
