@@ -19,12 +19,13 @@ from kombu.transport import filesystem
 class Channel(filesystem.Channel):
     """Messages are files named ``<time>_<unique>.<queue>.msg``, the oldest first."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    # kombu's own classes disagree on the name of the second argument.
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns():020d}_{uuid.uuid4().hex}"
         folder = Path(self.data_folder_out)
         unfinished = folder / f"{name}.part"
         try:
-            unfinished.write_text(json.dumps(message), encoding="utf-8")
+            unfinished.write_text(json.dumps(payload), encoding="utf-8")
             unfinished.replace(folder / f"{name}.{queue}.msg")
         except OSError as error:
             unfinished.unlink(missing_ok=True)

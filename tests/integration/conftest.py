@@ -28,3 +28,11 @@ def file_world(tmp_path: Path, registry: Path) -> Iterator[World]:
     world = World(tmp_path / "data", registry)
     yield world
     world.close()
+
+
+@pytest.fixture
+def redis_world(redis_server: str, tmp_path: Path, registry: Path) -> Iterator[World]:
+    """A world whose broker is a real Redis."""
+    world = World(tmp_path / "data", registry, redis_server)
+    yield world
+    world.close()

@@ -1,7 +1,6 @@
 """Adaptation, generation and evaluation by a real worker process, over either broker."""
 
 import zipfile
-from pathlib import Path
 
 from PIL import Image
 
@@ -11,7 +10,7 @@ from service.contracts.evaluations import DatasetImages, EvaluationRequest, Eval
 from service.contracts.generations import GenerationMode, GenerationResult, GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId
 from service.contracts.jobs import JobState
-from service.store import adapters, generations
+from service.store import adapters, datasets, generations
 from service.store.tables import JobRow
 from tests.fakes.worker_world import CLASS_NAME, IMAGE_SIZE_PX, World
 
@@ -24,7 +23,7 @@ def finished(world: World, job_id: JobId) -> JobRow:
     return row
 
 
-def test_a_class_is_adapted_images_are_made_and_judged(world: World) -> None:
+def test_a_class_is_adapted_images_are_made_and_judged_and_what_cannot_be_done_is_said(world: World) -> None:
     with world.running("worker"):
         job = finished(world, world.submit_adaptation())
         adapted = AdaptationResult.model_validate(job.result)
@@ -39,6 +38,7 @@ def test_a_class_is_adapted_images_are_made_and_judged(world: World) -> None:
         baseline = GenerationResult.model_validate(finished(world, baseline_id).result)
         assert (baseline.num_images, baseline.denoising_steps) == (2, 4)
         check_evaluation(world, generation_id)
+        check_failure(world)
     assert not any((world.data_dir / "work").iterdir())
 
 
@@ -75,18 +75,12 @@ def check_evaluation(world: World, generation_id: GenerationId) -> None:
     assert (found.quality.seen_by_adaptation, found.quality.score.num_real) == (True, 6)
 
 
-def test_a_job_that_cannot_be_done_fails_with_a_remedy(file_world: World, tmp_path: Path) -> None:
-    (file_world.artifacts.path_of(first_image(file_world))).unlink()
-    with file_world.running("worker"):
-        row = file_world.wait(file_world.submit_adaptation(), lambda row: JobState(row.state).is_final)
-    assert row.state == JobState.FAILED
+def check_failure(world: World) -> None:
+    with world.database.reading() as session:
+        lost = datasets.images_of(session, DEFAULT_TENANT, world.version_id, CLASS_NAME, Split.TRAIN)[0]
+    world.artifacts.delete(lost.sha256)
+    row = world.wait(world.submit_adaptation(), lambda row: JobState(row.state).is_final)
+    assert (row.state, row.attempts) == (JobState.FAILED, 1)
     assert row.failure is not None
     assert row.failure["code"] == "artifact_missing"
     assert row.failure["remedy"]
-
-
-def first_image(world: World) -> str:
-    from service.store import datasets
-
-    with world.database.reading() as session:
-        return datasets.images_of(session, DEFAULT_TENANT, world.version_id, CLASS_NAME, Split.TRAIN)[0].sha256

@@ -9,7 +9,8 @@ from service.contracts.jobs import JobState
 from service.store.tables import JobRow
 from tests.fakes.worker_world import World, quick
 
-LONG = quick(steps=150)
+#: Long enough to be caught in the middle.
+LONG = quick(steps=60)
 
 
 def in_training(row: JobRow) -> bool:
@@ -49,12 +50,12 @@ def ended(pid: int) -> bool:
     return False
 
 
-def test_a_pool_process_that_dies_is_replaced_and_the_job_done(world: World) -> None:
-    with world.running("worker.maintenance"), world.running("worker") as worker:
-        job_id = world.submit_adaptation(LONG)
-        world.wait(job_id, in_training)
+def test_a_pool_process_that_dies_is_replaced_and_the_job_done(redis_world: World) -> None:
+    with redis_world.running("worker.maintenance"), redis_world.running("worker") as worker:
+        job_id = redis_world.submit_adaptation(LONG)
+        redis_world.wait(job_id, in_training)
         os.kill(child_of(worker.pid), signal.SIGKILL)
-        row = world.wait(job_id, is_final)
+        row = redis_world.wait(job_id, is_final)
     assert (row.state, row.attempts) == (JobState.SUCCEEDED, 2)
 
 
@@ -66,26 +67,26 @@ def test_jobs_whose_messages_are_lost_are_announced_again_and_done(file_world: W
         assert file_world.wait(job_id, is_final).state == JobState.SUCCEEDED
 
 
-def test_a_running_job_stops_soon_after_it_is_canceled_and_a_queued_one_never_starts(world: World) -> None:
-    with world.running("worker"):
-        running = world.submit_adaptation(quick(steps=10_000))
-        world.wait(running, in_training)
-        queued = world.submit_adaptation()
-        world.cancel(queued)
-        world.cancel(running)
+def test_a_running_job_stops_soon_after_it_is_canceled_and_a_queued_one_never_starts(redis_world: World) -> None:
+    with redis_world.running("worker"):
+        running = redis_world.submit_adaptation(quick(steps=10_000))
+        redis_world.wait(running, in_training)
+        queued = redis_world.submit_adaptation()
+        redis_world.cancel(queued)
+        redis_world.cancel(running)
         canceled_at = time.monotonic()
-        assert world.wait(running, is_final).state == JobState.CANCELED
+        assert redis_world.wait(running, is_final).state == JobState.CANCELED
         assert time.monotonic() - canceled_at < 5
-        after = world.submit_adaptation()
-        assert world.wait(after, is_final).state == JobState.SUCCEEDED
-    assert (world.job(queued).state, world.job(queued).attempts) == (JobState.CANCELED, 0)
+        after = redis_world.submit_adaptation()
+        assert redis_world.wait(after, is_final).state == JobState.SUCCEEDED
+    assert (redis_world.job(queued).state, redis_world.job(queued).attempts) == (JobState.CANCELED, 0)
 
 
-def test_a_worker_asked_to_stop_gives_its_job_back_at_once(world: World) -> None:
-    job_id = world.submit_adaptation(quick(steps=10_000))
-    with world.running("worker") as worker:
-        world.wait(job_id, in_training)
+def test_a_worker_asked_to_stop_gives_its_job_back_at_once(file_world: World) -> None:
+    job_id = file_world.submit_adaptation(quick(steps=10_000))
+    with file_world.running("worker") as worker:
+        file_world.wait(job_id, in_training)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=15) == 0
-    row = world.job(job_id)
+    row = file_world.job(job_id)
     assert (row.state, row.attempts, row.worker_id) == (JobState.QUEUED, 0, None)
