@@ -1,0 +1,112 @@
+"""The API as a client sees it: SQLite in a temporary folder, and a sender that only remembers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from service.contracts.adaptations import AdaptationSettings
+from service.contracts.ids import DEFAULT_TENANT, AdaptationId, AdapterId, JobId, new_id
+from service.contracts.jobs import JobKind, JobState
+from service.main import create_app
+from service.settings import Settings
+from service.store import adapters, jobs
+from service.store.artifacts import LocalArtifacts
+from service.store.database import Database
+from tests.fakes.pictures import png
+
+
+@dataclass
+class Sender:
+    """Remembers what was sent; ``reachable`` False is a broker that is out."""
+
+    sent: list[tuple[JobKind, JobId]] = field(default_factory=list)
+    reachable: bool = True
+
+    def __call__(self, kind: JobKind, job_id: JobId) -> bool:
+        self.sent.append((kind, job_id))
+        return self.reachable
+
+
+@dataclass
+class World:
+    """One running API and what stands behind it."""
+
+    app: FastAPI
+    client: TestClient
+    database: Database
+    artifacts: LocalArtifacts
+    sender: Sender
+
+    def dataset(self, classes: dict[str, int]) -> dict[str, Any]:
+        """Upload that many distinct train images of each class."""
+        names = [(name, number) for name, count in classes.items() for number in range(count)]
+        files = [
+            ("images", (f"{name}/{number}.png", png(1000 * index + number)))
+            for index, (name, number) in enumerate(names)
+        ]
+        answer = self.client.post("/v1/datasets", files=files)
+        assert answer.status_code == 201, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def adaptation(self, classes: dict[str, int]) -> dict[str, Any]:
+        """A queued adaptation of a new dataset."""
+        answer = self.client.post("/v1/adaptations", json={"dataset_id": self.dataset(classes)["id"]})
+        assert answer.status_code == 202, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def finish(self, adaptation: dict[str, Any]) -> list[str]:
+        """Do what a worker does at the end of each adaptation job; the adapters' ids in the order of classes."""
+        made = []
+        with self.database.transaction() as session:
+            for job in adaptation["jobs"]:
+                adapter_id = AdapterId(new_id("adp"))
+                adapters.insert(
+                    session,
+                    DEFAULT_TENANT,
+                    adapter_id,
+                    AdaptationId(adaptation["id"]),
+                    JobId(job["id"]),
+                    job["class_name"],
+                    "mini",
+                    self.artifacts.put_bytes(job["id"].encode()),
+                    AdaptationSettings(),
+                    datetime.now(UTC),
+                )
+                made.append(adapter_id)
+                row = jobs.get(session, DEFAULT_TENANT, job["id"])
+                row.state = JobState.SUCCEEDED
+                row.revision += 1
+        return made
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        max_request_bytes=4_000_000,
+        max_json_bytes=10_000,
+        max_files_per_request=40,
+        max_image_side_px=4_000,
+        max_image_pixels=4_000_000,
+        max_zip_entries=50,
+        max_zip_expanded_bytes=20_000_000,
+        max_queued_jobs=20,
+    )
+
+
+@pytest.fixture
+def world(settings: Settings) -> Iterator[World]:
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    artifacts, sender = LocalArtifacts(settings.artifacts_dir), Sender()
+    app = create_app(settings, database=database, artifacts=artifacts, send=sender)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield World(app, client, database, artifacts, sender)

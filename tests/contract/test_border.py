@@ -1,0 +1,146 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from service.contracts.ids import DatasetId, TenantId, VersionId
+from service.main import create_app
+from service.settings import Settings
+from service.store import datasets
+from service.store.tables import ImageRow, WorkerRow
+from tests.contract.conftest import World
+
+KEY = "k" * 32
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("DELETE", "/v1/jobs", 405, "method_not_allowed"),
+        ("GET", "/v1/jobs/job_0", 404, "not_found"),
+        ("GET", "/v1/jobs?limit=0", 422, "invalid_request"),
+        ("POST", "/v1/jobs/job_0/cancel", 404, "not_found"),
+        ("GET", "/v1/datasets/ds_0", 404, "not_found"),
+        ("GET", "/v1/datasets/ds_0/images/img_0", 404, "not_found"),
+        ("GET", "/v1/adapters/adp_0/archive", 404, "not_found"),
+        ("GET", "/v1/generations/gen_0/images", 404, "not_found"),
+        ("GET", "/v1/generations/gen_0/images/pits/0", 404, "not_found"),
+        ("GET", "/v1/generations/gen_0/classes/pits/contact-sheet", 404, "not_found"),
+        ("GET", "/v1/evaluations/evl_0", 404, "not_found"),
+    ],
+)
+def test_every_error_is_a_problem_with_a_code_and_a_remedy(
+    world: World, method: str, path: str, status: int, code: str
+) -> None:
+    answer = world.client.request(method, path)
+    problem = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["remedy"]
+    assert problem["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_json_that_cannot_be_read_is_a_422(world: World) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = world.client.post("/v1/adaptations", content=b"{", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+def test_something_unexpected_is_a_500_with_an_id_and_without_a_trace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise KeyError("a secret detail")
+
+    monkeypatch.setattr("service.store.jobs.get", broken)
+    answer = world.client.get("/v1/jobs/job_0", headers={"X-Request-ID": "line-3-request"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"] == "line-3-request"
+    assert "secret" not in answer.text
+
+
+def test_what_belongs_to_another_tenant_is_not_found(world: World) -> None:
+    other, at = TenantId("other"), datetime.now(UTC)
+    stored = world.artifacts.put_bytes(b"png")
+    with world.database.transaction() as session:
+        datasets.insert_dataset(session, other, DatasetId("ds_theirs"), "theirs", at)
+        image = ImageRow(
+            id="img_theirs", tenant_id=other, dataset_id="ds_theirs", class_name="pits", filename="a.png",
+            sha256=stored.sha256, pixel_sha256=stored.sha256, size_bytes=3, split="train", width_px=32, height_px=32,
+            mode="L", created_at=at,
+        )  # fmt: skip
+        datasets.insert_images(session, [image])
+        datasets.add_version(session, other, VersionId("dsv_theirs"), DatasetId("ds_theirs"), ["img_theirs"], [], at)  # type: ignore[list-item]
+    client = world.client
+    assert client.get("/v1/datasets").json()["items"] == []
+    for path in ("ds_theirs", "ds_theirs/images", "ds_theirs/images/img_theirs"):
+        assert client.get(f"/v1/datasets/{path}").status_code == 404
+    assert client.delete("/v1/datasets/ds_theirs").status_code == 404
+    assert client.post("/v1/adaptations", json={"dataset_id": "ds_theirs"}).status_code == 404
+    mine = world.dataset({"pits": 1})["id"]
+    assert client.get(f"/v1/datasets/{mine}?version_id=dsv_theirs").status_code == 404
+    assert client.get(f"/v1/datasets/{mine}/images/img_theirs").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": f"Basic {KEY}"}, 401),
+        ({"X-API-Key": "schlüssel".encode().decode("latin-1")}, 401),
+        ({"Authorization": f"Bearer {KEY}"}, 200),
+        ({"X-API-Key": KEY}, 200),
+    ],
+)
+def test_an_admin_key_is_asked_for_once_it_is_set(tmp_path: Path, headers: dict[str, str], status: int) -> None:
+    settings = Settings(data_dir=tmp_path, host="0.0.0.0", admin_key=SecretStr(KEY))
+    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    with TestClient(create_app(settings, send=lambda kind, job_id: True)) as client:
+        answer = client.get("/v1/jobs", headers=encoded)
+        assert client.get("/health/live").status_code == 200
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.json()["code"] == "unauthorized"
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_ready_says_what_is_missing(world: World) -> None:
+    assert world.client.get("/health/ready").json()["status"] == "degraded"
+    with world.database.transaction() as session:
+        session.add(WorkerRow(id="w1", device="cpu", rss_bytes=1, seen_at=datetime.now(UTC)))
+    assert world.client.get("/health/ready").json() == {
+        "status": "ready",
+        "checks": {"database": "ok", "files": "ok", "worker": "ok"},
+    }
+    (world.app.state.parts.settings.artifacts_dir / "incoming").rmdir()
+    answer = world.client.get("/health/ready")
+    assert (answer.status_code, answer.json()["checks"]["files"]) == (503, "failed")
+
+
+def test_the_schema_is_openapi_3_1_and_documents_problems_on_every_route(world: World) -> None:
+    document = world.client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert "Problem" in document["components"]["schemas"]
+    operations = [
+        operation
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        if path.startswith("/v1")
+    ]
+    assert len(operations) >= 25
+    for operation in operations:
+        assert "application/problem+json" in operation["responses"]["422"]["content"]
+        assert operation["description"]
+
+
+def test_every_schema_that_is_referred_to_is_there(world: World) -> None:
+    text = world.client.get("/openapi.json").text
+    names = world.client.get("/openapi.json").json()["components"]["schemas"]
+    referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert referred <= set(names)

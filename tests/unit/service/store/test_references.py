@@ -1,0 +1,20 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.contracts.ids import DEFAULT_TENANT, JobId
+from service.contracts.jobs import JobKind
+from service.contracts.words import Word
+from service.store import jobs
+from service.store.database import Database
+from service.store.references import cited
+
+
+def test_a_contact_sheet_is_cited_by_its_jobs_result(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/record.db")
+    database.migrate()
+    with database.transaction() as session:
+        at = datetime.now(UTC)
+        row = jobs.insert(session, DEFAULT_TENANT, JobId("job_1"), JobKind.GENERATION, "gen_1", "pits", Word(), at)
+        row.result = {"contact_sheet": "a" * 64}
+    with database.reading() as session:
+        assert cited(session, ["a" * 64, "b" * 64]) == {"a" * 64}

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from service.settings import Settings, load_base_models
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "plant.example"])
+def test_a_reachable_address_without_a_key_is_refused_with_the_remedy(host: str) -> None:
+    with pytest.raises(ValidationError, match=r"DEFECTSYNTH_ADMIN_KEY.*openssl rand"):
+        Settings(host=host)
+
+
+def test_a_short_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="shorter than 32"):
+        Settings(admin_key=SecretStr("short"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.9"])
+def test_loopback_needs_no_key(host: str) -> None:
+    assert Settings(host=host).admin_key is None
+
+
+def test_a_lease_outlives_two_heartbeats() -> None:
+    with pytest.raises(ValidationError, match="LEASE_SECONDS"):
+        Settings(lease_seconds=5, heartbeat_seconds=5)
+
+
+def test_variables_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DEFECTSYNTH_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DEFECTSYNTH_MAX_QUEUED_JOBS", "7")
+    settings = Settings()
+    assert settings.max_queued_jobs == 7
+    assert settings.sqlalchemy_url == f"sqlite:///{tmp_path}/defectsynth.db"
+
+
+def test_mini_is_always_registered_and_the_registry_adds_others(tmp_path: Path) -> None:
+    (tmp_path / "sd").mkdir()
+    registry = tmp_path / "models.toml"
+    registry.write_text(
+        '[models.sd15]\npath = "sd"\ndtype = "float16"\n[models.sd15.adaptation.lora]\nrank = 8\n'
+        "[models.mini.generation]\nstrength = 0.5\n"
+    )
+    entries = load_base_models(Settings(base_models=registry))
+    assert set(entries) == {"mini", "sd15"}
+    assert entries["sd15"].path == str(tmp_path / "sd")
+    assert entries["sd15"].adaptation.lora.rank == 8
+    assert entries["sd15"].adaptation.lora.steps == 300
+    assert entries["mini"].path.endswith("models/prior/mini")
+    assert entries["mini"].generation.strength == 0.5
+
+
+@pytest.mark.parametrize("text", ["[models.x]\n", "models = 3\n", "[models", '[models.x]\npath = "a"\nrank = 2\n'])
+def test_a_registry_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+    registry = tmp_path / "models.toml"
+    registry.write_text(text)
+    with pytest.raises(ValueError, match=r"DEFECTSYNTH_BASE_MODELS.*models\.toml"):
+        load_base_models(Settings(base_models=registry))
