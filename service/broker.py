@@ -90,4 +90,4 @@ def _files(settings: Settings) -> Broker:
         "control_folder": str(control),
         "polling_interval": _POLLING_SECONDS,
     }
-    return Broker("filesystem://", FILE_TRANSPORT, options)
+    return Broker("filesystem://localhost/", FILE_TRANSPORT, options)

@@ -8,8 +8,10 @@ late and prefetched singly, it goes to who is free. Delivered twice, it finds no
 import logging
 import os
 import signal
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 
 from service.broker import JOBS_QUEUE, broker_of
 from service.logs import configure_logs, get_logger
@@ -33,6 +35,7 @@ def create_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_concurrency=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -45,6 +48,8 @@ def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT, then leave the job to others; the exit status."""
     configure_logs()
     logging.basicConfig(level=logging.WARNING)
+    # It warns of pickled messages, which are not accepted here, not of rights that this worker would need.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     follow_parent()
     _migrate(settings)
     worker = create_app(settings).Worker(

@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable, Mapping
 
 import torch
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from service.contracts.jobs import JobKind
 from service.logs import get_logger
@@ -87,6 +89,8 @@ class WorkingProcess:
 def compose(settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool]) -> WorkingProcess:
     """Everything a working process needs, from its settings."""
     own = WorkerSettings()
+    transformers_logging.disable_progress_bar()
+    diffusers_logging.disable_progress_bar()
     if settings.torch_threads is not None:
         torch.set_num_threads(settings.torch_threads)
     artifacts = LocalArtifacts(settings.artifacts_dir)
