@@ -3,9 +3,11 @@
 This module lives in Celery's parent and child alike; what is heavy is imported in the child, at the first wake-up.
 """
 
+import faulthandler
 import os
 import secrets
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawValue
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from worker.process import WorkingProcess
 
 _log = get_logger()
+#: A shutdown takes a second or two: the time to the running job's next step, and to load what is being loaded.
+_SHUTDOWN_SECONDS = 15.0
 
 
 @dataclass
@@ -83,6 +87,16 @@ def register(celery: Celery, settings: Settings) -> None:
     @worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def stop(**_: object) -> None:
         stopping.value = 1
+        watchdog = threading.Timer(_SHUTDOWN_SECONDS, _end_at_once)
+        watchdog.daemon = True
+        watchdog.start()
+
+
+def _end_at_once() -> None:
+    """Whatever hangs, a worker that was asked to stop ends; the pool process dies with it, and its lease runs out."""
+    _log.error("worker.shutdown_hung", seconds=_SHUTDOWN_SECONDS)
+    faulthandler.dump_traceback()
+    os._exit(1)
 
 
 def _born(settings: Settings, stopping: Any) -> Child:
