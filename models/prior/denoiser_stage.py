@@ -27,24 +27,17 @@ _SAMPLED_PROMPTS = ("", "a photo of scratches", "a photo of patches", "a photo o
 def cached_latents(
     recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL, device: str
 ) -> npt.NDArray[np.float16]:
-    """Latents (posterior means) of each surface and of one mirrored copy of it.
-
-    (2 N, C, h, w) float16: row 2 i is surface i, row 2 i + 1 a flip of it that its index picks. Encoded once.
-    """
+    """Latents (posterior means) of each surface, encoded once: (N, C, h, w) float16."""
     path, side = folder / "latents.npy", recipe.resolution_px // 4
-    shape = (2 * len(pool.captions), recipe.latent_channels, side, side)
+    shape = (len(pool.captions), recipe.latent_channels, side, side)
     if not path.exists():
         partial = folder / "latents.partial.npy"
         latents = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        flips = ((3,), (2,), (2, 3))
         for first in tqdm(range(0, len(pool.captions), _ENCODE_BATCH), desc="latents", unit=f"x{_ENCODE_BATCH}"):
             pixels = torch.from_numpy(np.array(pool.pixels[first : first + _ENCODE_BATCH])).permute(0, 3, 1, 2)
-            pixels = pixels.float() / 127.5 - 1
-            mirrored = torch.stack([x.flip([d - 1 for d in flips[(first + i) % 3]]) for i, x in enumerate(pixels)])
-            both = torch.stack([pixels, mirrored], dim=1).flatten(0, 1).to(device)
             with torch.no_grad(), torch.autocast(device.split(":")[0], torch.bfloat16):
-                mean = vae.encode(both).latent_dist.mean
-            latents[2 * first : 2 * first + len(both)] = mean.float().cpu().numpy()
+                mean = vae.encode((pixels.float() / 127.5 - 1).to(device)).latent_dist.mean
+            latents[first : first + len(pixels)] = mean.float().cpu().numpy()
         latents.flush()
         partial.rename(path)
     opened: npt.NDArray[np.float16] = np.load(path, mmap_mode="r")
@@ -103,7 +96,7 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
         rng, draws = np.random.default_rng([recipe.seed, 3, number]), seeded(recipe.seed + 7919 * number)
         chosen = np.sort(rng.integers(len(latents), size=recipe.denoiser_batch))
         clean = torch.from_numpy(latents[chosen].astype(np.float32)).to(device)
-        captions = [caption_of(pool.captions[index // 2], rng, recipe.caption_dropout) for index in chosen]
+        captions = [caption_of(pool.captions[index], rng, recipe.caption_dropout) for index in chosen]
         ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
         noise = torch.randn(clean.shape, generator=draws).to(device)
         offsets = torch.arange(len(clean)) + torch.rand(len(clean), generator=draws)
