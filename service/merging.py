@@ -14,7 +14,7 @@ W = TypeVar("W", bound=Word)
 
 def merged(defaults: W, given: W, field: str) -> W:
     """``defaults`` with every field that was set in ``given``, at any depth. Raises ``InvalidRequest``."""
-    values = _over(defaults.model_dump(), given.model_dump(exclude_unset=True))
+    values = layered(defaults.model_dump(), given.model_dump(exclude_unset=True))
     try:
         return type(defaults).model_validate(values)
     except ValidationError as error:
@@ -23,11 +23,12 @@ def merged(defaults: W, given: W, field: str) -> W:
         raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
 
 
-def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+def layered(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """``above`` over ``below``, mapping by mapping at any depth."""
     values = dict(below)
     for name, value in above.items():
         lower = values.get(name)
-        values[name] = _over(lower, value) if isinstance(lower, Mapping) and isinstance(value, Mapping) else value
+        values[name] = layered(lower, value) if isinstance(lower, Mapping) and isinstance(value, Mapping) else value
     return values
 
 

@@ -11,10 +11,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.generations import GenerationSettings
 from service.contracts.words import Word
+from service.merging import layered
 
 BUNDLED_MODEL = "mini"
 MIN_ADMIN_KEY_CHARACTERS = 32
-_BUNDLED_MODEL_PATH = Path(__file__).resolve().parent.parent / "models" / "prior" / "mini"
+_BUNDLED_REGISTRY = Path(__file__).resolve().parent / "base_models.toml"
 
 
 class BaseModelEntry(Word):
@@ -115,12 +116,13 @@ def load_base_models(settings: Settings) -> dict[str, BaseModelEntry]:
     ``generation``. A table named ``mini`` changes the bundled model's defaults. Relative folders are relative to the
     file. Raises ``ValueError`` naming the file and the entry.
     """
-    bundled = BaseModelEntry(name=BUNDLED_MODEL, path=str(_BUNDLED_MODEL_PATH))
-    if settings.base_models is None:
-        return {BUNDLED_MODEL: bundled}
-    entries = {BUNDLED_MODEL: bundled}
-    for name, table in _read_registry(settings.base_models).items():
-        entries[name] = _entry(name, table, settings.base_models)
+    registries = [_BUNDLED_REGISTRY, *([settings.base_models] if settings.base_models else [])]
+    tables: dict[str, dict[str, object]] = {}
+    entries: dict[str, BaseModelEntry] = {}
+    for registry in registries:
+        for name, table in _read_registry(registry).items():
+            tables[name] = layered(tables.get(name, {}), _located(table, registry))
+            entries[name] = _entry(name, tables[name], registry)
     return entries
 
 
@@ -134,14 +136,14 @@ def _read_registry(path: Path) -> dict[str, dict[str, object]]:
     return tables
 
 
+def _located(table: dict[str, object], registry: Path) -> dict[str, object]:
+    """``table`` with a relative folder made absolute."""
+    local = registry.parent / str(table.get("path", ""))
+    return table | {"path": str(local.resolve())} if "path" in table and local.is_dir() else table
+
+
 def _entry(name: str, table: dict[str, object], registry: Path) -> BaseModelEntry:
-    values = {"name": name, **table}
-    if name == BUNDLED_MODEL:
-        values.setdefault("path", str(_BUNDLED_MODEL_PATH))
-    local = registry.parent / str(values.get("path", ""))
-    if "path" in values and local.is_dir():
-        values["path"] = str(local.resolve())
     try:
-        return BaseModelEntry.model_validate(values)
+        return BaseModelEntry.model_validate({"name": name, **table})
     except ValidationError as error:
         raise ValueError(f"DEFECTSYNTH_BASE_MODELS: [models.{name}] in {registry}: {error}") from error

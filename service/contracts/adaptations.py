@@ -16,21 +16,27 @@ class FitPolicy(StrEnum):
 
 
 class TextualInversionSettings(Word):
-    """Stage 1 (Gal et al. 2022): only the placeholder token's embedding is trained. ``steps`` 0 skips the stage."""
+    """Stage 1 (Gal et al. 2022): only the placeholder token's embedding is trained. ``steps`` 0 skips the stage.
 
-    steps: int = Field(default=150, ge=0, le=20_000)
-    learning_rate: float = Field(default=5e-3, gt=0, le=1)
-    batch_size: int = Field(default=8, ge=1, le=64)
+    These defaults are usual for Stable Diffusion; a base model's registered ones come before them.
+    """
+
+    steps: int = Field(default=500, ge=0, le=20_000)
+    learning_rate: float = Field(default=5e-4, gt=0, le=1)
+    batch_size: int = Field(default=4, ge=1, le=64)
     initializer_text: str = Field(default="defect", min_length=1, max_length=64)
 
 
 class LoraSettings(Word):
-    """Stage 2 (Hu et al. 2021): low-rank matrices in the attention of text encoder and U-Net. ``steps`` 0 skips it."""
+    """Stage 2 (Hu et al. 2021): low-rank matrices in the attention of text encoder and U-Net. ``steps`` 0 skips it.
 
-    steps: int = Field(default=300, ge=0, le=50_000)
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    text_encoder_learning_rate: float = Field(default=3e-4, gt=0, le=1)
-    batch_size: int = Field(default=8, ge=1, le=64)
+    These defaults are usual for Stable Diffusion; a base model's registered ones come before them.
+    """
+
+    steps: int = Field(default=500, ge=0, le=50_000)
+    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
+    batch_size: int = Field(default=4, ge=1, le=64)
     rank: int = Field(default=16, ge=1, le=256)
     lora_alpha: float = Field(default=16, gt=0, le=1024)
 

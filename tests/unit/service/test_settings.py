@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from service.contracts.adaptations import AdaptationSettings
 from service.settings import Settings, load_base_models
 
 
@@ -46,9 +47,12 @@ def test_mini_is_always_registered_and_the_registry_adds_others(tmp_path: Path) 
     assert set(entries) == {"mini", "sd15"}
     assert entries["sd15"].path == str(tmp_path / "sd")
     assert entries["sd15"].adaptation.lora.rank == 8
-    assert entries["sd15"].adaptation.lora.steps == 300
+    assert entries["sd15"].adaptation.lora.steps == AdaptationSettings().lora.steps
     assert entries["mini"].path.endswith("models/prior/mini")
     assert entries["mini"].generation.strength == 0.5
+    bundled = load_base_models(Settings())["mini"]
+    assert entries["mini"].generation.guidance_scale == bundled.generation.guidance_scale
+    assert entries["mini"].adaptation == bundled.adaptation != AdaptationSettings()
 
 
 @pytest.mark.parametrize("text", ["[models.x]\n", "models = 3\n", "[models", '[models.x]\npath = "a"\nrank = 2\n'])
