@@ -6,7 +6,7 @@ A wake-up that is not delivered loses nothing: rows without one are sent again b
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -158,10 +158,10 @@ class Submission:
                 resource_id,
                 class_name,
                 params,
-                now,
+                now + timedelta(microseconds=place),  # A microsecond apart, so that they run in the order asked for.
                 AdapterId(adapter_id) if adapter_id is not None else None,
             )
-            for class_name, params, adapter_id in queued
+            for place, (class_name, params, adapter_id) in enumerate(queued)
         ]
 
     def _wake(self, rows: Sequence[JobRow]) -> None:
