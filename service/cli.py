@@ -1,0 +1,143 @@
+"""The command line, ``defectsynth``.
+
+Every image installs it, and none has all packages: what a command needs is imported when the command runs.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from service.settings import BUNDLED_MODEL, Settings
+
+app = typer.Typer(
+    name="defectsynth",
+    help="On-demand defect synthesis: adapt Stable Diffusion to a few real images, then make more of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_PR_SET_PDEATHSIG = 1
+_CTRL_C = 130
+
+
+@app.command()
+def serve(
+    end_with_parent: Annotated[bool, typer.Option("--end-with-parent", hidden=True)] = False,
+) -> None:
+    """Run everything in one command: API, worker and sweep, on 127.0.0.1:8000 unless told otherwise."""
+    from service.embedded import CannotServe
+    from service.embedded import serve as run_embedded
+
+    if end_with_parent:
+        _end_with_parent()
+    try:
+        run_embedded(_settings())
+    except (CannotServe, ValueError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def api() -> None:
+    """Run the HTTP API alone; workers are processes of their own."""
+    import uvicorn
+
+    from service.logs import configure_logs
+    from service.main import create_app
+
+    settings = _settings()
+    configure_logs()
+    try:
+        application = create_app(settings)
+    except ValueError as error:
+        _fail(str(error))
+    uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
+
+
+@app.command()
+def worker(
+    maintenance: Annotated[
+        bool, typer.Option("--maintenance", help="The sweep instead: no torch, no jobs, one is enough.")
+    ] = False,
+) -> None:
+    """Run a worker, which does the jobs."""
+    module = "worker.maintenance" if maintenance else "worker"
+    # In this process's place: signals and exit status are the worker's own, and this room imports nothing of it.
+    os.execv(sys.executable, [sys.executable, "-m", module])
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder with one sub-folder of images a class; drawn samples when left out."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where images, contact sheets and the report go.")] = Path("demo-output"),
+    images: Annotated[int, typer.Option(min=1, help="Images to make of each class.")] = 24,
+    base_model: Annotated[str, typer.Option(help="A registered base model.")] = BUNDLED_MODEL,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the service's own data folder afterwards.")] = False,
+) -> None:
+    """Adapt and generate over HTTP, with a service started for it alone, and show what came out."""
+    try:
+        from service.demo.failure import DemoFailed
+        from service.demo.walk import Plan, walk
+    except ModuleNotFoundError as error:
+        _fail(f"The demo needs {error.name}, which is not installed. Install the extras: pip install '.[api,worker]'")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        complete = walk(Plan(data, out, images, base_model, keep), _settings(), Console())
+    except DemoFailed as failure:
+        _fail(str(failure))
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped; the demo's service was ended.")
+        raise typer.Exit(_CTRL_C) from None
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Look for what would stop the service here, and say how to mend it."""
+    from service.doctor import Verdict, examine, table
+
+    findings = examine(_settings())
+    Console().print(table(findings))
+    raise typer.Exit(1 if any(finding.verdict is Verdict.WRONG for finding in findings) else 0)
+
+
+def _settings() -> Settings:
+    """From the environment; one that cannot be used ends the command with what to change."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        _fail("; ".join(_told(one["loc"], one["msg"]) for one in error.errors()))
+
+
+def _told(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"DEFECTSYNTH_{str(location[0]).upper()}: {message}" if location else message
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    """SIGTERM when the parent dies, however it does; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,193 @@
+"""What the demo found: one table with a column a class, and what each row of it means."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from service.contracts.adaptations import AdaptationResult
+from service.contracts.datasets import DatasetWarning, RefusedImage
+from service.contracts.generations import GenerationResult
+from service.contracts.quality import QualityReport, Score
+
+_LABEL_WIDTH, _CLASS_WIDTH = 34, 18
+_TEXT_WIDTH = 110
+_SHOWN_REFUSALS = 20
+_NOTHING = "-"
+
+MEANINGS = (
+    ("FID", "distance between synthetic and real images in the extractor's features; lower is closer."),
+    ("KID", "the same question by another kernel, unbiased for few images; ± is its spread; about 0 is best."),
+    ("equal counts", "both sides cut to the size of half the real set, so that the next line may be compared with it."),
+    ("real floor", "one half of the real images against the other: as close as real images get."),
+    ("copy floor", "the real images after the autoencoder's round trip: about what plain copying would score."),
+    ("copies found", "synthetic images nearer to a real one than real images are to each other."),
+    ("measured against", "'seen' means the adapter was trained on these very images, and such scores flatter."),
+)
+
+
+class ClassOutcome(BaseModel):
+    """One class from its images to its report; ``failure`` says why a part is missing."""
+
+    class_name: str
+    adaptation: AdaptationResult | None = None
+    generation: GenerationResult | None = None
+    failure: str | None = None
+
+
+class Report(BaseModel):
+    """``report.json``."""
+
+    software: str
+    base_model: str
+    dataset_id: str
+    generation_id: str | None
+    num_images_a_class: int
+    classes: list[ClassOutcome]
+    refused: list[RefusedImage]
+    warnings: list[DatasetWarning]
+    seconds: dict[str, float]
+    files: dict[str, str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every class came out whole."""
+        return all(one.failure is None for one in self.classes)
+
+
+def render(report: Report, width: int) -> RenderableType:
+    """Table, meanings, files and complaints, for a screen ``width`` characters wide."""
+    per_table = max(1, (width - _LABEL_WIDTH) // _CLASS_WIDTH)
+    tables = [
+        _table(report, report.classes[first : first + per_table]) for first in range(0, len(report.classes), per_table)
+    ]
+    return Group(*tables, Text("\n".join(_lines(report)), overflow="fold"))
+
+
+def write(report: Report, report_path: Path, summary_path: Path) -> None:
+    """``report.json`` and ``summary.txt``."""
+    report_path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    width = max(_TEXT_WIDTH, _LABEL_WIDTH + _CLASS_WIDTH * min(len(report.classes), 8))
+    with summary_path.open("w", encoding="utf-8") as stream:
+        Console(file=stream, width=width).print(render(report, width))
+
+
+def _table(report: Report, classes: list[ClassOutcome]) -> Table:
+    table = Table("", title=f"{report.base_model}: synthetic against real")
+    for one in classes:
+        table.add_column(Text(one.class_name), justify="right")
+    for label, cell in _quality_rows():
+        table.add_row(label, *(cell(_quality(one)) for one in classes))
+    table.add_section()
+    for label, cells in _seconds_rows(classes):
+        table.add_row(label, *cells)
+    return table
+
+
+def _quality(one: ClassOutcome) -> QualityReport | None:
+    return one.generation.quality if one.generation is not None else None
+
+
+Cell = Callable[[QualityReport | None], str]
+
+
+def _quality_rows() -> list[tuple[str, Cell]]:
+    def score(choose: Callable[[QualityReport], Score | None], show: Callable[[Score], str]) -> Cell:
+        def cell(quality: QualityReport | None) -> str:
+            chosen = choose(quality) if quality is not None else None
+            return show(chosen) if chosen is not None else _NOTHING
+
+        return cell
+
+    return [
+        ("measured against", _reference),
+        ("FID", score(lambda q: q.score, _fid)),
+        ("KID", score(lambda q: q.score, _kid)),
+        ("FID at equal counts", score(lambda q: q.matched, _fid_of_n)),
+        ("  its real floor", score(lambda q: q.real_floor, _fid_of_n)),
+        ("  copy floor", score(lambda q: q.copy_floor, _fid)),
+        ("KID at equal counts", score(lambda q: q.matched, _kid)),
+        ("  its real floor", score(lambda q: q.real_floor, _kid)),
+        ("  copy floor", score(lambda q: q.copy_floor, _kid)),
+        ("copies found", _copies),
+    ]
+
+
+def _fid(score: Score) -> str:
+    return f"{score.fid:.2f}"
+
+
+def _fid_of_n(score: Score) -> str:
+    return f"{score.fid:.2f} (n={score.num_other})"
+
+
+def _kid(score: Score) -> str:
+    return f"{score.kid:.3f} ± {score.kid_std:.3f}"
+
+
+def _reference(quality: QualityReport | None) -> str:
+    if quality is None:
+        return _NOTHING
+    seen = ", seen" if quality.seen_by_adaptation else ""
+    return f"{quality.score.num_real} {quality.reference_split}{seen}"
+
+
+def _copies(quality: QualityReport | None) -> str:
+    if quality is None or quality.copies is None:
+        return _NOTHING
+    return f"{quality.copies.num_copies} of {quality.copies.num_checked}"
+
+
+def _seconds_rows(classes: list[ClassOutcome]) -> list[tuple[str, list[str]]]:
+    adapted = [one.adaptation.stage_seconds if one.adaptation else {} for one in classes]
+    generated = [one.generation.stage_seconds if one.generation else {} for one in classes]
+    return [*_stages("adapting", adapted), *_stages("generating", generated)]
+
+
+def _stages(verb: str, seconds: list[dict[str, float]]) -> list[tuple[str, list[str]]]:
+    stages = dict.fromkeys(stage for one in seconds for stage in one)
+    rows = [
+        (f"{verb}: {stage.replace('_', ' ')}, s", [_seconds(one.get(stage)) for one in seconds]) for stage in stages
+    ]
+    return [*rows, (f"{verb}, s", [_seconds(sum(one.values()) if one else None) for one in seconds])]
+
+
+def _seconds(value: float | None) -> str:
+    return f"{value:.1f}" if value is not None else _NOTHING
+
+
+def _lines(report: Report) -> list[str]:
+    meanings = [f"  {word:17} {meaning}" for word, meaning in MEANINGS]
+    files = [f"  {name:17} {path}" for name, path in report.files.items()]
+    seconds = ", ".join(f"{part} {value:.0f}" for part, value in report.seconds.items())
+    return [*meanings, "", f"Seconds: {seconds}.", *_complaints(report), *files]
+
+
+def _complaints(report: Report) -> list[str]:
+    """Failures, warnings, notes on scores and refused files; each once."""
+    lines = [f"FAILED {one.class_name}: {one.failure}" for one in report.classes if one.failure is not None]
+    lines += [f"Warning: {_of(warning.class_name)}{warning.message}" for warning in report.warnings]
+    lines += [f"Note: {note}" for note in _notes(report.classes)]
+    if report.refused:
+        lines.append(f"Refused files ({len(report.refused)}):")
+        lines += [f"  {one.filename}: {one.reason}. {one.remedy}" for one in report.refused[:_SHOWN_REFUSALS]]
+    if len(report.refused) > _SHOWN_REFUSALS:
+        lines.append(f"  and {len(report.refused) - _SHOWN_REFUSALS} more, all named in report.json")
+    return [*lines, ""] if lines else [""]
+
+
+def _of(class_name: str | None) -> str:
+    return f"{class_name}: " if class_name is not None else ""
+
+
+def _notes(classes: list[ClassOutcome]) -> Iterable[str]:
+    found: dict[str, list[str]] = {}
+    for one in classes:
+        if one.generation is not None:
+            quality = one.generation.quality
+            for note in [*one.generation.warnings, *(quality.notes if quality is not None else [])]:
+                found.setdefault(note, []).append(one.class_name)
+    return [f"{', '.join(names)}: {note}" for note, names in found.items()]

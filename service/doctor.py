@@ -1,0 +1,195 @@
+"""``defectsynth doctor``: what would stop the service on this machine, and how to mend it."""
+
+import hashlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.queue import Queue
+from service.settings import BUNDLED_MODEL, BaseModelEntry, Settings, load_base_models
+from service.store.database import Database
+
+_MIN_FREE_BYTES = 2 * 2**30
+_TORCH_TIMEOUT_SECONDS = 120
+_TORCH_PROGRAM = """
+import torch
+names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+print(torch.__version__, torch.get_num_threads(), ", ".join(names), sep="|")
+"""
+
+
+class Verdict(StrEnum):
+    """Of one check."""
+
+    FINE = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's verdict, what was seen, and what to do where something is wrong."""
+
+    check: str
+    verdict: Verdict
+    seen: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every check. Starts nothing and changes nothing but an unused SQLite file's existence."""
+    checks: list[Callable[[Settings], Finding]] = [data_dir, disk, database, broker, port, torch]
+    return [*base_models(settings), *(check(settings) for check in checks)]
+
+
+def table(findings: list[Finding]) -> Table:
+    """The findings, a row each."""
+    styles = {Verdict.FINE: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "bold red"}
+    shown = Table("check", "", "seen", "what to do")
+    for one in findings:
+        shown.add_row(one.check, Text(one.verdict, styles[one.verdict]), Text(one.seen), Text(one.remedy))
+    return shown
+
+
+def base_models(settings: Settings) -> list[Finding]:
+    """Every registered base model; the registry itself where it cannot be read."""
+    try:
+        entries = load_base_models(settings)
+    except ValueError as error:
+        return [
+            Finding("base models", Verdict.WRONG, str(error), "Correct the file that DEFECTSYNTH_BASE_MODELS names.")
+        ]
+    return [_base_model(entry) for entry in entries.values()]
+
+
+def _base_model(entry: BaseModelEntry) -> Finding:
+    check, folder = f"base model {entry.name}", Path(entry.path)
+    if not (folder / "model_index.json").is_file():
+        return _without_folder(check, entry)
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return Finding(check, Verdict.FINE, f"{folder} (no manifest: its files were not compared)")
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    changed = [name for name, digest in told.get("sha256", {}).items() if _digest(folder / name) != digest]
+    if changed:
+        return Finding(
+            check,
+            Verdict.WRONG,
+            f"damaged or changed: {', '.join(changed[:3])}",
+            "Restore the folder from the release.",
+        )
+    return Finding(check, Verdict.FINE, f"{folder}, revision {told.get('revision')}, every file as published")
+
+
+def _without_folder(check: str, entry: BaseModelEntry) -> Finding:
+    if entry.name == BUNDLED_MODEL:
+        return Finding(check, Verdict.WRONG, f"no weights in {entry.path}", "Restore the folder, or train: make prior")
+    if Path(entry.path).is_absolute() or entry.path.startswith("."):
+        return Finding(check, Verdict.WRONG, f"{entry.path} is no diffusers folder", "Correct 'path' in the registry.")
+    return Finding(check, Verdict.NOTE, f"{entry.path} at {entry.revision or 'no pinned revision'}",
+                   "It is fetched from the hub at its first job.")  # fmt: skip
+
+
+def _digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def data_dir(settings: Settings) -> Finding:
+    """Whether the data folder, or the folder it would be made in, can be written."""
+    folder = _nearest(settings.data_dir)
+    try:
+        probe = folder / f".doctor-{socket.gethostname()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        remedy = "Give this user the right to write there, or set DEFECTSYNTH_DATA_DIR."
+        return Finding("data folder", Verdict.WRONG, f"{folder} cannot be written ({error.strerror})", remedy)
+    made = "" if settings.data_dir.is_dir() else " (made at the first start)"
+    return Finding("data folder", Verdict.FINE, f"{settings.data_dir.resolve()}{made}")
+
+
+def disk(settings: Settings) -> Finding:
+    """Free space where the data folder lies."""
+    free_bytes = shutil.disk_usage(_nearest(settings.data_dir)).free
+    seen = f"{free_bytes / 2**30:.1f} GiB free"
+    if free_bytes < _MIN_FREE_BYTES:
+        return Finding("disk", Verdict.WRONG, seen, "Free some space, or set DEFECTSYNTH_DATA_DIR to another disk.")
+    return Finding("disk", Verdict.FINE, seen)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    folder = folder.resolve()
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def database(settings: Settings) -> Finding:
+    """Whether the database answers; a SQLite file that is not there yet is not made."""
+    url = make_url(settings.sqlalchemy_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return Finding("database", Verdict.FINE, "SQLite, made at the first start")
+    try:
+        opened = Database(settings.sqlalchemy_url)
+        opened.ping()
+        opened.close()
+    except (SQLAlchemyError, ValueError, OSError) as error:
+        remedy = "Start the database server, or correct DEFECTSYNTH_DATABASE_URL."
+        return Finding("database", Verdict.WRONG, str(error).splitlines()[0], remedy)
+    return Finding("database", Verdict.FINE, url.render_as_string(hide_password=True))
+
+
+def broker(settings: Settings) -> Finding:
+    """Whether the broker answers; files need none."""
+    if settings.broker_url is None:
+        return Finding("broker", Verdict.FINE, "files in the data folder")
+    queue = Queue(settings)
+    try:
+        queue.check()
+    except Exception as error:  # every transport has its own errors
+        return Finding("broker", Verdict.WRONG, str(error), "Start the broker, or correct DEFECTSYNTH_BROKER_URL.")
+    finally:
+        queue.close()
+    return Finding("broker", Verdict.FINE, "it answers")
+
+
+def port(settings: Settings) -> Finding:
+    """Whether the address can be listened on."""
+    address = f"{settings.host}:{settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            remedy = "Fine if that is the service itself. Otherwise stop what uses it, or set DEFECTSYNTH_PORT."
+            return Finding("address", Verdict.NOTE, f"{address} cannot be taken ({error.strerror})", remedy)
+    return Finding("address", Verdict.FINE, f"{address} is free")
+
+
+def torch(settings: Settings) -> Finding:
+    """PyTorch and GPUs, as a worker would see them; asked in a process of its own."""
+    command = [sys.executable, "-c", _TORCH_PROGRAM]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_TIMEOUT_SECONDS, check=True)
+    except (subprocess.SubprocessError, OSError):
+        remedy = "An API alone needs none. For a worker: pip install '.[worker]'"
+        return Finding("torch", Verdict.NOTE, "PyTorch cannot be imported", remedy)
+    version, threads, gpus = told.stdout.strip().splitlines()[-1].split("|")
+    if gpus:
+        return Finding("torch", Verdict.FINE, f"{version}, GPU: {gpus}")
+    if settings.device.startswith("cuda"):
+        remedy = "Install a CUDA build of torch and the driver, or set DEFECTSYNTH_DEVICE=cpu."
+        return Finding("torch", Verdict.WRONG, f"{version} sees no GPU", remedy)
+    note = "Enough for the bundled model; larger base models want a GPU."
+    return Finding("torch", Verdict.NOTE, f"{version}, no GPU, {threads} CPU threads", note)
