@@ -130,9 +130,10 @@ def write_samples(recipe: Recipe, pool: Pool, folder: Path, device: str) -> None
     module, tokenizer, _ = trained_denoiser(recipe, pool, folder)
     module.to(device)
     vae = frozen_vae(recipe, folder, device)
+    noise_scheduler = DDPMScheduler(**_training_schedule())
     rows = []
     for prompt in _SAMPLED_PROMPTS:
-        solver = DPMSolverMultistepScheduler(**_training_schedule() | {"clip_sample": None})
+        solver = DPMSolverMultistepScheduler.from_config(noise_scheduler.config)
         rows.append(_sampled_row(module, vae, tokenizer, prompt, device, solver))
     sheet = torch.cat(rows, dim=0)
     Image.fromarray(sheet.numpy()).save(folder / "samples.png")

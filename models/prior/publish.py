@@ -41,6 +41,8 @@ def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
         shutil.copy(card, staging / "README.md")
     shutil.rmtree(out_dir, ignore_errors=True)
     shutil.copytree(staging, out_dir)
+    for path in out_dir.rglob("*.safetensors"):
+        path.chmod(0o644)  # They are written readable for their owner alone.
 
 
 def _write_manifest(recipe: Recipe, staging: Path, folder: Path, images_seen: int) -> None:
