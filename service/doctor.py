@@ -48,7 +48,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Every check. Starts nothing and changes nothing but an unused SQLite file's existence."""
+    """Every check. Nothing is started, and nothing is left changed."""
     checks: list[Callable[[Settings], Finding]] = [data_dir, disk, database, broker, port, torch]
     return [*base_models(settings), *(check(settings) for check in checks)]
 

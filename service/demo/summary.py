@@ -13,7 +13,8 @@ from service.contracts.datasets import DatasetWarning, RefusedImage
 from service.contracts.generations import GenerationResult
 from service.contracts.quality import QualityReport, Score
 
-_LABEL_WIDTH, _CLASS_WIDTH = 34, 18
+#: With the table's lines. A class's column is as wide as its name, or as the widest figures.
+_LABEL_WIDTH, _FIGURES_WIDTH, _LINES_WIDTH = 24, 14, 3
 _TEXT_WIDTH = 110
 _SHOWN_REFUSALS = 20
 _NOTHING = "-"
@@ -21,8 +22,8 @@ _NOTHING = "-"
 MEANINGS = (
     ("FID", "distance between synthetic and real images in the extractor's features; lower is closer."),
     ("KID", "the same question by another kernel, unbiased for few images; ± is its spread; about 0 is best."),
-    ("equal counts", "both sides cut to the size of half the real set, so that the next line may be compared with it."),
-    ("real floor", "one half of the real images against the other: as close as real images get."),
+    ("at equal counts", "as many synthetic images as the real floor's side has, so that the two may be compared."),
+    ("real floor", "one half of the real images against the other, n a side: as close as real images get."),
     ("copy floor", "the real images after the autoencoder's round trip: about what plain copying would score."),
     ("copies found", "synthetic images nearer to a real one than real images are to each other."),
     ("measured against", "'seen' means the adapter was trained on these very images, and such scores flatter."),
@@ -60,19 +61,33 @@ class Report(BaseModel):
 
 def render(report: Report, width: int) -> RenderableType:
     """Table, meanings, files and complaints, for a screen ``width`` characters wide."""
-    per_table = max(1, (width - _LABEL_WIDTH) // _CLASS_WIDTH)
+    per_table = max(1, (width - _LABEL_WIDTH) // max(_column_widths(report.classes)))
     tables = [
         _table(report, report.classes[first : first + per_table]) for first in range(0, len(report.classes), per_table)
     ]
-    return Group(*tables, Text("\n".join(_lines(report)), overflow="fold"))
+    seconds = ", ".join(f"{part} {value:.0f}" for part, value in report.seconds.items())
+    told = [Text(line) for line in ["", f"Seconds: {seconds}.", *_complaints(report)]]
+    return Group(*tables, _pairs(MEANINGS), *told, _pairs(report.files.items()))
 
 
 def write(report: Report, report_path: Path, summary_path: Path) -> None:
     """``report.json`` and ``summary.txt``."""
     report_path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    width = max(_TEXT_WIDTH, _LABEL_WIDTH + _CLASS_WIDTH * min(len(report.classes), 8))
+    width = max(_TEXT_WIDTH, _LABEL_WIDTH + sum(_column_widths(report.classes)))
     with summary_path.open("w", encoding="utf-8") as stream:
         Console(file=stream, width=width).print(render(report, width))
+
+
+def _column_widths(classes: list[ClassOutcome]) -> list[int]:
+    return [max(len(one.class_name), _FIGURES_WIDTH) + _LINES_WIDTH for one in classes]
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Two columns without lines; long texts are wrapped in their column."""
+    grid = Table.grid(padding=(0, 2))
+    for first, second in pairs:
+        grid.add_row(Text(first, style="bold"), Text(second, overflow="fold"))
+    return grid
 
 
 def _table(report: Report, classes: list[ClassOutcome]) -> Table:
@@ -121,7 +136,8 @@ def _fid(score: Score) -> str:
 
 
 def _fid_of_n(score: Score) -> str:
-    return f"{score.fid:.2f} (n={score.num_other})"
+    counts = {score.num_real, score.num_other}
+    return f"{score.fid:.2f} (n={'/'.join(str(count) for count in sorted(counts))})"
 
 
 def _kid(score: Score) -> str:
@@ -149,21 +165,15 @@ def _seconds_rows(classes: list[ClassOutcome]) -> list[tuple[str, list[str]]]:
 
 def _stages(verb: str, seconds: list[dict[str, float]]) -> list[tuple[str, list[str]]]:
     stages = dict.fromkeys(stage for one in seconds for stage in one)
-    rows = [
-        (f"{verb}: {stage.replace('_', ' ')}, s", [_seconds(one.get(stage)) for one in seconds]) for stage in stages
+    whole = (f"{verb}, seconds", [_seconds(sum(one.values()) if one else None) for one in seconds])
+    return [
+        whole,
+        *((f"  {stage.replace('_', ' ')}", [_seconds(one.get(stage)) for one in seconds]) for stage in stages),
     ]
-    return [*rows, (f"{verb}, s", [_seconds(sum(one.values()) if one else None) for one in seconds])]
 
 
 def _seconds(value: float | None) -> str:
     return f"{value:.1f}" if value is not None else _NOTHING
-
-
-def _lines(report: Report) -> list[str]:
-    meanings = [f"  {word:17} {meaning}" for word, meaning in MEANINGS]
-    files = [f"  {name:17} {path}" for name, path in report.files.items()]
-    seconds = ", ".join(f"{part} {value:.0f}" for part, value in report.seconds.items())
-    return [*meanings, "", f"Seconds: {seconds}.", *_complaints(report), *files]
 
 
 def _complaints(report: Report) -> list[str]:

@@ -76,7 +76,8 @@ def _check_base_model(name: str, settings: Settings) -> None:
     if name not in entries:
         raise DemoFailed(f"The base model {name!r} is not registered; registered: {', '.join(sorted(entries))}.")
     path = Path(entries[name].path)
-    if path.is_absolute() and not (path / "model_index.json").is_file():
+    is_folder = path.is_absolute() or path.parts[:1] == ("..",)  # anything else may be a hub id
+    if is_folder and not (path / "model_index.json").is_file():
         raise DemoFailed(
             f"The base model {name!r} has no weights in {path}. `defectsynth doctor` says how to get them."
         )

@@ -1,0 +1,63 @@
+"""A load generator: GET requests at a fixed rate over kept connections, in a process of its own.
+
+    python load.py PORT PATH REQUESTS_PER_SECOND SECONDS
+
+Requests are due at fixed times and latency counts from when a request was due, so a server that stalls is not spared
+what queues up behind the stall. Loopback only. Prints one JSON object.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+NUM_CONNECTIONS = 16
+
+
+async def answered(reader: asyncio.StreamReader) -> int:
+    """Read one response; its status."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    length = next((int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:")), 0)
+    await reader.readexactly(length)
+    return int(lines[0].split()[1])
+
+
+async def connection(port: int, path: str, due: "asyncio.Queue[float]", latencies: list[float]) -> None:
+    """One connection that takes whatever is due next."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    while True:
+        due_at = await due.get()
+        writer.write(request)
+        status = await answered(reader)
+        assert status == 200, f"{path} answered {status}"
+        latencies.append(time.perf_counter() - due_at)
+        due.task_done()
+
+
+async def measured(port: int, path: str, rate: float, seconds: float) -> dict[str, float]:
+    due: asyncio.Queue[float] = asyncio.Queue()
+    latencies: list[float] = []
+    workers = [asyncio.create_task(connection(port, path, due, latencies)) for _ in range(NUM_CONNECTIONS)]
+    began = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        due_at = began + number / rate
+        await asyncio.sleep(max(0.0, due_at - time.perf_counter()))
+        due.put_nowait(due_at)
+    await asyncio.wait_for(due.join(), timeout=60)
+    took_seconds = time.perf_counter() - began
+    for worker in workers:
+        worker.cancel()
+    latencies.sort()
+    return {
+        "num_requests": len(latencies),
+        "per_second": len(latencies) / took_seconds,
+        "p50_ms": 1000 * latencies[len(latencies) // 2],
+        "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)],
+    }
+
+
+if __name__ == "__main__":
+    port, path, rate, seconds = sys.argv[1:]
+    print(json.dumps(asyncio.run(measured(int(port), path, float(rate), float(seconds)))))

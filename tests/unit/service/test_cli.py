@@ -1,0 +1,42 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+
+
+def run(*words: str, **variables: str) -> tuple[int, str]:
+    told = CliRunner().invoke(app, list(words), env={"COLUMNS": "200", **variables})
+    return told.exit_code, told.output
+
+
+def test_a_setting_that_cannot_be_used_is_named_with_its_remedy() -> None:
+    status, told = run("serve", DEFECTSYNTH_PORT="eighty")
+    assert status == 1
+    assert told.startswith("DEFECTSYNTH_PORT: ")
+    assert run("api", DEFECTSYNTH_HOST="0.0.0.0") == (1, run("serve", DEFECTSYNTH_HOST="0.0.0.0")[1])
+    assert "openssl rand -hex 32" in run("api", DEFECTSYNTH_HOST="0.0.0.0")[1]
+
+
+@pytest.mark.parametrize(("options", "module"), [((), "worker"), (("--maintenance",), "worker.maintenance")])
+def test_the_worker_takes_this_process_over(
+    options: tuple[str, ...], module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    assert run("worker", *options)[0] == 0
+    assert started == [[sys.executable, "-m", module]]
+
+
+def test_a_demo_of_an_unknown_base_model_fails_before_anything_is_written(tmp_path: Path) -> None:
+    status, told = run("demo", "--out", str(tmp_path / "out"), "--base-model", "sd99")
+    assert status == 1
+    assert "'sd99' is not registered; registered: mini" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_demo_makes_at_least_one_image() -> None:
+    assert run("demo", "--images", "0")[0] == 2

@@ -1,0 +1,84 @@
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from service import doctor
+from service.doctor import Finding, Verdict
+from service.settings import Settings
+
+
+def registered(folder: Path, entry: str) -> Settings:
+    registry = folder / "base_models.toml"
+    registry.write_text(f"[models.sd]\n{entry}\n")
+    return Settings(data_dir=folder / "data", base_models=registry)
+
+
+def of_sd(settings: Settings) -> Finding:
+    return next(one for one in doctor.base_models(settings) if one.check == "base model sd")
+
+
+def test_a_base_model_is_compared_with_its_manifest_file_by_file(tmp_path: Path) -> None:
+    model = tmp_path / "sd"
+    model.mkdir()
+    (model / "model_index.json").write_text("{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    (model / "manifest.json").write_text(json.dumps({"revision": "abc", "sha256": {"model_index.json": digest}}))
+    settings = registered(tmp_path, 'path = "sd"')
+    assert of_sd(settings).verdict is Verdict.FINE
+    assert "revision abc" in of_sd(settings).seen
+    (model / "model_index.json").write_text("{ }")
+    assert (of_sd(settings).verdict, of_sd(settings).seen) == (
+        Verdict.WRONG,
+        "damaged or changed: model_index.json",
+    )
+
+
+def test_a_missing_folder_is_wrong_and_a_hub_id_is_only_noted(tmp_path: Path) -> None:
+    assert of_sd(registered(tmp_path, f'path = "{tmp_path}/nowhere"')).verdict is Verdict.WRONG
+    assert of_sd(registered(tmp_path, 'path = "someone/sd"\nrevision = "f00"')).verdict is Verdict.NOTE
+
+
+def test_a_registry_that_cannot_be_read_is_one_finding(tmp_path: Path) -> None:
+    (finding,) = doctor.base_models(registered(tmp_path, "rank = 3"))
+    assert (finding.verdict, bool(finding.remedy)) == (Verdict.WRONG, True)
+
+
+def test_looking_for_the_database_makes_none(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    assert doctor.database(settings).verdict is Verdict.FINE
+    assert doctor.data_dir(settings).verdict is Verdict.FINE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_servers_that_do_not_answer_are_wrong_and_say_what_to_set(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        database_url="postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=2",
+        broker_url="redis://127.0.0.1:1/0",
+    )
+    for finding, variable in (
+        (doctor.database(settings), "DEFECTSYNTH_DATABASE_URL"),
+        (doctor.broker(settings), "DEFECTSYNTH_BROKER_URL"),
+    ):
+        assert finding.verdict is Verdict.WRONG
+        assert variable in finding.remedy
+
+
+def test_a_full_disk_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_MIN_FREE_BYTES", 2**62)
+    assert doctor.disk(Settings(data_dir=tmp_path)).verdict is Verdict.WRONG
+
+
+def test_an_address_in_use_is_noted_with_the_setting_that_changes_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = Settings(data_dir=tmp_path, port=taken.getsockname()[1])
+        assert doctor.port(settings).verdict is Verdict.NOTE
+        assert "DEFECTSYNTH_PORT" in doctor.port(settings).remedy
+    assert doctor.port(settings).verdict is Verdict.FINE
+
+
+def test_torch_is_asked_in_a_process_of_its_own() -> None:
+    assert doctor.torch(Settings(device="cpu")).seen.split()[0][0].isdigit()
