@@ -77,7 +77,8 @@ class Service:
 def rows_of(service: Service, dataset: dict[str, Any], adaptation: dict[str, Any], num_images: int, sheets: Path,
             settings: dict[str, Any]) -> Iterator[Row]:  # fmt: skip
     for way, chosen in WAYS.items():
-        request = {"adaptation_id": adaptation["id"], "num_images": num_images, "seed": 0, "settings": chosen | settings}
+        asked = chosen | settings
+        request = {"adaptation_id": adaptation["id"], "num_images": num_images, "seed": 0, "settings": asked}
         generation = service.done(f"/v1/generations/{service.post('/v1/generations', request)['id']}")
         for job in generation["jobs"]:
             name, made = job["class_name"], job["result"]
@@ -97,7 +98,8 @@ def rows_of(service: Service, dataset: dict[str, Any], adaptation: dict[str, Any
 
 def table(rows: list[Row], adapted_seconds: dict[str, float]) -> str:
     lines = [
-        "| class | images made | FID | KID | FID at floor's n | FID floor | KID at floor's n | KID floor | copies | s |",
+        "| class | images made | FID | KID | FID at floor's n | FID floor "
+        "| KID at floor's n | KID floor | copies | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: row.class_name):
