@@ -66,7 +66,7 @@ def render(report: Report, width: int) -> RenderableType:
         _table(report, report.classes[first : first + per_table]) for first in range(0, len(report.classes), per_table)
     ]
     seconds = ", ".join(f"{part} {value:.0f}" for part, value in report.seconds.items())
-    told = [Text(line) for line in ["", f"Seconds: {seconds}.", *_complaints(report)]]
+    told = [Text(line) for line in ["", *_extractors(report), f"Seconds: {seconds}.", *_complaints(report)]]
     return Group(*tables, _pairs(MEANINGS), *told, _pairs(report.files.items()))
 
 
@@ -174,6 +174,12 @@ def _stages(verb: str, seconds: list[dict[str, float]]) -> list[tuple[str, list[
 
 def _seconds(value: float | None) -> str:
     return f"{value:.1f}" if value is not None else _NOTHING
+
+
+def _extractors(report: Report) -> list[str]:
+    """What the scores stand on; scores of different extractors must never be compared."""
+    used = {quality.extractor for one in report.classes if (quality := _quality(one)) is not None}
+    return [f"Features: {one.name} ({one.digest[:12]}), {one.resize_rule}." for one in used]
 
 
 def _complaints(report: Report) -> list[str]:

@@ -67,6 +67,7 @@ def test_the_table_holds_every_score_with_its_floors_and_every_stage(tmp_path: P
     assert cells(text, "adapting, seconds") == ["61.5", "61.5"]
     assert cells(text, "  lora") == ["60.0", "60.0"]
     assert cells(text, "  denoising") == ["9.5", "9.5"]
+    assert text.count("Features: mini (d), r.") == 1
 
 
 def test_warnings_notes_and_refused_files_are_told_as_they_are(tmp_path: Path) -> None:
