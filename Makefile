@@ -43,7 +43,7 @@ lint: $(INSTALLED)  ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timestamp
+	@$(BIN)/lint-imports --no-logo
 
 prior: $(INSTALLED)  ## train the bundled base model, or train it on; MINUTES=120 is the budget of all runs together
 	@$(BIN)/python -m models.prior.train --minutes $(MINUTES)

@@ -136,11 +136,12 @@ def images_of(
             ImageRow.tenant_id == tenant_id,
             ImageRow.class_name == class_name,
         )
-        .order_by(ImageRow.filename, ImageRow.id)
     )
     if split is not None:
         query = query.where(ImageRow.split == split)
-    return [as_record(row) for row in session.scalars(query)]
+    # Sorted here: a database orders text by its own locale, and the order decides what a seed draws.
+    rows = sorted(session.scalars(query), key=lambda row: (row.filename, row.id))
+    return [as_record(row) for row in rows]
 
 
 def page_of_images(

@@ -35,10 +35,11 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
     """
     outcome = SweepOutcome([], [], [], [])
     expired = select(JobRow).where(JobRow.state == JobState.RUNNING, JobRow.lease_expires_at < now)
-    for row in session.scalars(expired):
+    # In one order, so that two sweeps at once wait for each other's rows and never deadlock.
+    for row in session.scalars(expired.order_by(JobRow.id)):
         _return(session, row, outcome, now, max_attempts)
     forsaken = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.cancel_requested_at.is_not(None))
-    for row in session.scalars(forsaken):
+    for row in session.scalars(forsaken.order_by(JobRow.id)):
         if _change(session, row, {"state": JobState.CANCELED, "finished_at": now}):
             outcome.canceled.append(JobId(row.id))
     outcome.unsent.extend(_unsent(session, now, resend_after_seconds))

@@ -1,4 +1,4 @@
-"""The API as a client sees it: SQLite in a temporary folder, and a sender that only remembers."""
+"""The API as a client sees it: either database, and a sender that only remembers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -88,9 +88,10 @@ class World:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
         data_dir=tmp_path,
+        database_url=database_url,
         max_request_bytes=4_000_000,
         max_json_bytes=10_000,
         max_files_per_request=40,
@@ -110,3 +111,4 @@ def world(settings: Settings) -> Iterator[World]:
     app = create_app(settings, database=database, artifacts=artifacts, send=sender)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield World(app, client, database, artifacts, sender)
+    database.close()

@@ -1,9 +1,8 @@
-"""Claims, leases and fencing, on a real SQLite file."""
+"""Claims, leases and fencing, on a real SQLite file and a real PostgreSQL."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +20,8 @@ FAILURE = JobFailure(code="c", message="m", remedy="r")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     Base.metadata.create_all(database.engine)
     yield database
     database.close()

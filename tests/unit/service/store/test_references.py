@@ -1,5 +1,4 @@
 from datetime import UTC, datetime
-from pathlib import Path
 
 from service.contracts.ids import DEFAULT_TENANT, JobId
 from service.contracts.jobs import JobKind
@@ -9,8 +8,8 @@ from service.store.database import Database
 from service.store.references import cited
 
 
-def test_a_contact_sheet_is_cited_by_its_jobs_result(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/record.db")
+def test_a_contact_sheet_is_cited_by_its_jobs_result(database_url: str) -> None:
+    database = Database(database_url)
     database.migrate()
     with database.transaction() as session:
         at = datetime.now(UTC)
@@ -18,3 +17,4 @@ def test_a_contact_sheet_is_cited_by_its_jobs_result(tmp_path: Path) -> None:
         row.result = {"contact_sheet": "a" * 64}
     with database.reading() as session:
         assert cited(session, ["a" * 64, "b" * 64]) == {"a" * 64}
+    database.close()

@@ -1,0 +1,134 @@
+"""Real servers for tests: each on a free loopback port, with its files in a folder of its own, gone at the end."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+START_TIMEOUT_SECONDS = 20.0
+#: Where packages put the programs of a PostgreSQL server, which are not on the PATH.
+_POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """A Redis server that keeps nothing; its URL."""
+    program = _program("redis-server")
+    port = _free_port()
+    arguments = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no"]
+    with _running([program, *arguments], folder / "redis.log", signal.SIGTERM) as process:
+        _wait_for_redis(process, port, folder / "redis.log")
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL cluster; the URL of its empty database ``postgres``, whose user may make further ones.
+
+    The server refuses to run as root: for root it runs as the user that its package made. Its time zone is not UTC, as
+    an operator's may be.
+    """
+    initdb, server = _program("initdb", _POSTGRES_FOLDERS), _program("postgres", _POSTGRES_FOLDERS)
+    user = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="defectsynth-postgres-"))
+    try:
+        if user is not None:
+            account = pwd.getpwnam(user)
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        made = subprocess.run(
+            [initdb, "--pgdata", folder / "data", "--username", "tester", "--auth", "trust", "--encoding", "UTF8",
+             "--locale", "C.UTF-8", "--no-sync"],
+            cwd="/", user=user, group=user, extra_groups=[] if user else None, capture_output=True, text=True,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        port = _free_port()
+        options = {"fsync": "off", "timezone": "America/St_Johns", "max_connections": "200"}
+        arguments = ["-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
+        arguments += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        url = f"postgresql://tester@127.0.0.1:{port}/postgres"
+        with _running([server, *arguments], folder / "postgres.log", signal.SIGINT, user) as process:
+            _wait_for_postgres(process, url, folder / "postgres.log")
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(
+    command: list[str], log_path: Path, stop: signal.Signals, user: str | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is told to ``stop`` at the end of the block, whatever happens."""
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd="/", stdout=log, stderr=subprocess.STDOUT, user=user, group=user,
+            extra_groups=[] if user else None,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(stop)
+        process.wait(timeout=20)
+
+
+def _program(name: str, folders: str = "") -> str:
+    """Its path. Without it the test is skipped, and under ``CI=true`` it fails: there every server is installed."""
+    found = shutil.which(name) or next(
+        (str(folder / name) for folder in _newest_first(folders) if (folder / name).is_file()), None
+    )
+    if found is None:
+        reason = f"{name} is not installed here and this test needs a real one; `make test` installs it if it may"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def _newest_first(folders: str) -> list[Path]:
+    found = Path("/").glob(folders.lstrip("/")) if folders else []
+    return sorted(found, key=lambda folder: float(folder.parent.name), reverse=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _wait_for_redis(process: subprocess.Popen[bytes], port: int, log_path: Path) -> None:
+    for _ in _tries(process):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                if connection.recv(16).startswith(b"+PONG"):
+                    return
+        except OSError:
+            pass
+    pytest.fail(f"redis-server did not answer on port {port}:\n{log_path.read_text()[-2000:]}")
+
+
+def _wait_for_postgres(process: subprocess.Popen[bytes], url: str, log_path: Path) -> None:
+    for _ in _tries(process):
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            pass
+    pytest.fail(f"postgres did not answer at {url}:\n{log_path.read_text()[-2000:]}")
+
+
+def _tries(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    give_up_at = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < give_up_at and process.poll() is None:
+        yield
+        time.sleep(0.05)
