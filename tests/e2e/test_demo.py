@@ -139,16 +139,19 @@ def test_what_fails_in_the_service_is_said_in_a_sentence_with_the_end_of_its_log
     assert "Traceback" not in told.split("The end of its log")[0]
 
 
-def test_ctrl_c_ends_the_service_too(registry: Path, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_the_service_ends_with_the_demo_by_ctrl_c_and_when_the_demo_is_killed(
+    number: signal.Signals, status: int, registry: Path, data: Path, tmp_path: Path
+) -> None:
     demo = started(registry, tmp_path, "--data", str(data))
     assert demo.stdout is not None
     while "Uploaded" not in (line := demo.stdout.readline()):
         assert line, "the demo ended early"
     assert is_served(tmp_path)
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(number)
     demo.communicate(timeout=60)
-    assert demo.returncode == 130
-    give_up_at = time.monotonic() + 20
+    assert demo.returncode == status
+    give_up_at = time.monotonic() + 40
     while is_served(tmp_path) and time.monotonic() < give_up_at:
         time.sleep(0.1)
     assert not is_served(tmp_path)
