@@ -1,4 +1,5 @@
-"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again.
+"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again, and stored
+files that nothing names are removed.
 
 A plain loop in a small process without torch, rather than a Celery beat and a second Celery worker: with concurrency 1
 a periodic task would wait behind a running job, and a sweep that needs the broker could not mend what the broker lost.
@@ -8,13 +9,13 @@ Any number of these loops may run at once: every change is a compare-and-set.
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from celery import Celery
 from sqlalchemy import delete, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of
@@ -22,11 +23,13 @@ from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
+from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
 from service.store.sweep import SweepOutcome, sweep
 from service.store.tables import JobRow, WorkerRow
 from worker.app import follow_parent
-from worker.lifecycle import utc_now
+from worker.lifecycle import RECORD_AWAY, utc_now
+from worker.orphans import remove_orphans
 from worker.settings import WorkerSettings
 
 _log = get_logger()
@@ -37,12 +40,19 @@ class Maintenance:
     """One sweep after another. ``send`` puts a wake-up on the broker and may raise."""
 
     def __init__(
-        self, database: Database, settings: Settings, own: WorkerSettings, send: Callable[[JobId], None]
+        self,
+        database: Database,
+        artifacts: ArtifactStore,
+        settings: Settings,
+        own: WorkerSettings,
+        send: Callable[[JobId], None],
     ) -> None:
         self._database = database
+        self._artifacts = artifacts
         self._settings = settings
         self._own = own
         self._send = send
+        self._orphans_due_at = time.monotonic()
 
     def sweep_once(self) -> SweepOutcome:
         """Return expired jobs, announce what is due, and tidy up."""
@@ -57,6 +67,7 @@ class Maintenance:
         self._log(outcome)
         self._announce(outcome)
         self.remove_scratch(self._settings.data_dir.resolve() / "work")
+        self._remove_orphans()
         return outcome
 
     def remove_scratch(self, work_dir: Path) -> None:
@@ -69,6 +80,15 @@ class Maintenance:
             kept = set(session.scalars(live))
         for name in folders.keys() - kept:
             shutil.rmtree(folders[name], ignore_errors=True)
+
+    def _remove_orphans(self) -> None:
+        """Now and then: it looks at every stored file."""
+        if time.monotonic() < self._orphans_due_at:
+            return
+        self._orphans_due_at = time.monotonic() + self._own.orphan_sweep_seconds
+        num_removed = remove_orphans(self._database, self._artifacts, utc_now(), self._own.keep_orphans_seconds)
+        if num_removed:
+            _log.info("maintenance.orphans_removed", num_removed=num_removed)
 
     def _announce(self, outcome: SweepOutcome) -> None:
         for job_id, _ in outcome.unsent:
@@ -103,12 +123,12 @@ def run(settings: Settings) -> int:
     def send(job_id: JobId) -> None:
         celery.send_task(WAKE_TASK, args=[job_id], queue=JOBS_QUEUE, ignore_result=True)
 
-    maintenance = Maintenance(database, settings, WorkerSettings(), send)
+    maintenance = Maintenance(database, LocalArtifacts(settings.artifacts_dir), settings, WorkerSettings(), send)
     _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
     while not over.is_set():
         try:
             maintenance.sweep_once()
-        except (SQLAlchemyError, OSError) as error:
+        except (*RECORD_AWAY, OSError) as error:
             _log.warning("maintenance.sweep_failed", error=str(error))
         over.wait(settings.sweep_seconds)
     celery.close()

@@ -16,4 +16,12 @@ class WorkerSettings(BaseSettings):
     )
     progress_seconds: float = Field(default=0.3, ge=0, description="At most one progress write in so long.")
     resend_seconds: float = Field(default=30.0, gt=0, description="A queued row's wake-up is sent again after so long.")
+    orphan_sweep_seconds: float = Field(
+        default=3600.0, gt=0, description="Stored files that nothing names are looked for once in so long."
+    )
+    keep_orphans_seconds: float = Field(
+        default=86_400.0,
+        ge=3600,
+        description="Stored files that nothing names are kept so long: their rows come later.",
+    )
     forget_worker_seconds: float = Field(default=3600.0, gt=0, description="Workers unseen for so long are forgotten.")

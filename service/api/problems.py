@@ -6,11 +6,12 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.contracts.datasets import RefusedImage
-from service.errors import NoAcceptableImages, ServiceError, StorageFull
+from service.errors import InvalidRequest, NoAcceptableImages, ServiceError, StorageFull
 from service.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -72,6 +73,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _os_error)
+    app.add_exception_handler(DataError, _data_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -156,6 +158,13 @@ def _os_error(request: Request, error: Exception) -> Response:
         full.remedy = "Free space in the temporary folder (TMPDIR), then try again."
         return _service_error(request, full)
     return _unexpected(request, error)
+
+
+def _data_error(request: Request, error: Exception) -> Response:
+    """PostgreSQL keeps no NUL characters and no text or number beyond its column; SQLite finds nothing under them."""
+    assert isinstance(error, DataError)
+    refused = InvalidRequest("a value sent is one that the database cannot hold, such as text with a NUL character")
+    return _service_error(request, refused)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +47,14 @@ class ArtifactStore(Protocol):
 
     def stored(self) -> Iterator[tuple[Sha256, datetime]]:
         """Every artefact with the time it was last put, for the sweep of orphans."""
+        ...
+
+    def discard(self, sha256: str, put_before: datetime) -> bool:
+        """Forget the bytes unless they were put since; whether they are gone now. Safe beside a ``put_*``."""
+        ...
+
+    def tidy(self, written_before: datetime) -> None:
+        """Remove what a write that was killed left behind."""
         ...
 
     def check_writable(self) -> None:
@@ -101,6 +109,30 @@ class LocalArtifacts:
             except FileNotFoundError:
                 continue
             yield Sha256(path.name), datetime.fromtimestamp(modified, UTC)
+
+    def discard(self, sha256: str, put_before: datetime) -> bool:
+        """Forget the bytes unless they were put since.
+
+        The file is moved aside before its time is read: a ``put_*`` at the same moment either touched it before, which
+        shows, or finds nothing and writes it anew.
+        """
+        path, aside = self._path(sha256), self._incoming / f"discarded-{sha256}"
+        try:
+            path.replace(aside)
+            if aside.stat().st_mtime >= put_before.timestamp():
+                aside.replace(path)
+                return False
+        except FileNotFoundError:  # another sweep was faster
+            return True
+        aside.unlink(missing_ok=True)
+        return True
+
+    def tidy(self, written_before: datetime) -> None:
+        """Remove what a write that was killed left behind."""
+        for path in self._incoming.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < written_before.timestamp():
+                    path.unlink()
 
     def check_writable(self) -> None:
         """Write and remove a small file."""

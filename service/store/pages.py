@@ -53,7 +53,14 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
     fits = isinstance(parts, list) and len(parts) == len(kinds)
     if not fits or not all(type(part) is kind for part, kind in zip(parts, kinds, strict=True)):
         raise InvalidCursor("the cursor is not one of this list", field="cursor")
+    if not all(_is_storable(part) for part in parts):
+        raise InvalidCursor("the cursor is not one of this list", field="cursor")
     return list(parts)
+
+
+def _is_storable(part: str | int) -> bool:
+    """Whether both databases can compare with it: no NUL character, and at most 64 bits."""
+    return "\x00" not in part if isinstance(part, str) else -(2**63) <= part < 2**63
 
 
 def newest_first(

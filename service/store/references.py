@@ -1,11 +1,12 @@
 """Which stored bytes the record still names: what the sweep of orphaned files must spare."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.contracts.jobs import JobKind
+from service.contracts.jobs import JobKind, JobState
 from service.store.tables import AdapterRow, GeneratedImageRow, ImageRow, JobRow
 
 
@@ -16,3 +17,9 @@ def cited(session: Session, digests: Sequence[str]) -> set[str]:
     sheet = JobRow.result["contact_sheet"].as_string()
     sheets = select(sheet).where(JobRow.kind == JobKind.GENERATION, sheet.in_(digests))
     return found | set(session.scalars(sheets))
+
+
+def oldest_begun(session: Session) -> datetime | None:
+    """When the oldest job was queued that a worker has begun and nobody has finished: its bytes have no rows yet."""
+    live = (JobState.QUEUED, JobState.RUNNING)
+    return session.scalar(select(func.min(JobRow.created_at)).where(JobRow.state.in_(live), JobRow.fencing_token > 0))

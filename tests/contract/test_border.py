@@ -9,6 +9,7 @@ from service.contracts.ids import DatasetId, TenantId, VersionId
 from service.main import create_app
 from service.settings import Settings
 from service.store import datasets
+from service.store.pages import encode_cursor
 from service.store.tables import ImageRow, WorkerRow
 from tests.contract.conftest import World
 
@@ -30,6 +31,7 @@ KEY = "k" * 32
         ("GET", "/v1/generations/gen_0/images/pits/0", 404, "not_found"),
         ("GET", "/v1/generations/gen_0/classes/pits/contact-sheet", 404, "not_found"),
         ("GET", "/v1/evaluations/evl_0", 404, "not_found"),
+        ("GET", f"/v1/jobs?cursor={encode_cursor('2026-01-01T00:00:00+00:00', chr(0))}", 422, "invalid_cursor"),
     ],
 )
 def test_every_error_is_a_problem_with_a_code_and_a_remedy(
@@ -43,6 +45,13 @@ def test_every_error_is_a_problem_with_a_code_and_a_remedy(
     assert problem["detail"]
     assert problem["remedy"]
     assert problem["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/a%00b", "/v1/datasets/%00", "/v1/generations/gen_0/images/%00/0"])
+def test_text_that_only_one_database_can_hold_is_no_internal_error(world: World, path: str) -> None:
+    answer = world.client.get(path)
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_json_that_cannot_be_read_is_a_422(world: World) -> None:

@@ -72,11 +72,16 @@ class World:
     data_dir: Path
     registry: Path
     broker_url: str | None = None
+    database_url: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = Settings(
-            data_dir=self.data_dir, broker_url=self.broker_url, base_models=self.registry, device="cpu"
+            data_dir=self.data_dir,
+            broker_url=self.broker_url,
+            database_url=self.database_url,
+            base_models=self.registry,
+            device="cpu",
         )
         self.database = Database(self.settings.sqlalchemy_url)
         self.database.migrate()
@@ -196,6 +201,7 @@ class World:
             "DEFECTSYNTH_SWEEP_SECONDS": "0.3",
             "DEFECTSYNTH_WORKER_PROGRESS_SECONDS": "0.05",
             **({"DEFECTSYNTH_BROKER_URL": self.broker_url} if self.broker_url else {}),
+            **({"DEFECTSYNTH_DATABASE_URL": self.database_url} if self.database_url else {}),
             **self.extra,
         }
         with (self.data_dir / "processes.log").open("ab") as log:

@@ -21,26 +21,24 @@ def emptied(url: str) -> str:
     return url
 
 
-@pytest.fixture(params=["files", "redis"])
-def world(request: pytest.FixtureRequest, tmp_path: Path, registry: Path) -> Iterator[World]:
-    """A world for each broker."""
-    url = emptied(request.getfixturevalue("redis_server")) if request.param == "redis" else None
-    world = World(tmp_path / "data", registry, url)
-    yield world
-    world.close()
-
-
 @pytest.fixture
 def file_world(tmp_path: Path, registry: Path) -> Iterator[World]:
-    """A world whose broker is a folder."""
+    """What `defectsynth serve` has: a folder as broker and SQLite."""
     world = World(tmp_path / "data", registry)
     yield world
     world.close()
 
 
 @pytest.fixture
-def redis_world(redis_server: str, tmp_path: Path, registry: Path) -> Iterator[World]:
-    """A world whose broker is a real Redis."""
-    world = World(tmp_path / "data", registry, emptied(redis_server))
+def compose_world(redis_server: str, postgres_database_url: str, tmp_path: Path, registry: Path) -> Iterator[World]:
+    """What docker-compose.yml has: Redis and PostgreSQL."""
+    world = World(tmp_path / "data", registry, emptied(redis_server), postgres_database_url)
     yield world
     world.close()
+
+
+@pytest.fixture(params=["file_world", "compose_world"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Each of the two."""
+    world: World = request.getfixturevalue(request.param)
+    return world

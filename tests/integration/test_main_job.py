@@ -1,4 +1,4 @@
-"""Adaptation, generation and evaluation by a real worker process, over either broker."""
+"""Adaptation, generation and evaluation by a real worker process: files and SQLite, and Redis and PostgreSQL."""
 
 import zipfile
 

@@ -50,12 +50,12 @@ def ended(pid: int) -> bool:
     return False
 
 
-def test_a_pool_process_that_dies_is_replaced_and_the_job_done(redis_world: World) -> None:
-    with redis_world.running("worker.maintenance"), redis_world.running("worker") as worker:
-        job_id = redis_world.submit_adaptation(LONG)
-        redis_world.wait(job_id, in_training)
+def test_a_pool_process_that_dies_is_replaced_and_the_job_done(compose_world: World) -> None:
+    with compose_world.running("worker.maintenance"), compose_world.running("worker") as worker:
+        job_id = compose_world.submit_adaptation(LONG)
+        compose_world.wait(job_id, in_training)
         os.kill(child_of(worker.pid), signal.SIGKILL)
-        row = redis_world.wait(job_id, is_final)
+        row = compose_world.wait(job_id, is_final)
     assert (row.state, row.attempts) == (JobState.SUCCEEDED, 2)
 
 
@@ -67,19 +67,19 @@ def test_jobs_whose_messages_are_lost_are_announced_again_and_done(file_world: W
         assert file_world.wait(job_id, is_final).state == JobState.SUCCEEDED
 
 
-def test_a_running_job_stops_soon_after_it_is_canceled_and_a_queued_one_never_starts(redis_world: World) -> None:
-    with redis_world.running("worker"):
-        running = redis_world.submit_adaptation(quick(steps=10_000))
-        redis_world.wait(running, in_training)
-        queued = redis_world.submit_adaptation()
-        redis_world.cancel(queued)
-        redis_world.cancel(running)
+def test_a_running_job_stops_soon_after_it_is_canceled_and_a_queued_one_never_starts(compose_world: World) -> None:
+    with compose_world.running("worker"):
+        running = compose_world.submit_adaptation(quick(steps=10_000))
+        compose_world.wait(running, in_training)
+        queued = compose_world.submit_adaptation()
+        compose_world.cancel(queued)
+        compose_world.cancel(running)
         canceled_at = time.monotonic()
-        assert redis_world.wait(running, is_final).state == JobState.CANCELED
+        assert compose_world.wait(running, is_final).state == JobState.CANCELED
         assert time.monotonic() - canceled_at < 5
-        after = redis_world.submit_adaptation()
-        assert redis_world.wait(after, is_final).state == JobState.SUCCEEDED
-    assert (redis_world.job(queued).state, redis_world.job(queued).attempts) == (JobState.CANCELED, 0)
+        after = compose_world.submit_adaptation()
+        assert compose_world.wait(after, is_final).state == JobState.SUCCEEDED
+    assert (compose_world.job(queued).state, compose_world.job(queued).attempts) == (JobState.CANCELED, 0)
 
 
 def test_a_worker_asked_to_stop_gives_its_job_back_at_once(file_world: World) -> None:

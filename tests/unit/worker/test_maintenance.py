@@ -1,12 +1,15 @@
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobKind, JobState
 from service.settings import Settings
+from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.tables import JobRow, WorkerRow
 from worker.lifecycle import utc_now
@@ -37,31 +40,57 @@ def database(settings: Settings) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def artifacts(settings: Settings) -> LocalArtifacts:
+    return LocalArtifacts(settings.artifacts_dir)
+
+
 def test_scratch_folders_of_final_and_unknown_jobs_are_removed_and_no_others(
-    database: Database, settings: Settings
+    database: Database, artifacts: LocalArtifacts, settings: Settings
 ) -> None:
     work_dir = settings.data_dir / "work"
     for name in ("job_queued", "job_running", "job_failed", "job_unknown"):
         (work_dir / name / "checkpoints").mkdir(parents=True)
-    Maintenance(database, settings, WorkerSettings(), lambda job_id: None).sweep_once()
+    Maintenance(database, artifacts, settings, WorkerSettings(), lambda job_id: None).sweep_once()
     assert sorted(folder.name for folder in work_dir.iterdir()) == ["job_queued", "job_running"]
 
 
 def test_a_broker_that_is_away_ends_no_sweep_and_the_row_is_due_again_later(
-    database: Database, settings: Settings
+    database: Database, artifacts: LocalArtifacts, settings: Settings
 ) -> None:
     def away(job_id: JobId) -> None:
         raise ConnectionError("refused")
 
     sent: list[JobId] = []
     own = WorkerSettings(resend_seconds=1e-6)
-    assert Maintenance(database, settings, own, away).sweep_once().unsent
-    Maintenance(database, settings, own, sent.append).sweep_once()
+    assert Maintenance(database, artifacts, settings, own, away).sweep_once().unsent
+    Maintenance(database, artifacts, settings, own, sent.append).sweep_once()
     assert sent == ["job_queued"]
 
 
-def test_workers_unseen_for_long_are_forgotten(database: Database, settings: Settings) -> None:
-    Maintenance(database, settings, WorkerSettings(), lambda job_id: None).sweep_once()
+def test_workers_unseen_for_long_are_forgotten(
+    database: Database, artifacts: LocalArtifacts, settings: Settings
+) -> None:
+    Maintenance(database, artifacts, settings, WorkerSettings(), lambda job_id: None).sweep_once()
     with database.reading() as session:
         assert session.get(WorkerRow, "new") is not None
         assert session.get(WorkerRow, "gone") is None
+
+
+def test_orphans_are_looked_for_at_the_start_and_then_once_in_a_while(
+    database: Database, artifacts: LocalArtifacts, settings: Settings
+) -> None:
+    with database.transaction() as session:
+        session.execute(update(JobRow).values(state=JobState.FAILED))
+    maintenance = Maintenance(database, artifacts, settings, WorkerSettings(), lambda job_id: None)
+    left = []
+    for _ in range(2):
+        put_days_ago(artifacts, b"orphan", 2)
+        maintenance.sweep_once()
+        left.append(len(list(artifacts.stored())))
+    assert left == [0, 1]
+
+
+def put_days_ago(artifacts: LocalArtifacts, data: bytes, days: float) -> None:
+    at = (utc_now() - timedelta(days=days)).timestamp()
+    os.utime(artifacts.path_of(artifacts.put_bytes(data).sha256), (at, at))

@@ -1,5 +1,6 @@
 import hashlib
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,29 @@ def test_what_is_deleted_is_missing_and_deleting_again_is_no_error(tmp_path: Pat
     store.delete(digest)
     with pytest.raises(ArtifactMissing):
         store.path_of(digest)
+
+
+def test_bytes_put_again_are_not_discarded_and_forgotten_ones_are(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path)
+    cutoff = datetime.now(UTC) - timedelta(hours=1)
+    digest = store.put_bytes(b"x").sha256
+    os.utime(store.path_of(digest), (1, 1))
+    store.put_bytes(b"x")
+    assert not store.discard(digest, cutoff)
+    assert store.path_of(digest).read_bytes() == b"x"
+    os.utime(store.path_of(digest), (1, 1))
+    assert store.discard(digest, cutoff)
+    assert store.discard(digest, cutoff)
+    assert files_in(tmp_path) == []
+
+
+def test_what_a_killed_write_left_is_tidied_away_and_a_write_under_way_is_not(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path)
+    for name in ("left", "under_way"):
+        (tmp_path / "incoming" / name).write_bytes(b"half")
+    os.utime(tmp_path / "incoming" / "left", (1, 1))
+    store.tidy(datetime.now(UTC) - timedelta(hours=1))
+    assert [path.name for path in files_in(tmp_path)] == ["under_way"]
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
