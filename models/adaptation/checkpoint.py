@@ -1,5 +1,6 @@
 """What survives a kill: the weights, the optimiser and the step of the stage that was running."""
 
+import io
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,9 +37,14 @@ class CheckpointFile:
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file."""
+        """Replace the file. Raises ``OSError`` where it cannot be written.
+
+        Through memory, for torch itself tells of a full disk by a RuntimeError that does not say so.
+        """
+        encoded = io.BytesIO()
+        torch.save({"identity": self._identity, **vars(checkpoint)}, encoded)
         partial = self._path.with_suffix(".partial")
-        torch.save({"identity": self._identity, **vars(checkpoint)}, partial)
+        partial.write_bytes(encoded.getbuffer())
         partial.replace(self._path)
 
     def load(self) -> Checkpoint | None:

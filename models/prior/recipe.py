@@ -26,7 +26,7 @@ class Recipe:
     extractor_batch: int = 48
     extractor_lr: float = 1e-3
     denoiser_batch: int = 32
-    denoiser_lr: float = 4e-4
+    denoiser_lr: float = 8e-4
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.9995
     checkpoint_seconds: float = 120.0

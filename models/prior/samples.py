@@ -1,6 +1,7 @@
 """Sample defect classes for demonstrations: drawn surfaces of kinds that the base model was NOT trained on.
 
-``python -m models.prior.samples OUT`` writes OUT/CLASS/NN.png: grey, 160 x 160 px, 20 images a class.
+``python -m models.prior.samples OUT`` writes OUT/train/CLASS/NN.png and OUT/validation/CLASS/NN.png: grey, 160 x 160 px,
+20 images a class in either split, so that a score need not lean on the images that were trained on.
 """
 
 import argparse
@@ -80,13 +81,14 @@ SAMPLE_CLASSES: dict[str, Callable[[Rng, int], npt.NDArray[np.uint8]]] = {
 
 
 def write_samples(out_dir: Path, images_per_class: int = 20, size_px: int = 160, seed: int = 7) -> None:
-    """Write every sample class to a folder of its name under ``out_dir``."""
-    for name, draw in SAMPLE_CLASSES.items():
-        folder = out_dir / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for number in range(images_per_class):
-            rng = np.random.default_rng([seed, *name.encode(), number])
-            Image.fromarray(draw(rng, size_px)).save(folder / f"{number:02d}.png")
+    """Write ``images_per_class`` of every class to a folder of its name in either split's folder under ``out_dir``."""
+    for place, split in enumerate(("train", "validation")):
+        for name, draw in SAMPLE_CLASSES.items():
+            folder = out_dir / split / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(images_per_class):
+                rng = np.random.default_rng([seed, *name.encode(), place * images_per_class + number])
+                Image.fromarray(draw(rng, size_px)).save(folder / f"{number:02d}.png")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def entry() -> BaseModelEntry:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Image.Image]:
     folder = tmp_path_factory.mktemp("samples")
     write_samples(folder, images_per_class=NUM_REAL)
-    paths = sorted((folder / next(iter(SAMPLE_CLASSES))).glob("*.png"))
+    paths = sorted((folder / "train" / next(iter(SAMPLE_CLASSES))).glob("*.png"))
     return [Image.open(path).copy() for path in paths]
 
 

@@ -40,9 +40,12 @@ def test_the_limits_grow_with_the_upload_and_never_shrink(tmp_path: Path) -> Non
     assert (grown.max_images_per_upload, grown.max_zip_entries) == (5, 900)
 
 
-def test_samples_are_three_classes_of_twenty_grey_images(tmp_path: Path) -> None:
+def test_samples_are_three_classes_of_twenty_grey_images_in_either_split(tmp_path: Path) -> None:
     draw_samples(tmp_path / "samples")
-    classes = {path.name: sorted(path.glob("*.png")) for path in (tmp_path / "samples").iterdir()}
-    assert [len(images) for images in classes.values()] == [20, 20, 20]
-    with Image.open(next(iter(classes.values()))[0]) as picture:
-        assert (picture.size, picture.mode) == ((160, 160), "L")
+    for split in ("train", "validation"):
+        classes = {path.name: sorted(path.glob("*.png")) for path in (tmp_path / "samples" / split).iterdir()}
+        assert [len(images) for images in classes.values()] == [20, 20, 20]
+        with Image.open(next(iter(classes.values()))[0]) as picture:
+            assert (picture.size, picture.mode) == ((160, 160), "L")
+    pixels = {path.read_bytes() for path in (tmp_path / "samples").glob("*/*/*.png")}
+    assert len(pixels) == 120
