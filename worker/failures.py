@@ -75,7 +75,7 @@ def failure_of(error: BaseException) -> JobFailure:
         return _failure(error.code, str(error), error.remedy, border)
     if isinstance(error, ServiceError):
         return _failure(error.code, error.detail, error.remedy, _nearest(SERVICE_ERRORS, type(error)))
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_storage_full(error):
         return _STORAGE_FULL
     return _UNEXPECTED
 
@@ -85,6 +85,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY_WORDS)
+
+
+def is_storage_full(error: BaseException) -> bool:
+    """Whether a disk had no room."""
+    return isinstance(error, StorageFull) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    )
 
 
 def is_unexpected(failure: JobFailure) -> bool:

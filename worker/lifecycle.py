@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from models.errors import Canceled
 from service.contracts.jobs import Progress
 from service.contracts.words import Word
+from service.errors import StorageFull
 from service.logs import bound, get_logger
 from service.store import leases
 from service.store.database import Database
@@ -33,6 +34,9 @@ from worker.failures import failure_of, is_unexpected
 from worker.progress import Gauge, ProgressWriter
 
 _log = get_logger()
+
+#: What a transaction raises while the record is away for a moment, or has no room: no thread and no loop ends by it.
+RECORD_AWAY = (SQLAlchemyError, StorageFull)
 
 
 class WorkerStopping(Exception):
@@ -129,7 +133,7 @@ class Attempt:
         try:
             with self.database.transaction() as session:
                 self._learn(leases.record_progress(session, self.job.id, self.job.fencing_token, progress))
-        except SQLAlchemyError as error:  # Progress is a courtesy: a database that is away for a moment ends no job.
+        except RECORD_AWAY as error:  # Progress is a courtesy: a database that is away for a moment ends no job.
             _log.warning("job.progress_unwritten", error=str(error))
 
     def _learn(self, state: LeaseState) -> None:
@@ -163,7 +167,7 @@ class Heartbeat:
                 return
             try:
                 self._attempt.renew()
-            except SQLAlchemyError as error:
+            except RECORD_AWAY as error:
                 _log.warning("job.lease_unrenewed", job_id=self._attempt.job.id, error=str(error))
 
 
@@ -189,6 +193,9 @@ class Lifecycle:
                     ending = self._attempt(attempt, work)
             except LeaseLost:
                 ending = Ending.FORFEITED
+            except RECORD_AWAY as error:  # The ending itself cannot be written, so the lease runs out.
+                _log.error("job.record_unreachable", error=str(error))
+                ending = Ending.FORFEITED
             _log.info(f"job.{ending}", seconds=round(time.monotonic() - started, 2))
         return ending
 
@@ -202,9 +209,8 @@ class Lifecycle:
             return self._cancel(attempt.job)
         except WorkerStopping:
             return self._release(attempt.job)
-        except OperationalError as error:  # The record is out of reach: nothing can be written, so the lease runs out.
-            _log.error("job.record_unreachable", error=str(error))
-            return Ending.FORFEITED
+        except OperationalError:  # The record is out of reach: nothing can be written of this attempt.
+            raise
         except Exception as error:  # The border: whatever a job raises becomes a failure that a client can read.
             return self._fail(attempt.job, error)
         return Ending.SUCCEEDED

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.logs import get_logger
 from service.store.database import Database
 from service.store.tables import WorkerRow
-from worker.lifecycle import utc_now
+from worker.lifecycle import RECORD_AWAY, utc_now
 
 _log = get_logger()
 
@@ -51,7 +49,7 @@ class Presence:
                 row = session.get(WorkerRow, self._worker_id)
                 if row is not None:
                     session.delete(row)
-        except SQLAlchemyError as error:
+        except RECORD_AWAY as error:
             _log.warning("worker.unreported", error=str(error))
 
     def report(self) -> None:
@@ -72,7 +70,7 @@ class Presence:
         while True:
             try:
                 self.report()
-            except SQLAlchemyError as error:
+            except RECORD_AWAY as error:
                 _log.warning("worker.unreported", error=str(error))
             if self._over.wait(self._interval_seconds):
                 return

@@ -12,12 +12,14 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from service.contracts.jobs import JobKind
+from service.errors import StorageFull
 from service.logs import get_logger
 from service.settings import Settings, load_base_models
 from service.store import leases
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.leases import ClaimedJob
+from worker.failures import is_storage_full
 from worker.jobs import adaptation, evaluation, generation
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.presence import Doing
@@ -79,11 +81,20 @@ class WorkingProcess:
     def _run(self, job: ClaimedJob) -> None:
         self._job_id = job.id
         try:
-            ending = self._lifecycle.run(job, lambda attempt: JOBS[job.kind](attempt, self._workshop))
+            ending = self._lifecycle.run(job, self._work)
         finally:
             self._job_id = None
         if ending.is_final:
             self._workshop.workspace(job.id).remove()
+
+    def _work(self, attempt: Attempt) -> Finished:
+        """A full disk is given back what the job wrote, or there might be no room to record how it ended."""
+        try:
+            return JOBS[attempt.job.kind](attempt, self._workshop)
+        except (OSError, StorageFull) as error:
+            if is_storage_full(error):
+                self._workshop.workspace(attempt.job.id).remove()
+            raise
 
 
 def compose(settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool]) -> WorkingProcess:

@@ -160,8 +160,12 @@ def hold(session: Session, job_id: JobId, fencing_token: int) -> None:
 
 
 def succeed(session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime) -> None:
-    """Final: succeeded with ``result`` (a result contract as JSON). Raises `LeaseLost`."""
-    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, {"result": result, "failure": None})
+    """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`."""
+    changes: dict[str, Any] = {"result": result, "failure": None}
+    reported = session.scalar(select(JobRow.progress).where(JobRow.id == job_id))
+    if reported is not None:  # Not every report is written, and a bar that stays at 94 % looks like a job that hangs.
+        changes["progress"] = {**reported, "step": reported["total"], "fraction": 1.0, "seconds_left": 0.0}
+    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, changes)
 
 
 def fail(session: Session, job_id: JobId, fencing_token: int, *, failure: JobFailure, now: datetime) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from service.contracts.evaluations import DatasetImages
 from service.contracts.ids import DatasetId, JobId
 from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
+from service.errors import StorageFull
 from service.store import leases
 from service.store.database import Database
 from service.store.leases import ClaimedJob
@@ -25,9 +27,22 @@ RESULT: Word = DatasetImages(dataset_id=DatasetId("ds"), class_name="pits", spli
 TIMES = LeaseTimes(lease_seconds=30, heartbeat_seconds=0.02, stall_seconds=60, progress_seconds=0)
 
 
+class Filling(Database):
+    """A record whose disk is full for as long as a test says so."""
+
+    is_full = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        if self.is_full:
+            raise StorageFull("the disk that holds the database is full")
+        with super().transaction() as session:
+            yield session
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+def database(tmp_path: Path) -> Iterator[Filling]:
+    database = Filling(f"sqlite:///{tmp_path / 'jobs.db'}")
     Base.metadata.create_all(database.engine)
     with database.transaction() as session:
         session.add(
@@ -176,4 +191,39 @@ def test_a_record_out_of_reach_leaves_the_job_to_its_lease(database: Database) -
         raise OperationalError("INSERT", {}, Exception("connection lost"))
 
     assert run(database, lambda attempt: Finished(RESULT, unreachable)) is Ending.FORFEITED
+    assert row(database).state == JobState.RUNNING
+
+
+def test_a_finished_job_is_done_to_the_last_step_whatever_it_reported_last(database: Database) -> None:
+    def work(attempt: Attempt) -> Finished:
+        attempt.progress({"quality": 1.0})("quality", 7, 12)
+        return Finished(RESULT)
+
+    run(database, work)
+    progress = row(database).progress
+    assert progress is not None
+    assert (progress["step"], progress["total"], progress["fraction"], progress["seconds_left"]) == (12, 12, 1.0, 0.0)
+
+
+def test_a_disk_that_is_full_for_a_while_ends_neither_the_job_nor_its_heartbeat(database: Filling) -> None:
+    def work(attempt: Attempt) -> Finished:
+        database.is_full = True
+        attempt.progress({"train": 1.0})("train", 1, 2)
+        time.sleep(0.1)
+        database.is_full = False
+        before = row(database).lease_expires_at
+        time.sleep(0.1)
+        after = row(database).lease_expires_at
+        assert before is not None and after is not None and after > before
+        return Finished(RESULT)
+
+    assert run(database, work) is Ending.SUCCEEDED
+
+
+def test_an_ending_that_finds_no_room_leaves_the_job_to_its_lease(database: Filling) -> None:
+    def work(attempt: Attempt) -> Finished:
+        database.is_full = True
+        raise StorageFull("the disk that holds the artefacts is full")
+
+    assert run(database, work) is Ending.FORFEITED
     assert row(database).state == JobState.RUNNING
