@@ -1,7 +1,7 @@
 """Sample defect classes for demonstrations: drawn surfaces of kinds that the base model was NOT trained on.
 
-``python -m models.prior.samples OUT`` writes OUT/train/CLASS/NN.png and OUT/validation/CLASS/NN.png: grey, 160 x 160 px,
-20 images a class in either split, so that a score need not lean on the images that were trained on.
+``python -m models.prior.samples OUT`` writes OUT/train/CLASS/NN.png and OUT/validation/CLASS/NN.png: grey, 160 x 160
+px, 20 images a class in either split, so that a score need not lean on the images that were trained on.
 """
 
 import argparse

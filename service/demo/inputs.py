@@ -16,7 +16,7 @@ _SPARE_BYTES = 2**20
 
 
 def draw_samples(folder: Path) -> Path:
-    """Three classes of drawn surfaces that the bundled base model was not trained on: 20 to train on, 20 to score by."""
+    """Three classes of drawn surfaces that the base model was not trained on: 20 to train on, 20 to score by."""
     command = [sys.executable, "-m", _SAMPLES_MODULE, str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_DRAWING_TIMEOUT_SECONDS)
