@@ -129,7 +129,8 @@ def _check_header(image: Image.Image, limits: ImageLimits) -> None:
             f"it is {width}x{height} px and a side must be {limits.min_side_px} px at least",
             "Send the image in its original size.",
         )
-    if getattr(image, "n_frames", 1) > 1:
+    # What follows the picture of an MPO is a preview or a gain map: cameras and telephones write such JPEG files.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise ImageRefusal(
             "animated", "it holds more than one frame or page", "Save each frame as an image file of its own."
         )

@@ -120,7 +120,7 @@ class Children:
 def serve(settings: Settings) -> None:
     """Run everything until SIGINT or SIGTERM. Raises `CannotServe`."""
     configure_logs()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_data_dir(settings.data_dir)
     with _only_one(settings.data_dir.resolve()), _listening(settings.host, settings.port) as listener:
         _migrate(settings)
         children = Children(child_environment(settings))
@@ -159,6 +159,18 @@ def child_environment(settings: Settings) -> dict[str, str]:
         elif value is not None:
             environment[variable] = str(value)
     return environment
+
+
+def _make_data_dir(data_dir: Path) -> None:
+    """Raises `CannotServe` where this user can make no folder or no file there."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        (data_dir / "serve.lock").touch()
+    except OSError as error:
+        raise CannotServe(
+            f"Cannot write to {data_dir} ({error.strerror}). "
+            "Make it writable for this user, or set DEFECTSYNTH_DATA_DIR to another folder."
+        ) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.contracts.datasets import DatasetWarning, RefusedImage, Split
 from service.contracts.ids import DatasetId, ImageId, TenantId, VersionId
 from service.decoding import DecodedImage, ImageLimits, ImageRefusal, decode
-from service.errors import NoAcceptableImages
+from service.errors import ArchiveUnusable, NoAcceptableImages
 from service.intake_splits import Candidate, assign, refuse_straddling
 from service.intake_warnings import about_conversions, about_images
 from service.store import datasets
@@ -79,7 +79,7 @@ class Intake:
         self._new_id = new_id
 
     def create(self, tenant_id: TenantId, name: str, upload: Upload) -> Receipt:
-        """A new dataset. Raises ``NoAcceptableImages``, ``GroupStraddles`` and ``StorageFull``."""
+        """A new dataset. Raises ``NoAcceptableImages``, ``ArchiveUnusable``, ``GroupStraddles``, ``StorageFull``."""
         refuse_straddling([(image.group, image.split) for image in upload.images], {})
         accepted, refused = self._accept(upload)
         with self._database.transaction() as session:
@@ -117,6 +117,8 @@ class Intake:
                 continue
             stored = self._artifacts.put_bytes(decoded.png)
             accepted.append(_Accepted(image, _without_bytes(decoded), stored))
+        if not accepted and not refused:
+            raise ArchiveUnusable("the archive holds no image", field="archive")
         if not accepted:
             raise NoAcceptableImages(f"none of the {len(refused)} files sent can be accepted", refused)
         return accepted, refused

@@ -53,7 +53,8 @@ def _about_class(name: str, images: Sequence[ImageRow]) -> list[DatasetWarning]:
     if len(images) == 1:
         found.append(("one_image", "there is one image only: the class can be kept but not adapted"))
     elif num_train < FEW_IMAGES:
-        found.append(("few_images", f"{num_train} train images are few; {FEW_IMAGES} or more adapt better"))
+        told = f"{num_train} train images are few; {FEW_IMAGES} or more adapt better"
+        found.append(("few_images", told if num_train else "no train image: the class can be kept but not adapted"))
     sizes = Counter(f"{image.width_px}x{image.height_px}" for image in images)
     if len(sizes) > 1:
         found.append(("mixed_sizes", f"images differ in size: {_some([size for size, _ in sizes.most_common()])} px"))

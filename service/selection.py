@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobState
 from service.contracts.requests import GenerationRequest
-from service.errors import Conflict, InvalidRequest
+from service.errors import Conflict, InvalidRequest, NotFound
 from service.store import adaptations, adapters, jobs
 from service.store.tables import AdapterRow
 
@@ -20,10 +20,17 @@ def adapters_to_use(session: Session, tenant_id: TenantId, request: GenerationRe
         )
     wanted = list(request.num_images) if isinstance(request.num_images, dict) else None
     if request.adapter_ids is not None:
-        named = [adapters.get(session, tenant_id, one) for one in dict.fromkeys(request.adapter_ids)]
+        named = [_named(session, tenant_id, one) for one in dict.fromkeys(request.adapter_ids)]
         return _of_classes(_one_a_class(named), wanted)
     assert request.adaptation_id is not None
     return _of_adaptation(session, tenant_id, request.adaptation_id, wanted)
+
+
+def _named(session: Session, tenant_id: TenantId, adapter_id: str) -> AdapterRow:
+    try:
+        return adapters.get(session, tenant_id, adapter_id)
+    except NotFound as error:
+        raise NotFound(error.detail, field="adapter_ids") from error
 
 
 def _one_a_class(named: list[AdapterRow]) -> dict[str, AdapterRow]:

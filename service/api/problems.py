@@ -1,7 +1,9 @@
 """RFC 9457 answers: every error leaves the API as ``application/problem+json`` with a code, a field and a remedy."""
 
 import errno
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -103,8 +105,9 @@ def _service_error(request: Request, error: Exception) -> Response:
 
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [FieldProblem(field=_field(one["loc"]), message=one["msg"]) for one in error.errors()]
+    found = [_field_problem(one) for one in error.errors()]
     first = found[0]
+    remedy = f"Correct {first.field!r} and send the request again; /docs describes every field."
     return problem_response(
         Problem(
             type="urn:defectsynth:problem:invalid_request",
@@ -113,11 +116,23 @@ def _validation_error(request: Request, error: Exception) -> Response:
             code="invalid_request",
             detail=f"{first.field}: {first.message}",
             field=first.field,
-            remedy=f"Correct {first.field!r} and send the request again; /docs describes every field.",
+            remedy=_BODY_REMEDY if first.field == "body" else remedy,
             request_id=_request_id(request),
             errors=found,
         )
     )
+
+
+_BODY_REMEDY = "Send a JSON object with the header 'Content-Type: application/json'; /docs has examples."
+
+
+def _field_problem(told: Mapping[str, Any]) -> FieldProblem:
+    if told["type"] == "json_invalid":  # Its location is a place in the text, not a field.
+        place, reason = told["loc"][-1], told.get("ctx", {}).get("error", told["msg"])
+        return FieldProblem(field="body", message=f"it is not JSON: {reason} at character {place}")
+    if told["loc"] == ("body",) and told["type"] != "missing":
+        return FieldProblem(field="body", message="it was not read as a JSON object")
+    return FieldProblem(field=_field(told["loc"]), message=told["msg"])
 
 
 def _field(location: tuple[int | str, ...]) -> str:

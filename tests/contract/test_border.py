@@ -57,7 +57,17 @@ def test_text_that_only_one_database_can_hold_is_no_internal_error(world: World,
 def test_json_that_cannot_be_read_is_a_422(world: World) -> None:
     headers = {"Content-Type": "application/json"}
     answer = world.client.post("/v1/adaptations", content=b"{", headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["field"]) == (422, "invalid_request", "body")
+    assert "not JSON" in problem["detail"]
+    assert problem["detail"].endswith("at character 1")
+
+
+def test_json_without_its_content_type_is_told_of_the_header(world: World) -> None:
+    answer = world.client.post("/v1/adaptations", content=b'{"dataset_id": "ds_0"}')
+    problem = answer.json()
+    assert (answer.status_code, problem["field"]) == (422, "body")
+    assert "Content-Type: application/json" in problem["remedy"]
 
 
 def test_something_unexpected_is_a_500_with_an_id_and_without_a_trace(

@@ -126,6 +126,18 @@ def test_one_image_only_is_kept_with_a_warning(world: World) -> None:
     assert "one_image" in warning_codes(upload(world, {"pits/a.png": png(1)}))
 
 
+def test_a_class_without_a_train_image_is_told_that_it_cannot_be_adapted(world: World) -> None:
+    answer = upload(world, {"test/pits/a.png": png(1), "test/pits/b.png": png(2)})
+    assert ["no train image" in one["message"] for one in answer.json()["warnings"]] == [True]
+
+
+def test_a_photo_with_a_preview_in_it_is_one_image(world: World) -> None:
+    photo = encoded(noise(1, (64, 64)).convert("RGB"), "MPO", save_all=True, append_images=[noise(2).convert("RGB")])
+    answer = upload(world, {"pits/a.jpg": photo, "pits/b.png": png(1)})
+    assert (answer.json()["accepted"], answer.json()["refused"]) == (2, [])
+    assert "wrong_extension" not in warning_codes(answer)
+
+
 def test_duplicates_stay_in_one_split_with_a_warning(world: World) -> None:
     files = [("images", (f"pits/{index}.png", data)) for index, data in enumerate([png(1), png(2), png(1)])]
     answer = world.client.post("/v1/datasets", files=files, data={"splits": ["train", "train", "test"]})
@@ -248,13 +260,13 @@ def test_a_damaged_member_is_refused_and_the_others_are_kept(world: World) -> No
         (zipped({"pits/a.png": png(1)})[:-30], 422, "archive_unusable"),
         (zipped({f"pits/{index}.png": b"" for index in range(60)}), 413, "zip_too_many_entries"),
         (zipped({"pits/a.png": b"\0" * 21_000_000}), 413, "zip_bomb"),
-        (zipped({"pits/": b""}), 422, "no_acceptable_images"),
+        (zipped({"pits/": b""}), 422, "archive_unusable"),
     ],
     ids=["not a zip", "truncated", "too many entries", "expands too far", "an empty class"],
 )
 def test_an_unusable_zip_is_refused_as_a_whole(world: World, archive: bytes, status: int, code: str) -> None:
     answer = upload_zip(world, archive)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (status, code, "archive")
 
 
 def test_too_many_files_are_a_413_that_proposes_a_zip(world: World) -> None:

@@ -292,3 +292,8 @@ def test_jobs_are_listed_by_filter_and_cursor_without_gaps_or_repeats(world: Wor
 def test_now_is_utc_in_every_answer(world: World) -> None:
     created = datetime.fromisoformat(world.dataset({"pits": 1})["created_at"])
     assert created.utcoffset() == datetime.now(UTC).utcoffset()
+
+
+def test_an_unknown_adapter_is_told_by_the_name_the_client_gave_the_field(world: World) -> None:
+    answer = world.client.post("/v1/generations", json={"adapter_ids": ["adp_0"], "num_images": 3})
+    assert (answer.status_code, answer.json()["field"]) == (404, "adapter_ids")
