@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
 from service import queue
-from service.api import openapi, problems
+from service.api import openapi, problems, reference
 from service.api.dependencies import Parts
 from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import adaptations, adapters, base_models, datasets, evaluations, generations, health, jobs
@@ -45,6 +45,8 @@ def create_app(
     app = FastAPI(
         title="defectsynth",
         version=version("defectsynth"),
+        docs_url=None,
+        redoc_url=None,
         lifespan=_lifespan(database, wakeups, settings.request_threads),
     )
     app.state.parts = parts
@@ -53,6 +55,7 @@ def create_app(
         app.include_router(one.router)
     problems.install(app)
     openapi.install(app)
+    reference.install(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_request_bytes, max_json_bytes=settings.max_json_bytes)
     app.add_middleware(RequestIds)
     return app

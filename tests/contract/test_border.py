@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -163,3 +164,13 @@ def test_every_schema_that_is_referred_to_is_there(world: World) -> None:
     names = world.client.get("/openapi.json").json()["components"]["schemas"]
     referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert referred <= set(names)
+
+
+def test_the_reference_loads_nothing_from_another_host(world: World) -> None:
+    page = world.client.get("/docs").text
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)["']|url: '([^']+)'""", page)
+    paths = [one or other for one, other in loaded]
+    assert len(paths) == 4
+    for path in paths:
+        assert path.startswith("/")
+        assert world.client.get(path).status_code == 200
