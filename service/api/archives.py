@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from pydantic import BaseModel
 
+from service.api.views import WorkState
 from service.contracts.datasets import ImageRecord
 from service.contracts.generations import GeneratedImage, GenerationParams
 from service.store.artifacts import ArtifactStore
@@ -41,9 +42,10 @@ class ManifestClass(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``manifest.json``."""
+    """``manifest.json``. ``state`` is the generation's when the archive was made: other than succeeded, images lack."""
 
     generation_id: str
+    state: WorkState
     software: str
     synthetic: bool = True
     classes: dict[str, ManifestClass]
@@ -52,6 +54,7 @@ class Manifest(BaseModel):
 
 def manifest_of(
     generation_id: str,
+    state: WorkState,
     images: Sequence[GeneratedImage],
     classes: dict[str, ManifestClass],
     sources: Mapping[str, ImageRecord],
@@ -59,6 +62,7 @@ def manifest_of(
     """The lineage of every image; sources that were deleted since are named by id alone."""
     return Manifest(
         generation_id=generation_id,
+        state=state,
         software=f"defectsynth {version('defectsynth')}",
         classes=classes,
         images=[_entry(image, sources.get(image.source_image_id or "")) for image in images],

@@ -61,6 +61,9 @@ class GenerationResult(Word):
     num_images: int
     stage_seconds: dict[str, float]
     denoising_steps: int
+    equivalent_strength: float | None = Field(
+        default=None, description="The strength by which stock diffusers takes as many denoising steps."
+    )
     quality: QualityReport | None
     contact_sheet: Sha256
     warnings: list[str] = Field(default_factory=list)

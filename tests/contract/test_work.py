@@ -177,6 +177,7 @@ def test_the_archive_is_an_image_folder_with_a_manifest(world: World) -> None:
     assert manifest["images"][0]["synthetic"] is True
     assert manifest["classes"]["pits"]["base_model"] == "mini"
     assert manifest["classes"]["pits"]["params"]["settings"]["strength"] == 0.6
+    assert manifest["state"] == world.client.get(generation["links"]["self"]).json()["state"]
 
 
 def test_an_adapter_is_served_with_a_range_and_a_content_hash(world: World) -> None:

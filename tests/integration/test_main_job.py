@@ -55,6 +55,8 @@ def check_images(world: World, generation_id: GenerationId, made: GenerationResu
         images = generations.images_of(session, DEFAULT_TENANT, generation_id, CLASS_NAME)
     assert [image.number for image in images] == [0, 1, 2]
     assert (made.num_images, made.denoising_steps) == (3, 2)
+    assert made.equivalent_strength is not None
+    assert 0 < made.equivalent_strength <= 1
     with Image.open(world.artifacts.path_of(images[0].sha256)) as picture:
         assert (picture.size, picture.mode) == (IMAGE_SIZE_PX, "L")
         assert picture.info["synthetic"] == "true"

@@ -134,6 +134,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         num_images=len(delivery.images),
         stage_seconds={stage: round(value, 3) for stage, value in seconds.items()},
         denoising_steps=outcome.denoising_steps,
+        equivalent_strength=outcome.equivalent_strength,
         quality=quality,
         contact_sheet=contact_sheet.sha256,
         warnings=warnings,

@@ -165,7 +165,8 @@ def _manifest(parts: Parts, tenant: TenantId, generation_id: str) -> Manifest:
                 remedy="Wait until one of its jobs has succeeded.",
             )
         classes = {}
-        for job in jobs.of_resources(session, tenant, [generation_id]):
+        of_it = jobs.of_resources(session, tenant, [generation_id])
+        for job in of_it:
             params = GenerationParams.model_validate(job.params)
             base_model = adapters.base_model_of(session, tenant, params.adapter_id)
             classes[params.class_name] = ManifestClass(
@@ -173,4 +174,4 @@ def _manifest(parts: Parts, tenant: TenantId, generation_id: str) -> Manifest:
             )
         wanted = {image.source_image_id for image in images if image.source_image_id is not None}
         sources = datasets.images_by_id(session, tenant, wanted)
-    return manifest_of(generation_id, images, classes, sources)
+    return manifest_of(generation_id, state_of(of_it), images, classes, sources)
