@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from service.contracts.adaptations import AdaptationParams
@@ -18,7 +19,7 @@ from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, Generat
 from service.contracts.jobs import JobKind
 from service.contracts.requests import AdaptationRequest, GenerationRequest
 from service.contracts.words import Word
-from service.errors import Conflict, InvalidRequest, QueueFull, TooFewImages, UnknownBaseModel
+from service.errors import Conflict, InvalidRequest, QueueFull, StorageFull, TooFewImages, UnknownBaseModel
 from service.logs import get_logger
 from service.merging import class_seed, merged
 from service.selection import adapters_to_use
@@ -168,8 +169,11 @@ class Submission:
         """After the commit. Noting it spares the sweep a second message; failing to note it does no harm."""
         sent = [row.id for row in rows if self._send(JobKind(row.kind), JobId(row.id))]
         _log.info("jobs.queued", job_ids=[row.id for row in rows], num_sent=len(sent))
-        with self._database.transaction() as session:
-            jobs.mark_woken(session, sent, self._clock())
+        try:
+            with self._database.transaction() as session:
+                jobs.mark_woken(session, sent, self._clock())
+        except (SQLAlchemyError, StorageFull) as error:  # The work is accepted: an error now would have it sent twice.
+            _log.warning("jobs.wake_unnoted", error=str(error))
 
     def _base_model(self, name: str) -> BaseModelEntry:
         if name not in self._base_models:

@@ -31,6 +31,9 @@ def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
         scheduler=DDIMScheduler(**NOISE_SCHEDULE), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
     ).to(dtype=torch.float16)  # fmt: skip
+    # transformers opens weights in their own dtype and diffusers in float32: a half-precision text encoder would not
+    # fit the rest of a stock pipeline.
+    pipeline.text_encoder.float()
     staging = folder / "mini"
     shutil.rmtree(staging, ignore_errors=True)
     pipeline.save_pretrained(staging, safe_serialization=True, max_shard_size=_MAX_SHARD)

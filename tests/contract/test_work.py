@@ -9,6 +9,7 @@ import pytest
 from service.contracts.generations import GeneratedImage, GenerationResult
 from service.contracts.ids import DEFAULT_TENANT, GenerationId, ImageId, JobId, Sha256
 from service.contracts.jobs import JobKind, JobState, Progress
+from service.errors import StorageFull
 from service.store import generations, jobs
 from tests.contract.conftest import World
 from tests.fakes.pictures import png
@@ -298,3 +299,16 @@ def test_now_is_utc_in_every_answer(world: World) -> None:
 def test_an_unknown_adapter_is_told_by_the_name_the_client_gave_the_field(world: World) -> None:
     answer = world.client.post("/v1/generations", json={"adapter_ids": ["adp_0"], "num_images": 3})
     assert (answer.status_code, answer.json()["field"]) == (404, "adapter_ids")
+
+
+def test_work_that_was_accepted_is_answered_so_even_if_the_wake_up_cannot_be_noted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageFull
+
+    dataset = world.dataset({"pits": 4})
+    monkeypatch.setattr(jobs, "mark_woken", full)
+    answer = world.client.post("/v1/adaptations", json={"dataset_id": dataset["id"]})
+    assert answer.status_code == 202
+    assert len(world.client.get("/v1/adaptations").json()["items"]) == 1
