@@ -305,7 +305,7 @@ def test_work_that_was_accepted_is_answered_so_even_if_the_wake_up_cannot_be_not
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise StorageFull
+        raise StorageFull("no room is left")
 
     dataset = world.dataset({"pits": 4})
     monkeypatch.setattr(jobs, "mark_woken", full)
