@@ -34,7 +34,8 @@ serve: $(INSTALLED)  ## keep the embedded service running on 127.0.0.1:8000
 
 test: $(INSTALLED) lint  ## get the servers the tests need, check the style and run every test
 	@.ci/servers
-	@$(BIN)/python -m pytest
+	@# The tests' networks are tiny: more threads only wait for each other, most of all on a busy machine.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 bench: $(INSTALLED)  ## print the speed and memory figures
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
