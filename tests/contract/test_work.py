@@ -10,6 +10,7 @@ from service.contracts.generations import GeneratedImage, GenerationResult
 from service.contracts.ids import DEFAULT_TENANT, GenerationId, ImageId, JobId, Sha256
 from service.contracts.jobs import JobKind, JobState, Progress
 from service.errors import StorageFull
+from service.settings import Settings, load_base_models
 from service.store import generations, jobs
 from tests.contract.conftest import World
 from tests.fakes.pictures import png
@@ -177,7 +178,8 @@ def test_the_archive_is_an_image_folder_with_a_manifest(world: World) -> None:
     manifest = json.loads(archive.read("manifest.json"))
     assert manifest["images"][0]["synthetic"] is True
     assert manifest["classes"]["pits"]["base_model"] == "mini"
-    assert manifest["classes"]["pits"]["params"]["settings"]["strength"] == 0.6
+    registered = load_base_models(Settings())["mini"]
+    assert manifest["classes"]["pits"]["params"]["settings"]["strength"] == registered.generation.strength
     assert manifest["state"] == world.client.get(generation["links"]["self"]).json()["state"]
 
 
