@@ -64,7 +64,8 @@ def add_version(
     session.add(row)
     session.flush()
     session.execute(
-        insert(VersionImageRow), [{"version_id": version_id, "image_id": image_id} for image_id in image_ids]
+        insert(VersionImageRow),
+        [{"version_id": version_id, "image_id": image_id, "tenant_id": tenant_id} for image_id in image_ids],
     )
     return row
 

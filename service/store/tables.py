@@ -83,6 +83,7 @@ class VersionImageRow(Base):
     __tablename__ = "version_image"
     version_id: Mapped[str] = mapped_column(ForeignKey("dataset_version.id", ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
 
 
 class AdaptationRow(Base):

@@ -154,11 +154,13 @@ def upgrade() -> None:
         "version_image",
         sa.Column("version_id", sa.String(length=255), nullable=False),
         sa.Column("image_id", sa.String(length=255), nullable=False),
+        sa.Column("tenant_id", sa.String(length=255), nullable=False),
         sa.ForeignKeyConstraint(["image_id"], ["image.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["version_id"], ["dataset_version.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("version_id", "image_id"),
     )
     op.create_index(op.f("ix_version_image_image_id"), "version_image", ["image_id"], unique=False)
+    op.create_index(op.f("ix_version_image_tenant_id"), "version_image", ["tenant_id"], unique=False)
     op.create_table(
         "adapter",
         sa.Column("id", sa.String(length=255), nullable=False),
@@ -187,6 +189,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_adapter_tenant_id"), table_name="adapter")
     op.drop_index(op.f("ix_adapter_adaptation_id"), table_name="adapter")
     op.drop_table("adapter")
+    op.drop_index(op.f("ix_version_image_tenant_id"), table_name="version_image")
     op.drop_index(op.f("ix_version_image_image_id"), table_name="version_image")
     op.drop_table("version_image")
     op.drop_index(op.f("ix_adaptation_tenant_id"), table_name="adaptation")

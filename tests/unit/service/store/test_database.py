@@ -60,7 +60,7 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(sqlite: Database) -> None
     with sqlite.reading() as session:
         assert session.scalar(text("PRAGMA journal_mode")) == "wal"
     with pytest.raises(IntegrityError), sqlite.transaction() as session:
-        session.execute(text("INSERT INTO version_image VALUES ('dsv_0', 'img_0')"))
+        session.execute(text("INSERT INTO version_image VALUES ('dsv_0', 'img_0', 'default')"))
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
