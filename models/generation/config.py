@@ -22,7 +22,6 @@ class GenerationConfig:
     strength: float = 0.6
     guidance_scale: float = 2.0
     num_inference_steps: int = 20
-    lora_scale: float = 1.0
     fit: FitPolicy = FitPolicy.RESIZE
     batch_size: int = 8
 

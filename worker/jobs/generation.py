@@ -179,7 +179,6 @@ def _configured(params: GenerationParams, inputs: Inputs) -> GenerationConfig:
         strength=settings.strength,
         guidance_scale=settings.guidance_scale,
         num_inference_steps=settings.num_inference_steps,
-        lora_scale=settings.lora_scale,
         fit=FitPolicy(inputs.settings.fit.value),
         batch_size=_BATCH_SIZE,
     )
