@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.errors import InvalidSettings
-from models.imaging.fit import FitPolicy
 
 
 class GenerationMode(StrEnum):
@@ -22,7 +21,6 @@ class GenerationConfig:
     strength: float = 0.6
     guidance_scale: float = 2.0
     num_inference_steps: int = 20
-    fit: FitPolicy = FitPolicy.RESIZE
     batch_size: int = 8
 
     def __post_init__(self) -> None:

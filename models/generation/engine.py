@@ -1,11 +1,11 @@
 """Generation: image-oriented (SDEdit, Meng et al. 2022) and from noise, by one loop.
 
-An image is a function of (job seed, index): its seed, its noise and its source follow from them. Batches only decide
+An image is a function of (seed, index): its own seed, its noise and its source follow from them. Batches only decide
 how many are computed at once.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,16 +16,16 @@ from models.diffusion import latents as latent_space
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import generator, image_noise, image_seed
 from models.diffusion.timesteps import denoising_steps, equivalent_strength, solver
-from models.errors import DatasetUnusable, InvalidSettings
+from models.errors import DatasetUnusable, NonFiniteLoss
 from models.generation.config import GenerationConfig, GenerationMode
-from models.imaging.arrays import deliver as delivered
-from models.imaging.fit import Fitted
+from models.imaging.arrays import deliver
+from models.imaging.fit import FitPolicy, Fitted
 from models.progress import Progress
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image in the size and mode of the originals. ``source_index`` counts in the given sources."""
+    """One image in the size and mode of the originals. ``source_index`` counts in the sources; none from noise."""
 
     index: int
     image: Image.Image
@@ -34,20 +34,37 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class GenerationOutcome:
-    """``equivalent_strength``: what gives the same ``denoising_steps`` in stock diffusers."""
+class Sources:
+    """Real images of a class and their ``latents`` (N, C, h, w) float32 on the device, encoded once for many runs."""
 
-    denoising_steps: int
-    equivalent_strength: float
-    stage_seconds: dict[str, float]
+    images: tuple[Image.Image, ...]
+    latents: torch.Tensor
+    fit: FitPolicy
+
+
+def encode_sources(base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> Sources:
+    """Encode the real images that generation starts from. Raises ``DatasetUnusable`` without any."""
+    if not images:
+        raise DatasetUnusable("There is no source image.", field="sources", remedy="Give at least one real image.")
+    return Sources(tuple(images), latent_space.encode(base, latent_space.fitted(base, images, fit)), fit)
 
 
 @dataclass(frozen=True)
-class _Prompts:
-    """(1, L, D) each, float32, on the device."""
+class Prompts:
+    """Embeddings of the class's prompt and of the empty one: (1, L, D) float32 each, on the base model's device."""
 
     conditional: torch.Tensor
     unconditional: torch.Tensor
+
+    @classmethod
+    def of_adapter(cls, adapter: Adapter, base: BaseModel) -> "Prompts":
+        """Those stored in the adapter, computed under its text encoder's LoRA."""
+        return cls(adapter.prompt_embeds.to(base.device), adapter.negative_prompt_embeds.to(base.device))
+
+    @classmethod
+    def of_words(cls, words: str, base: BaseModel) -> "Prompts":
+        """What the frozen base model is asked for: the unadapted baseline."""
+        return cls(base.encode_prompt(words), base.encode_prompt(""))
 
 
 def source_of(index: int, num_sources: int, seed: int) -> int:
@@ -56,64 +73,58 @@ def source_of(index: int, num_sources: int, seed: int) -> int:
     return int(torch.randperm(num_sources, generator=generator(seed, "sources", cycle))[place])
 
 
-def generate(
-    base: BaseModel,
-    adapter: Adapter | None,
-    sources: Sequence[Image.Image],
-    config: GenerationConfig,
-    *,
-    num_images: int,
-    seed: int,
-    prompt: str | None = None,
-    deliver: Callable[[Sample], None],
-    progress: Progress,
-    first_index: int = 0,
-) -> GenerationOutcome:
-    """Make images ``first_index`` .. ``num_images - 1`` and hand each to ``deliver`` as it is done.
+class Sampler:
+    """Makes images of a class. The adapter of ``prompts`` must be in the U-Net's ``LoraSlot`` while it does.
 
-    ``sources``: real images of the class; from noise they only tell size and mode. The adapter must be in the U-Net's
-    ``LoraSlot``; without one, ``prompt`` is what the frozen base model is asked for. Raises ``InvalidSettings``,
-    ``DatasetUnusable`` without sources, ``NonFiniteLoss`` for a broken image, and whatever the callbacks raise.
+    From noise, the sources only tell size and mode. ``equivalent_strength`` is what gives as many ``denoising_steps``
+    in stock diffusers; ``stage_seconds`` adds up where the time went. Raises ``InvalidSettings`` when the settings
+    leave no step.
     """
-    if not sources:
-        raise DatasetUnusable("There is no source image.", field="sources", remedy="Give at least one real image.")
-    strength = config.strength if config.mode is GenerationMode.IMAGE_ORIENTED else 1.0
-    steps = denoising_steps(config.num_inference_steps, strength)
-    started = time.monotonic()
-    prompts = _prompts(base, adapter, prompt)
-    source_latents = _source_latents(base, sources, config)
-    seconds = {"encoding": time.monotonic() - started, "denoising": 0.0, "delivering": 0.0}
-    for first in range(first_index, num_images, config.batch_size):
-        indices = range(first, min(first + config.batch_size, num_images))
-        chosen = [source_of(index, len(sources), seed) for index in indices]
-        seeds = [image_seed(seed, index) for index in indices]
+
+    def __init__(
+        self, base: BaseModel, prompts: Prompts, sources: Sources, config: GenerationConfig, seed: int,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        strength = config.strength if config.mode is GenerationMode.IMAGE_ORIENTED else 1.0
+        self.denoising_steps = denoising_steps(config.num_inference_steps, strength)
+        self.equivalent_strength = equivalent_strength(config.num_inference_steps, self.denoising_steps)
+        self.stage_seconds = {"denoising": 0.0, "decoding": 0.0}
+        self._base, self._prompts, self._sources, self._config = base, prompts, sources, config
+        self._seed, self._progress = seed, progress
+
+    def draw(self, indices: Sequence[int]) -> list[Sample]:
+        """The images ``indices`` as one batch, in their order.
+
+        An image with NaN or infinite values is left out; if all are, ``NonFiniteLoss`` is raised. What the progress
+        callback raises passes through.
+        """
         begun = time.monotonic()
-        starts = source_latents[chosen] if source_latents is not None else None
-        latents = denoise(base, prompts.conditional, prompts.unconditional, starts, seeds, steps, config, progress)
+        from_noise = self._config.mode is GenerationMode.FROM_NOISE
+        chosen = [source_of(index, len(self._sources.images), self._seed) for index in indices]
+        seeds = [image_seed(self._seed, index) for index in indices]
+        starts = None if from_noise else self._sources.latents[chosen]
+        embeds = (self._prompts.conditional, self._prompts.unconditional)
+        latents = denoise(self._base, *embeds, starts, seeds, self.denoising_steps, self._config, self._progress)
         between = time.monotonic()
-        pixels = latent_space.decode(base, latents).cpu()
-        for index, image_pixels, source, own_seed in zip(indices, pixels, chosen, seeds, strict=True):
-            image = delivered(image_pixels, Fitted.of(sources[source], config.fit))
-            deliver(Sample(index, image, own_seed, source if starts is not None else None))
-        progress("images", indices[-1] + 1, num_images)
-        seconds["denoising"] += between - begun
-        seconds["delivering"] += time.monotonic() - between
-    return GenerationOutcome(steps, equivalent_strength(config.num_inference_steps, steps), seconds)
+        pixels = latent_space.decode(self._base, latents).cpu()
+        samples = []
+        for index, image_pixels, source, seed in zip(indices, pixels, chosen, seeds, strict=True):
+            if torch.isfinite(image_pixels).all():
+                image = deliver(image_pixels, Fitted.of(self._sources.images[source], self._sources.fit))
+                samples.append(Sample(index, image, seed, None if from_noise else source))
+        if not samples:
+            raise NonFiniteLoss(
+                "Every image of a batch holds NaN or infinite values.", field="settings",
+                remedy="Lower guidance_scale, use bfloat16 or float32, or adapt again with a lower learning rate.",
+            )  # fmt: skip
+        self.stage_seconds["denoising"] += between - begun
+        self.stage_seconds["decoding"] += time.monotonic() - between
+        return samples
 
-
-def _prompts(base: BaseModel, adapter: Adapter | None, prompt: str | None) -> _Prompts:
-    if adapter is not None:
-        return _Prompts(adapter.prompt_embeds.to(base.device), adapter.negative_prompt_embeds.to(base.device))
-    if prompt is None:
-        raise InvalidSettings("Without an adapter a prompt is needed.", field="prompt", remedy="Describe the image.")
-    return _Prompts(base.encode_prompt(prompt), base.encode_prompt(""))
-
-
-def _source_latents(base: BaseModel, sources: Sequence[Image.Image], config: GenerationConfig) -> torch.Tensor | None:
-    """All sources encoded, once a job: (N, C, h, w); none where images start from noise."""
-    if config.mode is GenerationMode.FROM_NOISE:
-        return None
-    return latent_space.encode(base, latent_space.fitted(base, sources, config.fit))
+    def samples(self, indices: range) -> Iterator[Sample]:
+        """The images ``indices``, batch by batch as they are asked for."""
+        for first in range(indices.start, indices.stop, self._config.batch_size):
+            yield from self.draw(range(first, min(first + self._config.batch_size, indices.stop)))
 
 
 @torch.inference_mode()

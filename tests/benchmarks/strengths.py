@@ -21,9 +21,10 @@ from models.evaluation.features import extract, load_mini
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import kernel_distance
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import generate
+from models.generation.engine import Prompts, Sampler, encode_sources
 from models.generation.lora_slot import LoraSlot
 from models.imaging.arrays import load_image
+from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 from service.settings import Settings, load_base_models
 from worker.jobs.adaptation import configured
@@ -63,15 +64,15 @@ def main() -> None:
     trained_on = extract(extractor, train)
     adapter = adapted(base, train)
     LoraSlot(base).swap_in(adapter)
+    prompts, sources = Prompts.of_adapter(adapter, base), encode_sources(base, train, FitPolicy.RESIZE)
     lines, rows = ["| strength | FID | KID | copies |", "|---|---|---|---|"], [row(train)]
     for strength in (*STRENGTHS, None):
         mode = GenerationMode.FROM_NOISE if strength is None else GenerationMode.IMAGE_ORIENTED
         config = GenerationConfig(
             mode, strength or 1.0, entry.generation.guidance_scale, entry.generation.num_inference_steps
         )
-        made: list[Image.Image] = []
-        generate(base, adapter, train, config, num_images=arguments.images, seed=0,
-                 deliver=lambda sample, made=made: made.append(sample.image), progress=no_progress)  # fmt: skip
+        sampler = Sampler(base, prompts, sources, config, 0, no_progress)
+        made = [sample.image for sample in sampler.samples(range(arguments.images))]
         features = extract(extractor, made)
         fid, kid = frechet_distance(reference, features), kernel_distance(reference, features).kid
         copies = sum(not passes for passes in check_copies(features, trained_on).passes)

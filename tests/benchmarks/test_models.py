@@ -12,8 +12,9 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.generation.config import GenerationConfig
-from models.generation.engine import Sample, generate
+from models.generation.engine import Prompts, Sampler, encode_sources
 from models.generation.lora_slot import LoraSlot
+from models.imaging.fit import FitPolicy
 from models.prior.samples import SAMPLE_CLASSES, write_samples
 from models.progress import no_progress
 from service.settings import BUNDLED_MODEL, BaseModelEntry, Settings, load_base_models
@@ -68,10 +69,11 @@ def test_images_are_generated(
     config = GenerationConfig(
         strength=chosen.strength, guidance_scale=chosen.guidance_scale, num_inference_steps=chosen.num_inference_steps
     )
-    made: list[Sample] = []
     LoraSlot(base).swap_in(adapter)
     began = time.perf_counter()
-    generate(base, adapter, pictures, config, num_images=NUM_IMAGES, seed=0, deliver=made.append, progress=no_progress)
+    sources = encode_sources(base, pictures, FitPolicy.RESIZE)
+    sampler = Sampler(base, Prompts.of_adapter(adapter, base), sources, config, 0, no_progress)
+    made = list(sampler.samples(range(NUM_IMAGES)))
     figures.add(f"generation of {NUM_IMAGES} images", time.perf_counter() - began, "s", below=20)
     assert len(made) == NUM_IMAGES
 

@@ -12,8 +12,9 @@ from models.adaptation.trainer import adapt
 from models.adapter import load_adapter
 from models.diffusion.base_model import load_base_model
 from models.generation.config import GenerationConfig
-from models.generation.engine import Sample, generate
+from models.generation.engine import Prompts, Sampler, encode_sources
 from models.generation.lora_slot import LoraSlot
+from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 from tests.fakes.tiny_base_model import build_tiny_base_model
 
@@ -32,7 +33,8 @@ def test_a_class_is_adapted_and_images_are_made_on_the_device(tmp_path: Path, dt
           checkpoint_dir=tmp_path / "checkpoints", progress=no_progress)  # fmt: skip
     adapter = load_adapter(tmp_path / "adapter")
     LoraSlot(base).swap_in(adapter)
-    samples: list[Sample] = []
-    generate(base, adapter, pictures, GenerationConfig(num_inference_steps=5), num_images=3, seed=1,
-             deliver=samples.append, progress=no_progress)  # fmt: skip
+    sources = encode_sources(base, pictures, FitPolicy.RESIZE)
+    config = GenerationConfig(num_inference_steps=5)
+    sampler = Sampler(base, Prompts.of_adapter(adapter, base), sources, config, 1, no_progress)
+    samples = sampler.draw(range(3))
     assert [sample.image.size for sample in samples] == [(40, 40)] * 3

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Sample, generate
+from models.generation.engine import Prompts, Sample, Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from service.contracts import generations as contracts
 from service.contracts.adaptations import AdaptationSettings
@@ -92,9 +92,6 @@ class Steps:
 
     def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
         """Pass one report on. Raises what the writer raises."""
-        if stage == "images":
-            self.images_done = step
-            return
         batches_done, batches = self.images_done // _BATCH_SIZE, -(-self.num_images // _BATCH_SIZE)
         figures = {**figures, "images_done": float(self.images_done)}
         self.writer(stage, batches_done * total + step, batches * total, **figures)
@@ -111,30 +108,25 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     delivery = Delivery(
         workshop.artifacts, params, inputs.train, _lineage(params, base, adapter), FeatureTally(extractor)
     )
-    outcome = generate(
-        base,
-        adapter,
-        sources,
-        _configured(params, inputs),
-        num_images=params.num_images,
-        seed=params.seed,
-        prompt=inputs.prompt if adapter is None else None,
-        deliver=delivery,
-        progress=Steps(writer, params.num_images),
-    )
+    fit = FitPolicy(inputs.settings.fit.value)
+    prompts = Prompts.of_words(inputs.prompt, base) if adapter is None else Prompts.of_adapter(adapter, base)
+    steps = Steps(writer, params.num_images)
+    sampler = Sampler(base, prompts, encode_sources(base, sources, fit), _configured(params), params.seed, steps)
+    for sample in sampler.samples(range(params.num_images)):
+        delivery(sample)
+        steps.images_done = sample.index + 1
     started = time.monotonic()
     validation = load_images(workshop.artifacts, (record.sha256 for record in inputs.validation))
     made = Made(params.class_name, delivery.tally.features(), delivery.shown, adapted=adapter is not None)
-    fit = FitPolicy(inputs.settings.fit.value)
     quality, warnings = judge(made, sources, validation, base, fit, extractor, writer)
     picture = sheet(made, sources, _caption(params))
     contact_sheet = workshop.artifacts.put_bytes(png_bytes(picture, {"software": software()}))
-    seconds = {**outcome.stage_seconds, "quality": time.monotonic() - started}
+    seconds = {**sampler.stage_seconds, "quality": time.monotonic() - started}
     result = GenerationResult(
         num_images=len(delivery.images),
         stage_seconds={stage: round(value, 3) for stage, value in seconds.items()},
-        denoising_steps=outcome.denoising_steps,
-        equivalent_strength=outcome.equivalent_strength,
+        denoising_steps=sampler.denoising_steps,
+        equivalent_strength=sampler.equivalent_strength,
         quality=quality,
         contact_sheet=contact_sheet.sha256,
         warnings=warnings,
@@ -172,14 +164,13 @@ def _models(workshop: Workshop, params: GenerationParams, inputs: Inputs) -> tup
     return workshop.residents.adapted(inputs.adapter.base_model, stored, params.settings.lora_scale)
 
 
-def _configured(params: GenerationParams, inputs: Inputs) -> GenerationConfig:
+def _configured(params: GenerationParams) -> GenerationConfig:
     settings = params.settings
     return GenerationConfig(
         mode=GenerationMode(settings.mode.value),
         strength=settings.strength,
         guidance_scale=settings.guidance_scale,
         num_inference_steps=settings.num_inference_steps,
-        fit=FitPolicy(inputs.settings.fit.value),
         batch_size=_BATCH_SIZE,
     )
 

@@ -13,10 +13,11 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion import latents
 from models.diffusion.base_model import BaseModel, load_base_model
-from models.errors import AdapterUnusable, InvalidSettings
+from models.errors import AdapterUnusable, NonFiniteLoss
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Sample, denoise, generate, source_of
+from models.generation.engine import Prompts, Sample, Sampler, denoise, encode_sources, source_of
 from models.generation.lora_slot import LoraSlot
+from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 
 CONFIG = GenerationConfig(strength=0.6, num_inference_steps=10, guidance_scale=2.0)
@@ -46,15 +47,14 @@ def adapter(adapter_folder: Path) -> Adapter:
 
 def made(
     base: BaseModel, adapter: Adapter | None, pictures: list[Image.Image], config: GenerationConfig = CONFIG,
-    num_images: int = 5, prompt: str | None = None, first_index: int = 0,
+    num_images: int = 5, first_index: int = 0,
 ) -> list[Sample]:  # fmt: skip
-    samples: list[Sample] = []
     slot = LoraSlot(base)
     if adapter is not None:
         slot.swap_in(adapter)
-    generate(base, adapter, pictures, config, num_images=num_images, seed=7, prompt=prompt, deliver=samples.append,
-             progress=no_progress, first_index=first_index)  # fmt: skip
-    return samples
+    prompts = Prompts.of_words("a pit", base) if adapter is None else Prompts.of_adapter(adapter, base)
+    sources = encode_sources(base, pictures, FitPolicy.RESIZE)
+    return list(Sampler(base, prompts, sources, config, 7, no_progress).samples(range(first_index, num_images)))
 
 
 def pixels(sample: Sample) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_stock_img2img_gives_the_same_images(
     tiny_base: BaseModel, tiny_folder: Path, adapter_folder: Path, adapter: Adapter, pictures: list[Image.Image]
 ) -> None:
     LoraSlot(tiny_base).swap_in(adapter)
-    source_latents = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:3], CONFIG.fit))
+    source_latents = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:3], FitPolicy.RESIZE))
     seeds = [11, 12, 13]
     clean = denoise(tiny_base, adapter.prompt_embeds, adapter.negative_prompt_embeds, source_latents, seeds, 6, CONFIG,
                     no_progress)  # fmt: skip
@@ -142,7 +142,7 @@ def test_images_have_the_size_and_mode_of_their_source(
 def test_low_strength_stays_near_its_source(
     tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
 ) -> None:
-    source = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:1], CONFIG.fit))
+    source = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:1], FitPolicy.RESIZE))
 
     def change(steps: int) -> float:
         config = GenerationConfig(num_inference_steps=20, guidance_scale=1.0)
@@ -157,7 +157,7 @@ def test_swapping_back_gives_the_first_adapters_images_again(
     tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
 ) -> None:
     slot = LoraSlot(tiny_base)
-    plain = made(tiny_base, None, pictures, prompt="a pit", num_images=1)
+    plain = made(tiny_base, None, pictures, num_images=1)
     slot.swap_in(adapter)
     first = made(tiny_base, adapter, pictures, num_images=1)
     other = Adapter(
@@ -171,7 +171,7 @@ def test_swapping_back_gives_the_first_adapters_images_again(
     again = made(tiny_base, adapter, pictures, num_images=1)
     assert np.array_equal(pixels(first[0]), pixels(again[0]))
     slot.clear()
-    assert np.array_equal(pixels(made(tiny_base, None, pictures, prompt="a pit", num_images=1)[0]), pixels(plain[0]))
+    assert np.array_equal(pixels(made(tiny_base, None, pictures, num_images=1)[0]), pixels(plain[0]))
 
 
 def test_an_adapter_of_another_base_model_is_refused(tiny_base: BaseModel, adapter: Adapter) -> None:
@@ -186,6 +186,21 @@ def test_every_source_is_used_once_before_any_is_used_twice() -> None:
     assert order[:5] != order[5:10] or order[5:10] != order[10:]
 
 
-def test_without_adapter_and_prompt_there_is_nothing_to_make(tiny_base: BaseModel, pictures: list[Image.Image]) -> None:
-    with pytest.raises(InvalidSettings, match="prompt"):
-        made(tiny_base, None, pictures)
+def test_an_image_that_is_not_finite_is_left_out_and_a_whole_batch_of_them_is_an_error(
+    tiny_base: BaseModel, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = latents.decode
+
+    def broken_at(*places: int) -> None:
+        def broken(base: BaseModel, clean: torch.Tensor) -> torch.Tensor:
+            pixels = decode(base, clean)
+            pixels[list(places)] = float("nan")
+            return pixels
+
+        monkeypatch.setattr(latents, "decode", broken)
+
+    broken_at(1)
+    assert [sample.index for sample in made(tiny_base, None, pictures, num_images=3)] == [0, 2]
+    broken_at(0, 1, 2)
+    with pytest.raises(NonFiniteLoss, match="Every image"):
+        made(tiny_base, None, pictures, num_images=3)
