@@ -32,7 +32,8 @@ _LORA_FILE, _EMBEDS_FILE, _PROMPTS_FILE = (
 class AdapterCard:
     """``adapter.json``: nothing in it depends on when or where the adapter was trained.
 
-    ``fit``: how images were brought to the native size; ``settings``: the adaptation's, whole.
+    ``fit``: how images were brought to the native size; ``settings``: the adaptation's, whole. ``stage`` and ``step``:
+    how far the training had gone, for an adapter may be one that was kept on the way.
     """
 
     base_model: str
@@ -44,7 +45,14 @@ class AdapterCard:
     fit: str
     num_train_images: int
     settings: dict[str, Any]
+    stage: str = "lora"
+    step: int = 0
     format_version: int = 1
+
+    @property
+    def has_lora(self) -> bool:
+        """Whether low-rank matrices belong to it; without, it is a token alone."""
+        return self.stage == "lora" and int(self.settings["lora"]["steps"]) > 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Adapter:
     """A trained adapter in memory, all float32 on the CPU.
 
     ``learned_embeds``: (D,); ``prompt_embeds``, ``negative_prompt_embeds``: (1, L, D), under the text encoder's LoRA.
-    ``unet_lora`` is empty when stage 2 was skipped.
+    ``unet_lora`` is empty when stage 2 was skipped or not yet reached.
     """
 
     card: AdapterCard
@@ -97,7 +105,7 @@ def load_adapter(folder: Path) -> Adapter:
     prompts, _ = read_tensors(folder / _PROMPTS_FILE)
     embeds, _ = read_tensors(folder / _EMBEDS_FILE)
     lora_path = folder / _LORA_FILE
-    lora = read_tensors(lora_path)[0] if card.settings["lora"]["steps"] > 0 else {}
+    lora = read_tensors(lora_path)[0] if card.has_lora else {}
     try:
         return Adapter(
             card=card,

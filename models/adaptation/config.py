@@ -32,6 +32,7 @@ class AdaptationConfig:
     """Everything that decides an adapter, besides images and base model.
 
     ``variants_per_image``: flipped and slightly shifted copies of each image whose latents are cached.
+    ``num_kept``: adapters kept along each stage, evenly spaced and with its end, for a search to choose from.
     ``checkpoint_seconds``: how much work a killed job may lose.
     """
 
@@ -40,6 +41,7 @@ class AdaptationConfig:
     fit: FitPolicy = FitPolicy.RESIZE
     seed: int = 0
     variants_per_image: int = 8
+    num_kept: int = 1
     checkpoint_seconds: float = 10.0
 
 

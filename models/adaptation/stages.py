@@ -49,6 +49,14 @@ class Stage:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
 
+    def kept_steps(self, num_kept: int) -> list[int]:
+        """The steps (1-based) after which an adapter is kept: evenly spaced, the last one among them."""
+        return sorted({-(-self.steps * place // num_kept) for place in range(1, num_kept + 1)} - {0})
+
+    def weights(self) -> tuple[lora.LoraWeights, lora.LoraWeights]:
+        """The low-rank matrices of (text encoder, U-Net) so far; both empty where the stage trains none."""
+        return {}, {}
+
     def store(self, state: Checkpoint) -> None:
         """Write this stage's tensors and optimiser into ``state``."""
         state.tensors |= {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
@@ -119,7 +127,7 @@ class LoraStage(Stage):
         lora.remove(self._base.unet, _TRAINING)
 
     def weights(self) -> tuple[lora.LoraWeights, lora.LoraWeights]:
-        """The trained matrices of (text encoder, U-Net); both empty when the stage was skipped."""
+        """The trained matrices so far; none when the stage was skipped."""
         if not self._trained:
             return {}, {}
         return lora.read(self._prompt.text_encoder, _TRAINING), lora.read(self._base.unet, _TRAINING)

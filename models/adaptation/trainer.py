@@ -1,6 +1,5 @@
 """Adaptation, whole: cache latents, train the token, train the low-rank matrices, store the adapter."""
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from PIL import Image
 
 from models.adaptation.checkpoint import Checkpoint, CheckpointFile
 from models.adaptation.config import MIN_TRAIN_IMAGES, AdaptationConfig
+from models.adaptation.keeping import Keeper
 from models.adaptation.latent_cache import cached_latents
 from models.adaptation.placeholder import ClassPrompt
 from models.adaptation.stages import LoraStage, Stage, TextualInversionStage
-from models.adapter import Adapter, AdapterCard, save_adapter
 from models.diffusion.base_model import BaseModel
 from models.diffusion.objective import denoising_loss, sample_timesteps
 from models.diffusion.seeding import generator
@@ -35,11 +34,15 @@ class LossPoint:
 
 @dataclass(frozen=True)
 class AdaptationOutcome:
-    """What happened; the adapter itself lies in the folder that was given."""
+    """What happened. ``kept``: folders of the adapters by name, such as ``lora@250``, in the order of their training.
+
+    The last one is the folder that was given for the adapter.
+    """
 
     num_train_images: int
     stage_seconds: dict[str, float]
     loss_curve: list[LossPoint]
+    kept: dict[str, Path]
 
 
 def adapt(
@@ -54,9 +57,9 @@ def adapt(
 ) -> AdaptationOutcome:
     """Both stages of StableSDG's generator adaptation (arXiv 2405.01872) on ``images`` of one class.
 
-    Goes on from ``checkpoint_dir`` where an interrupted run of the same settings stopped. The base model is left as
-    it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss`` when training diverges, and
-    whatever ``progress`` raises.
+    Goes on from ``checkpoint_dir`` where an interrupted run of the same settings stopped; adapters kept on the way lie
+    there too. The base model is left as it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss``
+    when training diverges, and whatever ``progress`` raises.
     """
     if len(images) < MIN_TRAIN_IMAGES:
         raise DatasetUnusable(
@@ -72,26 +75,17 @@ def adapt(
     file = CheckpointFile(checkpoint_dir, config, purpose=f"{base.name}@{base.revision}:{placeholder_token}")
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
     state.stage_seconds["caching_latents"] = time.monotonic() - started
+    keeper = Keeper(base, prompt, config, len(images), checkpoint_dir / "kept", out_dir)
     with TextualInversionStage(base, prompt, config) as inversion:
-        _run(base, latents, inversion, config, state, file, progress)
+        _run(base, latents, inversion, config, state, file, keeper, progress)
+        if not config.lora.steps:
+            keeper.finish(inversion)
     with LoraStage(base, prompt, config) as low_rank:
-        _run(base, latents, low_rank, config, state, file, progress)
-        prompt_embeds, empty_embeds = prompt.embeds().detach().cpu(), prompt.empty_embeds().cpu()
-        text_encoder_lora, unet_lora = low_rank.weights()
-    card = AdapterCard(
-        base_model=base.name,
-        base_model_revision=base.revision,
-        placeholder_token=placeholder_token,
-        prompt=prompt.prompt,
-        rank=config.lora.rank,
-        lora_alpha=config.lora.lora_alpha,
-        fit=str(config.fit),
-        num_train_images=len(images),
-        settings=dataclasses.asdict(config),
-    )
-    learned = prompt.embedding.vector.detach().cpu()
-    save_adapter(Adapter(card, learned, unet_lora, text_encoder_lora, prompt_embeds, empty_embeds), out_dir)
-    return AdaptationOutcome(len(images), state.stage_seconds, [LossPoint(*point) for point in state.curve])
+        _run(base, latents, low_rank, config, state, file, keeper, progress)
+        if config.lora.steps:
+            keeper.finish(low_rank)
+    curve = [LossPoint(*point) for point in state.curve]
+    return AdaptationOutcome(len(images), state.stage_seconds, curve, keeper.kept)
 
 
 def _run(
@@ -101,10 +95,14 @@ def _run(
     config: AdaptationConfig,
     state: Checkpoint,
     file: CheckpointFile,
+    keeper: Keeper,
     progress: Progress,
 ) -> None:
     """The training loop, of either stage: from ``state`` to the stage's end, with checkpoints between steps."""
     stage.restore(state)
+    resumed_at = state.step if state.stage == stage.name else stage.steps
+    for step in range(1, resumed_at + 1):
+        keeper.passed(stage, step, resumed=True)
     if state.stage != stage.name:
         return
     saved_at = started = time.monotonic()
@@ -117,6 +115,7 @@ def _run(
         if (step + 1) % every == 0 or step + 1 == stage.steps:
             state.curve.append((stage.name, step + 1, sum(window) / len(window)))
             window.clear()
+        keeper.passed(stage, step + 1)
         state.step = step + 1
         progress(stage.name, step + 1, stage.steps, loss=loss)
         if time.monotonic() - saved_at > config.checkpoint_seconds:

@@ -1,5 +1,6 @@
 """Both stages on a tiny real model: what moves, what stays, what survives a kill."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ CONFIG = AdaptationConfig(
     textual_inversion=TextualInversionConfig(steps=6, batch_size=2),
     lora=LoraTrainingConfig(steps=8, batch_size=2, rank=4, lora_alpha=8, text_encoder_learning_rate=1e-2),
     variants_per_image=2,
+    num_kept=3,
 )
 Folders = tuple[Path, Path]
 
@@ -33,7 +35,8 @@ def run(
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "adapter").iterdir())}
+    paths = [*(folder / "adapter").iterdir(), *(folder / "checkpoints/kept").rglob("*.*")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths) if path.is_file()}
 
 
 def test_adaptation_leaves_the_base_model_as_it_found_it(
@@ -74,7 +77,7 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
     tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     run(tiny_base, pictures, tmp_path / "whole")
-    eager = AdaptationConfig(CONFIG.textual_inversion, CONFIG.lora, variants_per_image=2, checkpoint_seconds=0.0)
+    eager = dataclasses.replace(CONFIG, checkpoint_seconds=0.0)
     run(tiny_base, pictures, tmp_path / "eager", eager)
     calls = 0
 
@@ -92,8 +95,27 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
             continue
     assert calls > 14
     assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "eager")
-    weights = "pytorch_lora_weights.safetensors"
+    weights = "adapter/pytorch_lora_weights.safetensors"
     assert bytes_of(tmp_path / "whole")[weights] == bytes_of(tmp_path / "eager")[weights]
+
+
+def test_adapters_are_kept_along_both_stages_and_the_last_is_the_adapter(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    kept = run(tiny_base, pictures, tmp_path).kept
+    assert list(kept) == [
+        "textual_inversion@2", "textual_inversion@4", "textual_inversion@6", "lora@3", "lora@6", "lora@8",
+    ]  # fmt: skip
+    assert kept["lora@8"] == tmp_path / "adapter"
+    adapters = {name: load_adapter(folder) for name, folder in kept.items()}
+    token = adapters["textual_inversion@6"]
+    assert not token.unet_lora and not token.text_encoder_lora
+    assert torch.equal(token.learned_embeds, adapters["lora@8"].learned_embeds)
+    assert not torch.equal(token.learned_embeds, adapters["textual_inversion@2"].learned_embeds)
+    assert not torch.equal(token.prompt_embeds, adapters["lora@8"].prompt_embeds)
+    assert adapters["lora@3"].unet_lora.keys() == adapters["lora@8"].unet_lora.keys()
+    # What was kept half-way is what a run of the same schedule had then, not a copy of its end.
+    assert not torch.equal(*(next(iter(adapters[name].unet_lora.values())) for name in ("lora@3", "lora@8")))
 
 
 def test_a_diverging_loss_stops_the_run_and_names_the_setting(
