@@ -18,6 +18,7 @@ from service.contracts.generations import GenerationMode, GenerationParams, Gene
 from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, JobId, TenantId, VersionId
 from service.contracts.jobs import JobKind
 from service.contracts.requests import AdaptationRequest, GenerationRequest
+from service.contracts.search import FoundSettings
 from service.contracts.words import Word
 from service.errors import Conflict, InvalidRequest, QueueFull, StorageFull, TooFewImages, UnknownBaseModel
 from service.logs import get_logger
@@ -105,11 +106,12 @@ class Submission:
         seed = request.seed if request.seed is not None else secrets.randbits(32)
         with self._database.transaction() as session:
             chosen = adapters_to_use(session, tenant_id, request)
-            settings = self._generation_settings(chosen, request)
+            defaults = self._generation_defaults(chosen)
             generation_id = GenerationId(self._new_id("gen"))
-            row = generations.insert(session, tenant_id, generation_id, seed, settings, self._clock())
+            asked = merged(defaults, request.settings, "settings")
+            row = generations.insert(session, tenant_id, generation_id, seed, asked, self._clock())
             queued = [
-                (adapter.class_name, _generation_params(generation_id, adapter, request, seed, settings), adapter.id)
+                (adapter.class_name, _generation_params(generation_id, adapter, request, seed, defaults), adapter.id)
                 for adapter in chosen
             ]
             rows = self._queue(session, tenant_id, JobKind.GENERATION, row.id, queued)
@@ -212,7 +214,7 @@ class Submission:
                     remedy="Ask for fewer, or in several generations with different seeds.",
                 )
 
-    def _generation_settings(self, chosen: Sequence[AdapterRow], request: GenerationRequest) -> GenerationSettings:
+    def _generation_defaults(self, chosen: Sequence[AdapterRow]) -> GenerationSettings:
         names = sorted({adapter.base_model for adapter in chosen})
         if len(names) > 1:
             raise InvalidRequest(
@@ -220,15 +222,27 @@ class Submission:
                 field="adapter_ids",
                 remedy="Make one generation for each base model.",
             )
-        settings = merged(self._base_model(names[0]).generation, request.settings, "settings")
-        image_oriented = settings.mode is GenerationMode.IMAGE_ORIENTED
-        if image_oriented and settings.strength * settings.num_inference_steps < 1:
-            raise InvalidRequest(
-                f"strength {settings.strength:g} of {settings.num_inference_steps} steps leaves no denoising step",
-                field="settings.strength",
-                remedy="Raise strength or num_inference_steps until their product is at least 1.",
-            )
-        return settings
+        return self._base_model(names[0]).generation
+
+
+def _class_settings(
+    adapter: AdapterRow, request: GenerationRequest, defaults: GenerationSettings
+) -> GenerationSettings:
+    """What the client gave over what the adapter's search found over the base model's defaults.
+
+    The search looked at the adapter, so the unadapted baseline takes nothing from it.
+    """
+    if adapter.found is not None and not request.settings.unadapted:
+        defaults = defaults.model_copy(update=FoundSettings.model_validate(adapter.found).model_dump())
+    settings = merged(defaults, request.settings, "settings")
+    image_oriented = settings.mode is GenerationMode.IMAGE_ORIENTED
+    if image_oriented and settings.strength * settings.num_inference_steps < 1:
+        raise InvalidRequest(
+            f"strength {settings.strength:g} of {settings.num_inference_steps} steps leaves no denoising step",
+            field="settings.strength",
+            remedy="Raise strength or num_inference_steps until their product is at least 1.",
+        )
+    return settings
 
 
 def _generation_params(
@@ -236,7 +250,7 @@ def _generation_params(
     adapter: AdapterRow,
     request: GenerationRequest,
     seed: int,
-    settings: GenerationSettings,
+    defaults: GenerationSettings,
 ) -> GenerationParams:
     name = adapter.class_name
     return GenerationParams(
@@ -245,7 +259,8 @@ def _generation_params(
         class_name=name,
         num_images=request.num_images[name] if isinstance(request.num_images, dict) else request.num_images,
         seed=class_seed(seed, name),
-        settings=settings,
+        settings=_class_settings(adapter, request, defaults),
+        gates=request.gates,
     )
 
 

@@ -112,6 +112,16 @@ class Attempt:
         if self._stopping():
             raise WorkerStopping
 
+    def keep(self, interim: Word) -> None:
+        """Keep results so far in the job's record: clients see them, and the next attempt begins with them."""
+        try:
+            with self.database.transaction() as session:
+                kept = interim.model_dump(mode="json")
+                self._learn(leases.record_interim(session, self.job.id, self.job.fencing_token, kept))
+        except RECORD_AWAY as error:  # The next attempt would only do more again.
+            _log.warning("job.interim_unwritten", error=str(error))
+        self.check()
+
     def renew(self) -> None:
         """Renew the lease and learn its state. Called by the heartbeat."""
         with self.database.transaction() as session:

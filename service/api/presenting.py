@@ -25,6 +25,7 @@ from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult, GenerationSettings
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.contracts.search import FoundSettings, SearchSoFar, SearchTrial
 from service.store import adapters, datasets, generations, jobs
 from service.store.tables import (
     AdaptationRow,
@@ -131,6 +132,8 @@ def adapter_view(row: AdapterRow) -> AdapterView:
         size_bytes=row.size_bytes,
         archive_sha256=row.archive_sha256,
         settings=AdaptationSettings.model_validate(row.settings),
+        checkpoint=row.checkpoint,
+        found=FoundSettings.model_validate(row.found) if row.found is not None else None,
         created_at=row.created_at,
         links={"self": f"/v1/adapters/{row.id}", "archive": f"/v1/adapters/{row.id}/archive"},
     )
@@ -150,8 +153,17 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
         created_at=row.created_at,
         jobs=job_views(session, of_it),
         adapters=[adapter_view(one) for one in adapters.of_adaptations(session, tenant_id, [row.id])],
+        trials={one.class_name: trials_of(one) for one in of_it},
         links={"self": f"/v1/adaptations/{row.id}", "dataset": f"/v1/datasets/{version.dataset_id}"},
     )
+
+
+def trials_of(job: JobRow) -> list[SearchTrial]:
+    """What the search of an adaptation job has tried so far."""
+    if job.result is not None:
+        search = AdaptationResult.model_validate(job.result).search
+        return search.trials if search is not None else []
+    return SearchSoFar.model_validate(job.interim).trials if job.interim is not None else []
 
 
 def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -> GenerationView:
@@ -184,6 +196,8 @@ def _generation_class(job: JobRow, num_published: int, here: str) -> GenerationC
         num_images=params.num_images,
         num_published=num_published,
         seed=params.seed,
+        settings=params.settings,
+        gates=params.gates,
         links={
             "images": f"{here}/images?class_name={quote(params.class_name)}",
             "contact_sheet": f"{here}/classes/{quote(params.class_name)}/contact-sheet",

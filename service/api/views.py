@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.contracts.adaptations import AdaptationResult, AdaptationSettings
 from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage, Split
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
-from service.contracts.generations import GenerationResult, GenerationSettings
+from service.contracts.generations import GateSettings, GenerationResult, GenerationSettings
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.contracts.search import FoundSettings, SearchTrial
 
 T = TypeVar("T")
 Links = dict[str, str]
@@ -116,12 +117,17 @@ class AdapterView(View):
     size_bytes: int
     archive_sha256: str
     settings: AdaptationSettings
+    checkpoint: str | None = Field(examples=["lora@250"], description="How far it had been trained.")
+    found: FoundSettings | None = Field(description="Generation settings that the search found; used by default.")
     created_at: datetime
     links: Links
 
 
 class AdaptationView(View):
-    """An adaptation, its jobs (one a class) and the adapters it has made so far."""
+    """An adaptation, its jobs (one a class) and the adapters it has made so far.
+
+    ``trials``: what the search has tried, class by class, while it runs and after.
+    """
 
     id: str = Field(examples=["adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9"])
     state: WorkState
@@ -132,6 +138,7 @@ class AdaptationView(View):
     created_at: datetime
     jobs: list[JobView]
     adapters: list[AdapterView]
+    trials: dict[str, list[SearchTrial]]
     links: Links
 
 
@@ -143,6 +150,8 @@ class GenerationClassView(View):
     num_images: int
     num_published: int
     seed: int
+    settings: GenerationSettings = Field(description="What the client gave, then what the search found, then defaults.")
+    gates: GateSettings
     links: Links
 
 
@@ -171,6 +180,10 @@ class GeneratedImageView(View):
     mode: str
     seed: int
     source_image_id: str | None
+    candidate: int | None
+    nearest_image_id: str | None
+    nearest_feature_ratio: float | None
+    nearest_pixel_ratio: float | None
     links: Links
 
 

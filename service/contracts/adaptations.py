@@ -1,10 +1,12 @@
 """Adaptation: its settings, what a worker is told, and what it answers."""
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from service.contracts.ids import AdaptationId, AdapterId, VersionId
+from service.contracts.search import FoundSettings, SearchReport, SearchSettings
 from service.contracts.words import Word
 
 
@@ -46,8 +48,15 @@ class AdaptationSettings(Word):
 
     textual_inversion: TextualInversionSettings = TextualInversionSettings()
     lora: LoraSettings = LoraSettings()
+    search: SearchSettings = SearchSettings()
     fit: FitPolicy = FitPolicy.RESIZE
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _refuse_to_train_nothing(self) -> Self:
+        if self.textual_inversion.steps == 0 and self.lora.steps == 0:
+            raise ValueError("textual_inversion.steps and lora.steps are both 0: nothing would be trained; raise one")
+        return self
 
 
 class AdaptationParams(Word):
@@ -73,5 +82,9 @@ class AdaptationResult(Word):
 
     adapter_id: AdapterId
     num_train_images: int
+    checkpoint: str | None = Field(default=None, examples=["lora@250"], description="How far it had been trained.")
+    found: FoundSettings | None = Field(default=None, description="By the search; a generation's default.")
     stage_seconds: dict[str, float]
     loss_curve: list[CurvePoint]
+    search: SearchReport | None = None
+    warnings: list[str] = Field(default_factory=list)

@@ -36,6 +36,7 @@ class EvaluationRequest(Word):
 
     real: DatasetImages
     other: ImageSet = Field(discriminator="source")
+    extractor: str | None = Field(default=None, description="A registered name; the service's default when left out.")
 
 
 class EvaluationParams(Word):

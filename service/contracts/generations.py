@@ -30,6 +30,23 @@ class GenerationSettings(Word):
     )
 
 
+class GateSettings(Word):
+    """Every image is judged; one that fails a gate is counted by its reason and replaced.
+
+    ``copies``: nearer to a real image than real ones are to each other (``copy_percentile`` of their nearest
+    distances), in features or in pixels, shifted or mirrored. ``wrong_class``: a classifier of the data set's real
+    images says so, where it can be trusted. ``outliers``: farther from all real images than real ones are.
+    """
+
+    copies: bool = True
+    wrong_class: bool = True
+    outliers: bool = True
+    copy_percentile: float = Field(default=5.0, gt=0, lt=50)
+    max_candidates_per_image: float = Field(
+        default=5.0, ge=1, le=100, description="The budget: images made at most, for each image asked for."
+    )
+
+
 class GenerationParams(Word):
     """What a generation job's row tells the worker: one class of one generation."""
 
@@ -39,10 +56,15 @@ class GenerationParams(Word):
     num_images: int
     seed: int
     settings: GenerationSettings
+    gates: GateSettings = GateSettings()
 
 
 class GeneratedImage(Word):
-    """One synthetic image with its lineage. ``number`` counts from 0 in its generation and class."""
+    """One synthetic image with its lineage. ``number`` counts from 0 in its generation and class.
+
+    ``candidate``: its place among all that were made, accepted or not. ``nearest_image_id``: the real image it is most
+    like; its distances to it are in units of the copy gate's thresholds, so below 1 is a copy.
+    """
 
     class_name: str
     number: int
@@ -53,12 +75,44 @@ class GeneratedImage(Word):
     mode: str
     seed: int
     source_image_id: ImageId | None
+    candidate: int | None = None
+    nearest_image_id: ImageId | None = None
+    nearest_feature_ratio: float | None = None
+    nearest_pixel_ratio: float | None = None
+
+
+class GateReport(Word):
+    """One gate: whether it judged, and if not, why not. ``figures``: its thresholds and what they stand on."""
+
+    name: str = Field(examples=["copies"])
+    on: bool
+    reason: str | None = None
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
+class Judging(Word):
+    """How the images came about: ``num_candidates`` were made, ``rejected`` by reason, the rest delivered."""
+
+    num_candidates: int
+    max_candidates: int
+    num_accepted: int
+    acceptance_rate: float
+    rejected: dict[str, int] = Field(examples=[{"copy": 7, "wrong_class": 1}])
+    gates: list[GateReport]
 
 
 class GenerationResult(Word):
-    """What a succeeded generation job made; ``contact_sheet`` is the digest of a PNG, real above synthetic."""
+    """What a succeeded generation job made; ``contact_sheet`` is the digest of a PNG, real above synthetic.
+
+    ``closest``: the delivered images most like a real one, nearest first; ``closest_sheet``: a PNG of them, each
+    beside its nearest real image.
+    """
 
     num_images: int
+    num_requested: int | None = None
+    judging: Judging | None = None
+    closest: list[GeneratedImage] = Field(default_factory=list)
+    closest_sheet: Sha256 | None = None
     stage_seconds: dict[str, float]
     denoising_steps: int
     equivalent_strength: float | None = Field(

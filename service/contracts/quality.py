@@ -31,16 +31,35 @@ class CopySummary(Word):
     num_copies: int
 
 
+class Interval(Word):
+    """A 95 % bootstrap interval."""
+
+    low: float
+    high: float
+
+
+class Estimate(Word):
+    """A figure with its 95 % bootstrap interval."""
+
+    value: float
+    interval: Interval
+
+
 class QualityReport(Word):
     """``score`` is the headline. ``matched`` and ``real_floor`` are at equal counts, so they may be compared.
 
     ``real_floor``: halves of the real images against each other, the best that is possible. ``copy_floor``: the
-    sources after the VAE's round trip, what plain copying would score.
+    sources after the VAE's round trip, what plain copying would score. ``density`` and ``coverage`` (arXiv 2002.09797)
+    tell faithfulness and variety: 1 is as the real images.
     """
 
     class_name: str
     extractor: Extractor
     score: Score
+    fid_interval: Interval | None = None
+    kid_interval: Interval | None = None
+    density: Estimate | None = None
+    coverage: Estimate | None = None
     matched: Score
     real_floor: Score
     copy_floor: Score | None

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ClassName
-from service.contracts.generations import GenerationSettings
+from service.contracts.generations import GateSettings, GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, DatasetId, VersionId
 from service.contracts.words import Word
 
@@ -37,6 +37,8 @@ class GenerationRequest(Word):
     )
     settings: GenerationSettings = Field(
         default=GenerationSettings(),
-        description="What is left out, field by field, is taken from the base model's registered defaults.",
+        description="What is left out, field by field, is what the adapter's search found, or else the base model's "
+        "registered default.",
     )
+    gates: GateSettings = GateSettings()
     seed: Seed | None = Field(default=None, description="Drawn and recorded when left out.")

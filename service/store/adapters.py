@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.ids import AdaptationId, AdapterId, JobId, TenantId
+from service.contracts.search import FoundSettings
 from service.errors import NotFound
 from service.store.artifacts import StoredArtifact
 from service.store.pages import Page, PageRequest, newest_first
@@ -25,6 +26,8 @@ def insert(
     archive: StoredArtifact,
     settings: AdaptationSettings,
     at: datetime,
+    checkpoint: str | None = None,
+    found: FoundSettings | None = None,
 ) -> AdapterRow:
     """A new adapter; its zip must be stored already. One job makes one adapter at most."""
     row = AdapterRow(
@@ -37,6 +40,8 @@ def insert(
         archive_sha256=archive.sha256,
         size_bytes=archive.size_bytes,
         settings=settings.model_dump(mode="json"),
+        checkpoint=checkpoint,
+        found=found.model_dump(mode="json") if found is not None else None,
         created_at=at,
     )
     session.add(row)

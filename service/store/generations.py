@@ -133,4 +133,8 @@ def as_image(row: GeneratedImageRow) -> GeneratedImage:
         mode=row.mode,
         seed=row.seed,
         source_image_id=ImageId(row.source_image_id) if row.source_image_id is not None else None,
+        candidate=row.candidate,
+        nearest_image_id=ImageId(row.nearest_image_id) if row.nearest_image_id is not None else None,
+        nearest_feature_ratio=row.nearest_feature_ratio,
+        nearest_pixel_ratio=row.nearest_pixel_ratio,
     )

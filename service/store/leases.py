@@ -54,6 +54,7 @@ class ClaimedJob:
     resource_id: str
     class_name: str
     params: Json
+    interim: Json | None
     adapter_id: AdapterId | None
     fencing_token: int
     attempts: int
@@ -128,6 +129,7 @@ def _claimed(row: JobRow, *, fencing_token: int, attempts: int) -> ClaimedJob:
         resource_id=row.resource_id,
         class_name=row.class_name,
         params=row.params,
+        interim=row.interim,
         adapter_id=AdapterId(row.adapter_id) if row.adapter_id else None,
         fencing_token=fencing_token,
         attempts=attempts,
@@ -145,6 +147,13 @@ def renew(session: Session, job_id: JobId, fencing_token: int, *, now: datetime,
 def record_progress(session: Session, job_id: JobId, fencing_token: int, progress: Progress) -> LeaseState:
     """Show clients where the job is; tells what `renew` tells, and does not renew."""
     if not _change(session, job_id, _held(fencing_token), {"progress": progress.model_dump(mode="json")}):
+        return LeaseState.LOST
+    return _cancel_state(session, job_id)
+
+
+def record_interim(session: Session, job_id: JobId, fencing_token: int, interim: Json) -> LeaseState:
+    """Keep results so far in the job's record, for clients and for a worker that goes on; tells what `renew` tells."""
+    if not _change(session, job_id, _held(fencing_token), {"interim": interim}):
         return LeaseState.LOST
     return _cancel_state(session, job_id)
 

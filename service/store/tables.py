@@ -3,7 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Json = dict[str, Any]
@@ -31,7 +42,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """All tables."""
 
-    type_annotation_map = {datetime: UtcDateTime, Json: JSON, str: String(255), int: BigInteger}  # noqa: RUF012
+    type_annotation_map = {datetime: UtcDateTime, Json: JSON, str: String(255), int: BigInteger, float: Double}  # noqa: RUF012
 
 
 class DatasetRow(Base):
@@ -99,7 +110,7 @@ class AdaptationRow(Base):
 
 
 class AdapterRow(Base):
-    """A trained adapter; its files are a zip artefact (safetensors and adapter.json)."""
+    """A trained adapter; its files are a zip artefact. ``found``: generation settings, by the search."""
 
     __tablename__ = "adapter"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -111,6 +122,8 @@ class AdapterRow(Base):
     archive_sha256: Mapped[str]
     size_bytes: Mapped[int]
     settings: Mapped[Json]
+    checkpoint: Mapped[str | None]
+    found: Mapped[Json | None] = mapped_column(JSON)
     created_at: Mapped[datetime]
 
 
@@ -141,6 +154,10 @@ class GeneratedImageRow(Base):
     mode: Mapped[str]
     seed: Mapped[int]
     source_image_id: Mapped[str | None]
+    candidate: Mapped[int | None]
+    nearest_image_id: Mapped[str | None]
+    nearest_feature_ratio: Mapped[float | None]
+    nearest_pixel_ratio: Mapped[float | None]
 
 
 class EvaluationRow(Base):
@@ -157,7 +174,7 @@ class JobRow(Base):
     """The truth about a job. ``fencing_token`` grows with every claim; who holds an older one may write nothing.
 
     ``revision`` grows with every change a client can see (it is the ETag and the event id). ``wakeup_at``: when a
-    message was last sent for this row; null means never.
+    message was last sent for this row; null means never. ``interim``: results so far, for the worker that goes on.
     """
 
     __tablename__ = "job"
@@ -176,6 +193,7 @@ class JobRow(Base):
     params: Mapped[Json]
     adapter_id: Mapped[str | None]
     progress: Mapped[Json | None] = mapped_column(JSON)
+    interim: Mapped[Json | None] = mapped_column(JSON)
     result: Mapped[Json | None] = mapped_column(JSON)
     failure: Mapped[Json | None] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(default=0)

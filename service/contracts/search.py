@@ -1,0 +1,67 @@
+"""The search for generation settings: what it may spend, every trial it made, and what it found."""
+
+from pydantic import Field
+
+from service.contracts.quality import Extractor, Score
+from service.contracts.words import Word
+
+
+class SearchSettings(Word):
+    """After the training, settings are tried and the best without copying is kept. ``max_trials`` 0 leaves it out."""
+
+    max_trials: int = Field(default=12, ge=0, le=200)
+    images_per_trial: int = Field(default=24, ge=8, le=500)
+    max_share_copies: float = Field(
+        default=0.2, ge=0, lt=1, description="Of a trial's images, that may be copies of real ones."
+    )
+
+
+class SearchTrial(Word):
+    """One trial: the settings tried and how its images scored. ``feasible``: few enough of them are copies."""
+
+    number: int
+    checkpoint: str = Field(examples=["lora@250"])
+    strength: float
+    guidance_scale: float
+    lora_scale: float
+    num_inference_steps: int
+    kid: float | None
+    kid_std: float | None
+    fid: float | None
+    share_copies: float | None
+    feasible: bool
+    seconds: float
+    remark: str | None = None
+
+
+class FoundSettings(Word):
+    """Generation settings found by the search; fields of the same name are a generation's defaults."""
+
+    strength: float
+    guidance_scale: float
+    lora_scale: float
+    num_inference_steps: int
+
+
+class SearchReport(Word):
+    """All trials. ``best`` is the number of the best one, null where none is feasible.
+
+    Trials were scored on ``num_images`` images each, of one seed, against the images of ``reference_split``. The
+    floors: real images against each other at ``real_floor``'s counts, and the sources' round trip at ``copy_floor``.
+    """
+
+    trials: list[SearchTrial]
+    best: int | None
+    stopped_because: str = Field(examples=["no_gain_expected"])
+    num_images: int
+    reference_split: str
+    seen_by_adaptation: bool
+    extractor: Extractor
+    real_floor: Score
+    copy_floor: Score | None
+
+
+class SearchSoFar(Word):
+    """What a running adaptation has tried; kept in its job's record, so that another worker goes on from it."""
+
+    trials: list[SearchTrial]
