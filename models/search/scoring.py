@@ -1,0 +1,131 @@
+"""Scoring a candidate: a sample of fixed size and fixed seeds, against real features computed once."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from models.adapter import Adapter
+from models.diffusion.base_model import BaseModel
+from models.errors import InvalidSettings
+from models.evaluation.features import FeatureExtractor, Features, extract
+from models.evaluation.frechet import frechet_distance
+from models.evaluation.kernel import kernel_distance
+from models.generation.config import GenerationConfig, GenerationMode
+from models.generation.engine import Prompts, Sample, Sampler, Sources
+from models.generation.lora_slot import LoraSlot
+from models.progress import Progress
+from models.search.space import Candidate
+from models.search.trials import Observation
+
+#: How many of the samples, with their features (n, d) in the same order, are copies of real images.
+CountCopies = Callable[[Sequence[Sample], Features], int]
+
+
+@dataclass(frozen=True)
+class TrialMaterial:
+    """What all trials of a search share, computed once.
+
+    ``adapters``: by the name of their checkpoint. ``reference``: features (m, d) of the real images that samples are
+    scored against. Every trial makes the images 0 to ``num_images`` - 1 of ``seed`` (common random numbers): two trials
+    differ by their settings, not by their luck. ``num_examples`` of them are kept of each trial.
+    """
+
+    base: BaseModel
+    sources: Sources
+    adapters: Mapping[str, Adapter]
+    reference: Features
+    extractor: FeatureExtractor
+    count_copies: CountCopies
+    num_images: int = 24
+    batch_size: int = 8
+    seed: int = 0
+    num_examples: int = 4
+
+    def __post_init__(self) -> None:
+        if self.num_images < 2:
+            raise InvalidSettings(
+                f"{self.num_images} images a trial cannot be scored.", field="num_images", remedy="Give 2 or more."
+            )
+
+
+class TrialScorer:
+    """Candidate -> Observation. Its adapter stays in ``slot``, and is swapped when the checkpoint changes.
+
+    Progress is told as stage ``search``: images made, of those of ``max_trials`` trials, of which ``num_done`` were
+    made before. ``examples``: the first images of each candidate scored here.
+    """
+
+    def __init__(
+        self, material: TrialMaterial, slot: LoraSlot, progress: Progress, max_trials: int, num_done: int = 0
+    ) -> None:
+        self.examples: dict[Candidate, tuple[Image.Image, ...]] = {}
+        self._material, self._slot, self._progress = material, slot, progress
+        self._total_images = max_trials * material.num_images
+        self._trials_begun = num_done
+        self._checkpoint: str | None = None
+
+    def __call__(self, candidate: Candidate) -> Observation:
+        """Make and score the images of ``candidate``.
+
+        Raises ``NonFiniteLoss`` when a whole batch is broken, and what the progress callback raises; a broken image
+        among others makes an observation with a remark.
+        """
+        begun = time.monotonic()
+        self._trials_begun += 1
+        self._swap_in(candidate)
+        samples = self._drawn(candidate)
+        images = [sample.image for sample in samples]
+        self.examples[candidate] = tuple(images[: self._material.num_examples])
+        missing = self._material.num_images - len(samples)
+        if missing:
+            remark = f"{missing} of {self._material.num_images} images hold NaN or infinite values."
+            return Observation.failed(remark, time.monotonic() - begun, len(samples))
+        features = extract(self._material.extractor, images)
+        kernel = kernel_distance(self._material.reference, features)
+        return Observation(
+            kid=kernel.kid,
+            kid_std=kernel.kid_std,
+            fid=frechet_distance(self._material.reference, features),
+            share_copies=self._material.count_copies(samples, features) / len(samples),
+            num_images=len(samples),
+            seconds=time.monotonic() - begun,
+        )
+
+    def _swap_in(self, candidate: Candidate) -> None:
+        adapter = self._material.adapters[candidate.checkpoint]
+        if self._checkpoint != candidate.checkpoint:
+            self._slot.swap_in(adapter, candidate.lora_scale)
+            self._checkpoint = candidate.checkpoint
+        elif adapter.unet_lora:
+            self._slot.set_lora_scale(candidate.lora_scale)
+
+    def _drawn(self, candidate: Candidate) -> list[Sample]:
+        config = GenerationConfig(
+            mode=GenerationMode.IMAGE_ORIENTED,
+            strength=candidate.strength,
+            guidance_scale=candidate.guidance_scale,
+            num_inference_steps=candidate.num_inference_steps,
+            batch_size=self._material.batch_size,
+        )
+        prompts = Prompts.of_adapter(self._material.adapters[candidate.checkpoint], self._material.base)
+        samples: list[Sample] = []
+        indices = range(self._material.num_images)
+        batches = [indices[first : first + config.batch_size] for first in indices[:: config.batch_size]]
+        for batch in batches:
+            sampler = Sampler(
+                self._material.base, prompts, self._material.sources, config, self._material.seed, self._told(batch)
+            )
+            samples += sampler.draw(batch)
+        return samples
+
+    def _told(self, batch: range) -> Progress:
+        """Denoising steps of ``batch`` told as images of the whole search, the last step as all of the batch."""
+        before = (self._trials_begun - 1) * self._material.num_images + batch.start
+
+        def denoised(stage: str, step: int, total: int, **figures: float) -> None:
+            images = before + len(batch) * step // total
+            self._progress("search", max(images, 1), max(self._total_images, images), **figures)
+
+        return denoised

@@ -1,0 +1,126 @@
+"""The words of a search: what it may spend, what a trial showed, and which trial is the best."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.errors import InvalidSettings
+from models.search.space import Candidate
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search may spend and when it is satisfied.
+
+    ``max_share_copies``: share of a trial's images, in [0, 1], that may be copies of real ones. ``num_sweep``: trials
+    over the range of strength at the most trained checkpoint, from which quality is drawn against strength. It never
+    stops for want of gain before ``min_trials``, nor before the sweep is over. ``noise_share``: the share of the best
+    trial's ``kid_std`` that counts as noise. All trials use the same seeds and the same real images, so that the
+    difference of two scores is known better than either score, and the share is below 1.
+    """
+
+    max_trials: int = 12
+    max_share_copies: float = 0.2
+    seed: int = 0
+    num_sweep: int = 5
+    min_trials: int = 8
+    noise_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("max_trials", 1, math.inf), ("max_share_copies", 0, 1), ("num_sweep", 0, math.inf),
+            ("min_trials", 1, math.inf), ("noise_share", 0, math.inf),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise InvalidSettings(f"The search's {name} is {value}.", field=name, remedy=f"Give {least} to {most}.")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How the images of a candidate scored; ``remark`` says why they cannot be used, with scores then possibly none.
+
+    ``kid``, ``kid_std``, ``fid``: against the reference, lower is better. ``share_copies`` in [0, 1] of
+    ``num_images``.
+    """
+
+    kid: float | None
+    kid_std: float | None
+    fid: float | None
+    share_copies: float | None
+    num_images: int
+    seconds: float
+    remark: str | None = None
+
+    @classmethod
+    def failed(cls, remark: str, seconds: float, num_images: int = 0) -> "Observation":
+        """No scores, and why."""
+        return cls(None, None, None, None, num_images, seconds, remark)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the objective and the constraint are finite numbers and nothing speaks against using them."""
+        numbers = (self.kid, self.kid_std, self.share_copies)
+        return self.remark is None and all(number is not None and math.isfinite(number) for number in numbers)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Trial ``number`` (from 0) of a search. ``feasible``: its images can be used and few enough are copies."""
+
+    number: int
+    candidate: Candidate
+    observation: Observation
+    feasible: bool
+
+    @property
+    def kid(self) -> float:
+        """The objective of a scored trial; infinite for one that has none."""
+        return _or_infinite(self.observation.kid) if self.observation.is_scored else math.inf
+
+    @property
+    def kid_std(self) -> float:
+        """The objective's spread; infinite for a trial that has none."""
+        return _or_infinite(self.observation.kid_std) if self.observation.is_scored else math.inf
+
+    @property
+    def share_copies(self) -> float:
+        """The share of copies; 1 where the images could not be judged, so that a model of it keeps away from there."""
+        share = self.observation.share_copies
+        return share if share is not None and self.observation.is_scored else 1.0
+
+
+def best_trial(trials: Sequence[Trial], noise_share: float) -> Trial | None:
+    """The feasible trial to generate with; none where no trial is feasible.
+
+    The lowest KID, except that of the trials within the noise of it (``noise_share`` of its ``kid_std``) the one of
+    the highest strength is taken, then the lowest KID, then the first: no score tells them apart, and images made at
+    more strength differ more from their sources and from each other.
+    """
+    feasible = [trial for trial in trials if trial.feasible]
+    if not feasible:
+        return None
+    lowest = min(feasible, key=lambda trial: trial.kid)
+    bar = lowest.kid + noise_share * lowest.kid_std
+    tied = [trial for trial in feasible if trial.kid <= bar]
+    return min(tied, key=lambda trial: (-trial.candidate.strength, trial.kid, trial.number))
+
+
+def why_none(trials: Sequence[Trial]) -> str:
+    """In a sentence or two, why none of ``trials`` is feasible."""
+    broken = [trial.observation.remark for trial in trials if not trial.observation.is_scored]
+    scored = [trial for trial in trials if trial.observation.is_scored]
+    said = f"None of {len(trials)} trials can be used."
+    if scored:
+        least = min(scored, key=lambda trial: trial.share_copies)
+        said += (
+            f" Too many images are copies in {len(scored)} of them; the fewest were "
+            f"{100 * least.share_copies:.0f} %, at strength {least.candidate.strength:g}."
+        )
+    if broken:
+        said += f" {len(broken)} could not be scored, the last because: {broken[-1] or 'its score is no number'}"
+    return said
+
+
+def _or_infinite(number: float | None) -> float:
+    return math.inf if number is None else number
