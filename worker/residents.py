@@ -16,7 +16,7 @@ import torch
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.errors import AdapterUnusable, BaseModelUnusable, ExtractorUnusable
-from models.evaluation.features import MiniExtractor, load_mini
+from models.evaluation.mini import MiniExtractor, load_mini
 from models.generation.lora_slot import LoraSlot
 from service.contracts.ids import AdapterId
 from service.logs import get_logger

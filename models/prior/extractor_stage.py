@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from models.evaluation.features import MiniConfig, MiniNetwork
+from models.evaluation.mini import MiniConfig, MiniNetwork
 from models.prior.loop import Training
 from models.prior.pool import Pool
 from models.prior.recipe import Recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from models.evaluation.features import save_mini
+from models.evaluation.mini import save_mini
 from models.prior.denoiser_stage import trained_denoiser
 from models.prior.extractor_stage import trained_extractor
 from models.prior.pool import drawn_pool

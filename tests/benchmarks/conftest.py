@@ -61,7 +61,7 @@ def untrained_mini(folder: Path) -> Path:
     """The recipe's networks as they are before training."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    from models.evaluation.features import MiniNetwork, save_mini
+    from models.evaluation.mini import MiniNetwork, save_mini
     from models.prior.recipe import NOISE_SCHEDULE, Recipe, build_text_encoder, build_unet, build_vae
     from models.prior.vocabulary import trained_tokenizer
 

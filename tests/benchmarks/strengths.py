@@ -17,9 +17,10 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.evaluation.copies import check_copies
-from models.evaluation.features import extract, load_mini
+from models.evaluation.features import extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import kernel_distance
+from models.evaluation.mini import load_mini
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.engine import Prompts, Sampler, encode_sources
 from models.generation.lora_slot import LoraSlot

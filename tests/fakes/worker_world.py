@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.evaluation.features import MiniConfig, MiniNetwork, save_mini
+from models.evaluation.mini import MiniConfig, MiniNetwork, save_mini
 from service.contracts.adaptations import AdaptationParams, AdaptationSettings, LoraSettings, TextualInversionSettings
 from service.contracts.datasets import Split
 from service.contracts.evaluations import EvaluationParams, EvaluationRequest

@@ -9,8 +9,9 @@ from PIL import Image
 
 from models.diffusion.base_model import load_base_model
 from models.diffusion.latents import round_trip
-from models.evaluation.features import extract, load_mini
+from models.evaluation.features import extract
 from models.evaluation.frechet import frechet_distance
+from models.evaluation.mini import load_mini
 from models.imaging.fit import FitPolicy
 from models.prior import surfaces
 from models.prior.publish import BUNDLED
