@@ -1,8 +1,8 @@
 """Which candidate to try next: a design first, then a model of what the trials showed (Optuna's ask-and-tell).
 
 The model is Optuna's Gaussian process with expected improvement under a constraint, whose probability of being kept is
-modelled likewise (Gardner et al. 2014). It suits a dozen trials of five ordered settings, where a search by densities
-(TPE) has hardly more than its random start.
+modelled likewise (Gardner et al. 2014). All five settings are ordered, the checkpoints by their training, and a dozen
+or two trials are few: a smooth surrogate over an ordered space makes the most of each.
 """
 
 import math
@@ -22,18 +22,33 @@ from models.search.trials import SearchSettings, Trial
 _ASKED_AGAIN, _DRAWN = 3, 200
 
 
-def design(space: SearchSpace, num_sweep: int, first: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates tried before any model: ``first``, brought into the space, then a sweep over strength.
+def design(space: SearchSpace, settings: SearchSettings, first: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates tried before any model: ``first``, brought into the space, a sweep over strength, and a spread.
 
     The sweep is at the most trained checkpoint, with the other settings of the first candidate (or the ranges' middle).
     Its ends come first, then its middle, then what lies between, so that a budget which cuts it short still spans it.
+    The spread varies all settings at once, strength in the middle half of its range: a model that has seen a sweep
+    alone knows nothing of the others.
     """
     given = [space.nearest(candidate) for candidate in first]
     middle = {name: (low + high) // 2 for name, (low, high) in space.bounds.items()}
     around = {**(space.point(given[0]) if given else middle), "checkpoint": space.bounds["checkpoint"][1]}
-    strengths = np.linspace(*space.bounds["strength"], num_sweep).round().astype(int)
-    swept = [space.at({**around, "strength": int(strengths[place])}) for place in spread_order(num_sweep)]
-    return list(dict.fromkeys([*given, *swept]))
+    strengths = np.linspace(*space.bounds["strength"], settings.num_sweep).round().astype(int)
+    swept = [space.at({**around, "strength": int(strengths[place])}) for place in spread_order(settings.num_sweep)]
+    return list(dict.fromkeys([*given, *swept, *_spread(space, settings)]))
+
+
+def _spread(space: SearchSpace, settings: SearchSettings) -> list[Candidate]:
+    """A Latin hypercube: the middle of each of as many strata as there are points, once in every setting."""
+    count = settings.num_spread
+    rng = np.random.default_rng(derived_seed(settings.seed, "spread", count))
+    points: list[dict[str, int]] = [{} for _ in range(count)]
+    for name, (low, high) in space.bounds.items():
+        margin = (high - low) / 4 if name == "strength" else 0.0
+        places = np.linspace(low + margin, high - margin, 2 * count + 1)[1::2]
+        for point, place in zip(points, rng.permutation(places), strict=True):
+            point[name] = round(float(place))
+    return [space.at(point) for point in points]
 
 
 def spread_order(count: int) -> list[int]:

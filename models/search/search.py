@@ -55,7 +55,7 @@ def search(
     if [trial.number for trial in done] != list(range(len(done))):
         raise ValueError(f"trials done must be numbered from 0: {[trial.number for trial in done]}")
     trials = list(done)
-    designed = design(space, settings.num_sweep, first)
+    designed = design(space, settings, first)
     least = max(settings.min_trials, len(designed))
     gain: float | None = None
     while len(trials) < settings.max_trials:

@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 
 #: Candidates drawn from the space, over which the largest gain is looked for.
 _NUM_POINTS = 1024
+#: Standard deviation of the share of copies that is put down to noise.
+_COPIES_NOISE = 0.02
 
 
 def expected_gain(space: SearchSpace, settings: SearchSettings, trials: Sequence[Trial]) -> float | None:
@@ -39,7 +41,7 @@ def expected_gain(space: SearchSpace, settings: SearchSettings, trials: Sequence
     points = np.array([space.unit(space.drawn(rng)) for _ in range(_NUM_POINTS)])
     noise = settings.noise_share * float(np.median([trial.kid_std for trial in scored]))
     kid = _Surrogate(tried, np.array([trial.kid for trial in scored]), noise)
-    copies = _Surrogate(tried, np.array([trial.share_copies for trial in scored]), 0.02)
+    copies = _Surrogate(tried, np.array([trial.share_copies for trial in scored]), _COPIES_NOISE)
     best = float(kid.at(tried[feasible])[0].min())
     gains = _improvement(best, *kid.at(points)) * _chance_below(settings.max_share_copies, *copies.at(points))
     return float(gains.max())

@@ -1,0 +1,133 @@
+"""Scoring a candidate with a tiny real base model and made-up adapters."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.adapter import Adapter, AdapterCard
+from models.diffusion import latents, lora
+from models.diffusion.base_model import BaseModel
+from models.errors import Canceled
+from models.evaluation.features import Features, extract
+from models.generation.engine import Sample, encode_sources
+from models.generation.lora_slot import LoraSlot
+from models.imaging.fit import FitPolicy
+from models.progress import no_progress
+from models.search.scoring import TrialMaterial, TrialScorer
+from models.search.space import Candidate
+
+CANDIDATE = Candidate("lora@4", 0.5, 1.5, 1.0, 6)
+
+
+class Moments:
+    """An extractor of three features: mean, spread and slope of the grey values."""
+
+    name, digest, resize_rule, dim = "moments", "0" * 64, "none", 3
+
+    def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        grey = pixel_values.mean(dim=1)
+        slope = (grey[:, 1:] - grey[:, :-1]).mean(dim=(1, 2))
+        return torch.stack([grey.mean(dim=(1, 2)), grey.std(dim=(1, 2)), slope], dim=1)
+
+
+class CountingSlot(LoraSlot):
+    swaps = 0
+
+    def swap_in(self, adapter: Adapter, lora_scale: float = 1.0) -> None:
+        self.swaps += 1
+        super().swap_in(adapter, lora_scale)
+
+
+def adapter_of(base: BaseModel, step: int) -> Adapter:
+    """An adapter whose LoRA is drawn, not trained; without LoRA at step 0."""
+    lora.inject(base.unet, "draft", lora.UNET_TARGETS, 2, 2, seed=step)
+    names = {name: weight.shape for name, weight in lora.read(base.unet, "draft").items()}
+    lora.remove(base.unet, "draft")
+    rng = torch.Generator().manual_seed(step)
+    weights = {name: 0.3 * torch.randn(shape, generator=rng) for name, shape in names.items()} if step else {}
+    card = AdapterCard(
+        base_model=base.name, base_model_revision=base.revision, placeholder_token="<pit>", prompt="A photo of <pit>",
+        rank=2, lora_alpha=2.0, fit="resize", num_train_images=6, settings={"lora": {"steps": step}}, step=step,
+    )  # fmt: skip
+    words = base.encode_prompt("a pit").cpu()
+    return Adapter(card, words[0, 1], weights, {}, words, base.encode_prompt("").cpu())
+
+
+@pytest.fixture
+def material(tiny_base: BaseModel, pictures: list[Image.Image]) -> TrialMaterial:
+    def count_bright(samples: Sequence[Sample], features: Features) -> int:
+        assert [sample.index for sample in samples] == list(range(len(features)))
+        return 2
+
+    return TrialMaterial(
+        base=tiny_base, sources=encode_sources(tiny_base, pictures, FitPolicy.RESIZE),
+        adapters={f"lora@{step}": adapter_of(tiny_base, step) for step in (0, 2, 4)},
+        reference=extract(Moments(), pictures), extractor=Moments(), count_copies=count_bright,
+        num_images=5, batch_size=2, num_examples=3,
+    )  # fmt: skip
+
+
+def scores(material: TrialMaterial, *candidates: Candidate) -> list[tuple[float | None, ...]]:
+    scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=len(candidates))
+    seen = [scorer(candidate) for candidate in candidates]
+    return [(one.kid, one.kid_std, one.fid, one.share_copies) for one in seen]
+
+
+def test_a_candidate_scores_the_same_after_others_and_only_a_new_checkpoint_swaps(material: TrialMaterial) -> None:
+    weaker, other = replace(CANDIDATE, lora_scale=0.5), replace(CANDIDATE, checkpoint="lora@2")
+    token_only = replace(CANDIDATE, checkpoint="lora@0", lora_scale=0.7)
+    slot = CountingSlot(material.base)
+    scorer = TrialScorer(material, slot, no_progress, max_trials=6)
+    tried = [CANDIDATE, weaker, other, token_only, CANDIDATE]
+    seen = [scorer(candidate) for candidate in tried]
+    assert slot.swaps == 4
+    assert seen[0].kid == seen[-1].kid and seen[0].fid == seen[-1].fid
+    assert len({one.kid for one in seen}) == 4
+    for candidate, one in zip(tried, seen, strict=True):
+        assert scores(material, candidate) == [(one.kid, one.kid_std, one.fid, one.share_copies)]
+        assert one.num_images == 5 and one.share_copies == 0.4 and one.remark is None
+
+
+def test_a_few_images_are_kept_to_be_shown(material: TrialMaterial, pictures: list[Image.Image]) -> None:
+    scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)
+    scorer(CANDIDATE)
+    assert [image.size for image in scorer.examples[CANDIDATE]] == [pictures[0].size] * 3
+
+
+def test_progress_counts_images_of_all_trials_and_can_stop_the_search(material: TrialMaterial) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def listening(stage: str, step: int, total: int, **figures: float) -> None:
+        told.append((stage, step, total))
+
+    scorer = TrialScorer(material, LoraSlot(material.base), listening, max_trials=4, num_done=1)
+    scorer(CANDIDATE)
+    assert {(stage, total) for stage, _, total in told} == {("search", 20)}
+    assert [step for _, step, _ in told] == sorted(step for _, step, _ in told)
+    assert told[-1][1] == 10
+
+    def canceling(stage: str, step: int, total: int, **figures: float) -> None:
+        raise Canceled("stop")
+
+    with pytest.raises(Canceled):
+        TrialScorer(material, LoraSlot(material.base), canceling, max_trials=4)(CANDIDATE)
+
+
+def test_a_broken_image_makes_the_trial_unusable_and_says_so(
+    material: TrialMaterial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = latents.decode
+
+    def first_broken(base: BaseModel, clean: torch.Tensor) -> torch.Tensor:
+        pixels = decode(base, clean)
+        pixels[: len(pixels) - 1] = np.nan
+        return pixels
+
+    monkeypatch.setattr(latents, "decode", first_broken)
+    seen = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)(CANDIDATE)
+    assert seen.remark == "2 of 5 images hold NaN or infinite values."
+    assert not seen.is_scored and seen.num_images == 3

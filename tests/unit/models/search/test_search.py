@@ -1,0 +1,212 @@
+"""The loop, its stop and its choice, on made-up objectives; and why FID alone is no objective."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import optuna
+import pytest
+
+from models.diffusion.seeding import derived_seed
+from models.errors import Canceled, NonFiniteLoss
+from models.evaluation.copies import check_copies
+from models.evaluation.features import Features
+from models.evaluation.frechet import frechet_distance
+from models.evaluation.kernel import kernel_distance
+from models.search.proposals import spread_order
+from models.search.search import search
+from models.search.space import Candidate, SearchSpace
+from models.search.trials import Observation, SearchSettings, Trial, best_trial
+
+SPACE = SearchSpace(("token@50", "lora@100", "lora@200"))
+DEFAULTS = Candidate("lora@200", 0.6, 2.0, 1.0, 20)
+Evaluate = Callable[[Candidate], Observation]
+
+
+def observed(kid: float | None, share_copies: float | None = 0.0, kid_std: float = 0.01) -> Observation:
+    return Observation(kid, kid_std, kid, share_copies, 24, 1.0)
+
+
+def noise(candidate: Candidate, spread: float) -> float:
+    """The same for the same candidate, as with common random numbers."""
+    return float(np.random.default_rng(derived_seed(0, str(candidate))).normal(0, spread))
+
+
+def bowl(candidate: Candidate) -> Observation:
+    """Best at strength 0.55, copies below 0.35."""
+    kid = 2 * (candidate.strength - 0.55) ** 2 + 0.1 * (candidate.guidance_scale - 1.5) ** 2
+    kid += {"token@50": 0.3, "lora@100": 0.0, "lora@200": 0.05}[candidate.checkpoint]
+    return observed(kid + noise(candidate, 0.002), float(candidate.strength < 0.35), kid_std=0.002)
+
+
+def trial(number: int, strength: float, kid: float, kid_std: float = 0.01, feasible: bool = True) -> Trial:
+    return Trial(number, replace(DEFAULTS, strength=strength), observed(kid, 0.0, kid_std), feasible)
+
+
+# ------------------------------------------------------------------------------------------------ why not FID
+
+
+class MadeUpClass:
+    """Reals of a class as 8 normal features, and a generator that copies, then invents, then drifts with strength.
+
+    Below a strength of 0.25 an image is its source with a trace of noise; from 0.45 on it is a new member of the class;
+    beyond 0.7 it leaves the class.
+    """
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(3)
+        self.reals: Features = rng.normal(size=(40, 8))
+        self.fresh: Features = rng.normal(size=(40, 8))
+
+    def made(self, candidate: Candidate) -> Features:
+        invented = float(np.clip((candidate.strength - 0.25) / 0.2, 0.02, 1.0))
+        drift = max(0.0, candidate.strength - 0.7) * 4 + 0.05 * abs(candidate.guidance_scale - 2)
+        return math.sqrt(1 - invented**2) * self.reals + invented * self.fresh + drift
+
+    def honest(self, candidate: Candidate) -> Observation:
+        made = self.made(candidate)
+        kernel = kernel_distance(self.reals, made)
+        share_copies = 1 - check_copies(made, self.reals).share_passing
+        fid = frechet_distance(self.reals, made)
+        return Observation(kernel.kid, kernel.kid_std, fid, share_copies, len(made), 0.0)
+
+    def naive(self, candidate: Candidate) -> Observation:
+        honest = self.honest(candidate)
+        return replace(honest, kid=honest.fid, kid_std=0.0, share_copies=0.0)
+
+
+def test_fid_alone_chooses_the_lowest_strength_and_ours_does_not() -> None:
+    made_up, settings = MadeUpClass(), SearchSettings(max_trials=14, min_trials=14)
+    naive = search(SPACE, settings, made_up.naive, first=[DEFAULTS]).best
+    ours = search(SPACE, settings, made_up.honest, first=[DEFAULTS]).best
+    assert naive is not None and ours is not None
+    # FID is taken in by copies: it goes to where every image is one ...
+    assert naive.candidate.strength <= 0.25
+    assert made_up.honest(naive.candidate).share_copies == 1.0
+    # ... where KID is no better judge, and the copy gate is what keeps the search among images that are new.
+    assert made_up.honest(naive.candidate).kid < made_up.honest(ours.candidate).kid  # type: ignore[operator]
+    assert 0.4 <= ours.candidate.strength <= 0.75
+    assert ours.share_copies <= settings.max_share_copies
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+def test_defaults_come_first_then_a_sweep_over_strength_at_the_most_trained_checkpoint_then_a_spread() -> None:
+    outcome = search(SPACE, SearchSettings(max_trials=9), bowl, first=[replace(DEFAULTS, checkpoint="lora@100")])
+    assert [t.candidate.checkpoint for t in outcome.trials[:6]] == ["lora@100"] + 5 * ["lora@200"]
+    assert [t.candidate.strength for t in outcome.trials[:6]] == [0.6, 0.1, 0.9, 0.5, 0.3, 0.7]
+    assert {t.candidate.guidance_scale for t in outcome.trials[:6]} == {2.0}
+    spread = [t.candidate for t in outcome.trials[6:]]
+    assert {candidate.checkpoint for candidate in spread} == {"token@50", "lora@100", "lora@200"}
+    assert sorted(candidate.strength for candidate in spread) == [0.37, 0.5, 0.63]
+    assert sorted(candidate.guidance_scale for candidate in spread) == [1.5, 2.5, 3.5]
+    assert outcome.stopped_because == "budget"
+    assert sorted(spread_order(7)) == list(range(7)) and spread_order(1) == [0]
+
+
+def test_the_model_finds_better_settings_than_the_sweep_and_tries_nothing_twice() -> None:
+    outcome = search(SPACE, SearchSettings(max_trials=16, min_trials=16), bowl, first=[DEFAULTS])
+    assert len({t.candidate for t in outcome.trials}) == 16
+    swept = min(t.kid for t in outcome.trials[:6] if t.feasible)
+    assert outcome.best is not None and outcome.best.feasible
+    assert outcome.best.kid < swept - 0.02
+    assert outcome.best.candidate.checkpoint == "lora@100"
+
+
+@pytest.mark.parametrize("interrupted_after", [2, 10])
+def test_an_interrupted_search_goes_on_to_make_the_same_trials(interrupted_after: int) -> None:
+    settings = SearchSettings(max_trials=12, min_trials=12, seed=5)
+    whole = search(SPACE, settings, bowl, first=[DEFAULTS])
+    kept: list[Trial] = []
+
+    def killed(made: Trial) -> None:
+        kept.append(made)
+        if len(kept) == interrupted_after:
+            raise Canceled("stop")
+
+    with pytest.raises(Canceled):
+        search(SPACE, settings, bowl, first=[DEFAULTS], on_trial=killed)
+    assert len(kept) == interrupted_after
+    resumed = search(SPACE, settings, bowl, first=[DEFAULTS], done=kept)
+    assert resumed == whole
+    other = search(SPACE, replace(settings, seed=6), bowl, first=[DEFAULTS])
+    assert other.trials[:6] == whole.trials[:6] and other.trials != whole.trials
+
+
+def test_a_flat_noisy_objective_stops_early_and_a_steep_one_does_not() -> None:
+    settings = SearchSettings(max_trials=24, min_trials=8)
+
+    def flat(candidate: Candidate) -> Observation:
+        return observed(0.5 + noise(candidate, 0.01), kid_std=0.01)
+
+    early = search(SPACE, settings, flat, first=[DEFAULTS])
+    assert early.stopped_because == "no_gain_expected"
+    assert 9 <= len(early.trials) < 14
+    assert early.expected_gain is not None and early.expected_gain < 0.5 * 0.01
+
+    def steep(candidate: Candidate) -> Observation:
+        return observed(3 * (4 - candidate.guidance_scale) ** 2 + (1.25 - candidate.lora_scale), kid_std=1e-4)
+
+    late = search(SPACE, replace(settings, max_trials=12), steep, first=[DEFAULTS])
+    assert late.stopped_because == "budget"
+    assert len(late.trials) == 12
+
+
+def test_a_candidate_whose_images_are_not_finite_is_a_trial_and_the_search_goes_on() -> None:
+    def breaks(candidate: Candidate) -> Observation:
+        if candidate.strength > 0.8:
+            raise NonFiniteLoss("Every image of a batch holds NaN or infinite values.")
+        return observed(math.nan) if candidate.strength > 0.65 else bowl(candidate)
+
+    outcome = search(SPACE, SearchSettings(max_trials=10, min_trials=10), breaks, first=[DEFAULTS])
+    assert len(outcome.trials) == 10
+    raised, nan = outcome.trials[2], outcome.trials[5]
+    assert raised.observation.remark is not None and "NaN" in raised.observation.remark
+    assert not raised.feasible and not nan.feasible
+    assert outcome.best is not None and outcome.best.candidate.strength <= 0.65
+
+
+def test_where_everything_is_a_copy_there_is_no_best_and_the_outcome_says_why() -> None:
+    def copies(candidate: Candidate) -> Observation:
+        if candidate.strength > 0.8:
+            return Observation.failed("2 of 24 images hold NaN or infinite values.", 1.0)
+        return observed(0.1, 1 - candidate.strength / 2)
+
+    outcome = search(SPACE, SearchSettings(max_trials=9), copies, first=[DEFAULTS])
+    assert outcome.best is None and outcome.stopped_because == "budget"
+    assert outcome.problem is not None
+    assert "copies" in outcome.problem and "at strength 0." in outcome.problem and "2 of 24" in outcome.problem
+
+
+def test_a_space_that_is_used_up_ends_the_search() -> None:
+    small = SearchSpace(("a",), (0.5, 0.52), (2.0, 2.0), (1.0, 1.0), (20,))
+    outcome = search(
+        small, SearchSettings(max_trials=9, num_sweep=0, num_spread=0, noise_share=0.0), lambda c: observed(c.strength)
+    )
+    assert outcome.stopped_because == "space_exhausted"
+    assert sorted(t.candidate.strength for t in outcome.trials) == [0.5, 0.51, 0.52]
+
+
+def test_searching_leaves_optunas_logging_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = optuna.logging.get_verbosity()
+    search(SPACE, SearchSettings(max_trials=8), bowl)
+    assert optuna.logging.get_verbosity() == before
+    assert "study" not in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ the choice
+
+
+def test_among_trials_that_noise_does_not_tell_apart_the_highest_strength_is_best() -> None:
+    trials = [trial(0, 0.4, 0.100), trial(1, 0.6, 0.104), trial(2, 0.9, 0.120), trial(3, 0.6, 0.103)]
+    assert best_trial(trials, noise_share=0.5) is trials[3]
+    assert best_trial(trials, noise_share=0.0) is trials[0]
+    assert best_trial(trials, noise_share=3.0) is trials[2]
+
+
+def test_a_trial_that_is_not_feasible_is_never_best() -> None:
+    trials = [trial(0, 0.1, -1.0, feasible=False), trial(1, 0.5, 0.3)]
+    assert best_trial(trials, 0.5) is trials[1]
+    assert best_trial(trials[:1], 0.5) is None
