@@ -25,7 +25,9 @@ MEANINGS = (
     ("at equal counts", "as many synthetic images as the real floor's side has, so that the two may be compared."),
     ("real floor", "one half of the real images against the other, n a side: as close as real images get."),
     ("copy floor", "the real images after the autoencoder's round trip: about what plain copying would score."),
-    ("copies found", "synthetic images nearer to a real one than real images are to each other."),
+    ("settings found", "by the search: the best KID without copying, of settings tried on a small sample."),
+    ("delivered", "images that passed every gate, of those made; the others were replaced."),
+    ("copies found", "delivered images nearer to a real one than real images are to each other, in features."),
     ("measured against", "'seen' means the adapter was trained on these very images, and such scores flatter."),
 )
 
@@ -94,12 +96,34 @@ def _table(report: Report, classes: list[ClassOutcome]) -> Table:
     table = Table("", title=f"{report.base_model}: synthetic against real")
     for one in classes:
         table.add_column(Text(one.class_name), justify="right")
+    for label, told in (("settings found", _found), ("trained up to", _trained), ("delivered", _delivered)):
+        table.add_row(label, *(told(one) for one in classes))
+    table.add_section()
     for label, cell in _quality_rows():
         table.add_row(label, *(cell(_quality(one)) for one in classes))
     table.add_section()
     for label, cells in _seconds_rows(classes):
         table.add_row(label, *cells)
     return table
+
+
+def _found(one: ClassOutcome) -> str:
+    found = one.adaptation.found if one.adaptation is not None else None
+    if found is None:
+        return _NOTHING
+    return f"strength {found.strength:g}\nguidance {found.guidance_scale:g}\n{found.num_inference_steps} steps"
+
+
+def _trained(one: ClassOutcome) -> str:
+    checkpoint = one.adaptation.checkpoint if one.adaptation is not None else None
+    return checkpoint.replace("textual_inversion", "token") if checkpoint is not None else _NOTHING
+
+
+def _delivered(one: ClassOutcome) -> str:
+    judging = one.generation.judging if one.generation is not None else None
+    if judging is None:
+        return _NOTHING
+    return f"{judging.num_accepted} of {judging.num_candidates} made"
 
 
 def _quality(one: ClassOutcome) -> QualityReport | None:
@@ -202,8 +226,10 @@ def _of(class_name: str | None) -> str:
 def _notes(classes: list[ClassOutcome]) -> Iterable[str]:
     found: dict[str, list[str]] = {}
     for one in classes:
+        notes = list(one.adaptation.warnings) if one.adaptation is not None else []
         if one.generation is not None:
             quality = one.generation.quality
-            for note in [*one.generation.warnings, *(quality.notes if quality is not None else [])]:
-                found.setdefault(note, []).append(one.class_name)
+            notes += [*one.generation.warnings, *(quality.notes if quality is not None else [])]
+        for note in notes:
+            found.setdefault(note, []).append(one.class_name)
     return [f"{', '.join(names)}: {note}" for note, names in found.items()]

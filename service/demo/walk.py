@@ -186,9 +186,10 @@ class _Walker:
         archive = self.output.temporary("download.zip")
         self.client.download(f"/v1/generations/{generation.id}/archive", archive)
         num_images = unpack(archive, self.output.images)
-        if num_images != self.plan.num_images * len(finished):
-            wanted = f"{self.plan.num_images} of each of {len(finished)} classes"
-            raise self.service.failure(f"The archive holds {num_images} images instead of {wanted}.")
+        made = (self.outcomes[name].generation for name in finished)
+        told = sum(one.num_images for one in made if one is not None)
+        if num_images != told:
+            raise self.service.failure(f"The archive holds {num_images} images, and the report tells of {told}.")
         self.output.contact_sheets.mkdir()
         for name in finished:
             path = f"/v1/generations/{generation.id}/classes/{quote(name)}/contact-sheet"

@@ -34,6 +34,7 @@ from service.contracts.ids import (
     new_id,
 )
 from service.contracts.jobs import JobKind
+from service.contracts.search import SearchSettings
 from service.queue import Queue
 from service.settings import Settings
 from service.store import adaptations, datasets, evaluations, generations, jobs
@@ -57,11 +58,12 @@ def build_registry(folder: Path) -> Path:
     return registry
 
 
-def quick(steps: int = 3) -> AdaptationSettings:
+def quick(steps: int = 3, num_trials: int = 0) -> AdaptationSettings:
     """Settings that take a second or so."""
     return AdaptationSettings(
         textual_inversion=TextualInversionSettings(steps=steps, batch_size=2),
         lora=LoraSettings(steps=steps, batch_size=2, rank=2),
+        search=SearchSettings(max_trials=num_trials, images_per_trial=8),
     )
 
 
