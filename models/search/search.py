@@ -49,8 +49,8 @@ def search(
 
     ``first``: candidates tried before all others, brought into the space. ``done``: the trials of an interrupted
     search with the same arguments, which goes on to make the very trials that it would have made. ``on_trial`` hears of
-    every new trial, and is where it is kept. A candidate whose images are not finite (`NonFiniteLoss`) is a trial
-    that is not feasible; whatever else ``evaluate`` raises passes through.
+    every new trial, and is where it is kept. A candidate whose images or scores are not finite (`NonFiniteLoss`,
+    NaN) is a trial that is not feasible, and its remark says so; whatever else ``evaluate`` raises passes through.
     """
     if [trial.number for trial in done] != list(range(len(done))):
         raise ValueError(f"trials done must be numbered from 0: {[trial.number for trial in done]}")
@@ -84,6 +84,8 @@ def _tried(
         observation = evaluate(candidate)
     except NonFiniteLoss as error:
         observation = Observation.failed(str(error), time.monotonic() - begun)
+    if not observation.is_scored and observation.remark is None:
+        observation = Observation.failed("A score is NaN or infinite.", observation.seconds, observation.num_images)
     share = observation.share_copies
     feasible = observation.is_scored and share is not None and share <= settings.max_share_copies
     _log.info(

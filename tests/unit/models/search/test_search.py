@@ -164,6 +164,7 @@ def test_a_candidate_whose_images_are_not_finite_is_a_trial_and_the_search_goes_
     assert len(outcome.trials) == 10
     raised, nan = outcome.trials[2], outcome.trials[5]
     assert raised.observation.remark is not None and "NaN" in raised.observation.remark
+    assert nan.observation == Observation.failed("A score is NaN or infinite.", 1.0, 24)
     assert not raised.feasible and not nan.feasible
     assert outcome.best is not None and outcome.best.candidate.strength <= 0.65
 
