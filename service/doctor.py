@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.queue import Queue
-from service.settings import BUNDLED_MODEL, BaseModelEntry, Settings, load_base_models
+from service.settings import BUNDLED_MODEL, BaseModelEntry, ExtractorEntry, Settings, load_base_models, load_extractors
 from service.store.database import Database
 
 _MIN_FREE_BYTES = 2 * 2**30
@@ -50,7 +50,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Every check. Nothing is started, and nothing is left changed."""
     checks: list[Callable[[Settings], Finding]] = [data_dir, disk, database, broker, port, torch]
-    return [*base_models(settings), *(check(settings) for check in checks)]
+    return [*base_models(settings), *extractors(settings), *(check(settings) for check in checks)]
 
 
 def table(findings: list[Finding]) -> Table:
@@ -99,6 +99,36 @@ def _without_folder(check: str, entry: BaseModelEntry) -> Finding:
         return Finding(check, Verdict.WRONG, f"{entry.path} is no diffusers folder", "Correct 'path' in the registry.")
     return Finding(check, Verdict.NOTE, f"{entry.path} at {entry.revision or 'no pinned revision'}",
                    "It is fetched from the hub at its first job.")  # fmt: skip
+
+
+def extractors(settings: Settings) -> list[Finding]:
+    """Every registered feature extractor; the registry, or the default, where it cannot be used."""
+    try:
+        entries = load_extractors(settings)
+    except ValueError as error:
+        remedy = "Correct the file that DEFECTSYNTH_BASE_MODELS names, or DEFECTSYNTH_EXTRACTOR."
+        return [Finding("extractors", Verdict.WRONG, str(error), remedy)]
+    return [_extractor(entry) for entry in entries.values()]
+
+
+def _extractor(entry: ExtractorEntry) -> Finding:
+    """Whether the file is there and, where it is one file, has the digest that is registered."""
+    check, path = f"extractor {entry.name}", Path(entry.path)
+    if not path.exists():
+        if entry.revision is not None:
+            return Finding(
+                check, Verdict.NOTE, f"{path} at {entry.revision}", "It is fetched from the hub at first use."
+            )
+        return Finding(check, Verdict.WRONG, f"{path} is not there", "Correct 'path' in the registry.")
+    weights = [path] if path.is_file() else list(path.glob("*.safetensors"))
+    if not weights:
+        return Finding(check, Verdict.WRONG, f"no .safetensors file in {path}", "Restore the folder.")
+    if entry.sha256 is None or len(weights) > 1:
+        return Finding(check, Verdict.FINE, f"{path} (its digest was not compared)")
+    found = _digest(weights[0])
+    if found != entry.sha256.lower():
+        return Finding(check, Verdict.WRONG, f"{weights[0]} has the SHA-256 {found}", "Install the file again.")
+    return Finding(check, Verdict.FINE, f"{weights[0]}, as registered")
 
 
 def _digest(path: Path) -> str | None:

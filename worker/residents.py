@@ -1,6 +1,6 @@
-"""What stays in memory between jobs: base models, their LoRA slot, adapters and the feature extractor.
+"""What stays in memory between jobs: base models, their LoRA slot, adapters and feature extractors.
 
-Nothing is loaded before a job needs it. Of base models and adapters the least recently used go.
+Nothing is loaded before a job needs it. Of each the least recently used go.
 """
 
 import tempfile
@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import torch
@@ -16,11 +17,12 @@ import torch
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.errors import AdapterUnusable, BaseModelUnusable, ExtractorUnusable
-from models.evaluation.mini import MiniExtractor, load_mini
+from models.evaluation.extractors import open_extractor
+from models.evaluation.features import FeatureExtractor
 from models.generation.lora_slot import LoraSlot
 from service.contracts.ids import AdapterId
 from service.logs import get_logger
-from service.settings import BUNDLED_MODEL, BaseModelEntry
+from service.settings import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
 from service.store.artifacts import ArtifactStore
 from worker.workspace import unpack
 
@@ -71,17 +73,20 @@ class Residents:
         artifacts: ArtifactStore,
         *,
         device: str = "auto",
-        extractor: str = BUNDLED_MODEL,
+        extractors: Mapping[str, ExtractorEntry] = MappingProxyType({}),
+        extractor: str = BUNDLED_EXTRACTOR,
         max_base_models: int = 1,
         max_adapters: int = 16,
+        max_extractors: int = 2,
     ) -> None:
         self.device = resolved_device(device)
         self._entries = entries
         self._artifacts = artifacts
-        self._extractor_name = extractor
-        self._extractor: MiniExtractor | None = None
+        self._extractor_entries = extractors
+        self._default_extractor = extractor
         self._bases: _Recent[_Resident] = _Recent(max_base_models)
         self._adapters: _Recent[Adapter] = _Recent(max_adapters)
+        self._extractors: _Recent[FeatureExtractor] = _Recent(max_extractors)
         self._last: _Resident | None = None
 
     @property
@@ -109,18 +114,24 @@ class Residents:
         resident.adapter_id = stored.id
         return resident.base, adapter
 
-    def extractor(self) -> MiniExtractor:
-        """The feature extractor of the settings. Raises `ExtractorUnusable`."""
-        if self._extractor is None:
-            if self._extractor_name != BUNDLED_MODEL:
-                raise ExtractorUnusable(
-                    f"The feature extractor {self._extractor_name!r} is not registered.",
-                    field="extractor",
-                    remedy=f"Set DEFECTSYNTH_EXTRACTOR to {BUNDLED_MODEL}.",
-                )
-            folder = Path(self._entries[BUNDLED_MODEL].path) / "extractor"
-            self._extractor = load_mini(folder, self.device)
-        return self._extractor
+    def extractor(self, name: str | None = None) -> FeatureExtractor:
+        """The feature extractor by its registered name, that of the settings if none. Raises `ExtractorUnusable`."""
+        name = name or self._default_extractor
+        entry = self._extractor_entries.get(name)
+        if entry is None:
+            raise ExtractorUnusable(
+                f"The feature extractor {name!r} is not registered on this worker.",
+                field="extractor",
+                remedy="Give API and workers the same DEFECTSYNTH_BASE_MODELS file.",
+            )
+        return self._extractors.get(name, lambda: self._open_extractor(entry))
+
+    def _open_extractor(self, entry: ExtractorEntry) -> FeatureExtractor:
+        opened = open_extractor(
+            entry.kind, entry.path, name=entry.name, sha256=entry.sha256, revision=entry.revision, device=self.device
+        )
+        _log.info("extractor.loaded", extractor=entry.name, kind=entry.kind.value, digest=opened.digest, dim=opened.dim)
+        return opened
 
     def _resident(self, base_model: str) -> _Resident:
         if base_model not in self._entries:

@@ -130,7 +130,7 @@ def save_mini(network: MiniNetwork, folder: Path) -> None:
     save_file(state, folder / _WEIGHTS)
 
 
-def load_mini(folder: Path, device: torch.device | str = "cpu") -> MiniExtractor:
+def load_mini(folder: Path, device: torch.device | str = "cpu", name: str = "mini") -> MiniExtractor:
     """Open what `save_mini` wrote. Raises `ExtractorUnusable` when it is missing, damaged or not finite."""
     try:
         config = json.loads((folder / _CONFIG).read_text())
@@ -144,4 +144,4 @@ def load_mini(folder: Path, device: torch.device | str = "cpu") -> MiniExtractor
         ) from error  # fmt: skip
     if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
         raise ExtractorUnusable(f"Weights in {folder} are not finite.", field="extractor", remedy="Install them again.")
-    return MiniExtractor(network.eval().requires_grad_(False).to(device), digest)
+    return MiniExtractor(network.eval().requires_grad_(False).to(device), digest, name)

@@ -82,3 +82,24 @@ def test_an_address_in_use_is_noted_with_the_setting_that_changes_it(tmp_path: P
 
 def test_torch_is_asked_in_a_process_of_its_own() -> None:
     assert doctor.torch(Settings(device="cpu")).seen.split()[0][0].isdigit()
+
+
+def test_an_extractor_is_compared_with_its_registered_digest(tmp_path: Path) -> None:
+    weights = tmp_path / "fid.pt"
+    weights.write_bytes(b"weights")
+    registry = tmp_path / "models.toml"
+    registry.write_text(
+        f'[extractors.fid]\nkind = "inception"\npath = "fid.pt"\nsha256 = "{hashlib.sha256(b"weights").hexdigest()}"\n'
+    )
+    settings = Settings(data_dir=tmp_path, base_models=registry)
+    assert [one.verdict for one in doctor.extractors(settings)] == [Verdict.FINE, Verdict.FINE]
+    weights.write_bytes(b"other weights")
+    (_, fid) = doctor.extractors(settings)
+    assert fid.verdict is Verdict.WRONG and hashlib.sha256(b"other weights").hexdigest() in fid.seen
+    weights.unlink()
+    assert doctor.extractors(settings)[1].verdict is Verdict.WRONG
+
+
+def test_a_default_extractor_that_is_not_registered_is_found(tmp_path: Path) -> None:
+    (finding,) = doctor.extractors(Settings(data_dir=tmp_path, extractor="fid"))
+    assert finding.verdict is Verdict.WRONG and "DEFECTSYNTH_EXTRACTOR" in finding.seen

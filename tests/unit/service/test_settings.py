@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from service.contracts.adaptations import AdaptationSettings
-from service.settings import Settings, load_base_models
+from service.settings import Settings, load_base_models, load_extractors
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "plant.example"])
@@ -61,3 +61,48 @@ def test_a_registry_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> N
     registry.write_text(text)
     with pytest.raises(ValueError, match=r"DEFECTSYNTH_BASE_MODELS.*models\.toml"):
         load_base_models(Settings(base_models=registry))
+
+
+def test_extractors_stand_in_the_same_file_and_mini_is_always_there(tmp_path: Path) -> None:
+    (tmp_path / "fid.pt").touch()
+    registry = tmp_path / "models.toml"
+    registry.write_text(
+        f'[extractors.fid]\nkind = "inception"\npath = "fid.pt"\nsha256 = "{"a" * 64}"\n'
+        f'[extractors.dino]\nkind = "dinov2"\npath = "someone/dinov2"\nsha256 = "{"b" * 64}"\nrevision = "f00"\n'
+    )
+    entries = load_extractors(Settings(base_models=registry, extractor="fid"))
+    assert list(entries) == ["mini", "fid", "dino"]
+    assert entries["mini"].path.endswith("models/prior/mini/extractor")
+    assert entries["fid"].path == str(tmp_path / "fid.pt")
+    assert (entries["dino"].path, entries["dino"].revision) == ("someone/dinov2", "f00")
+    assert set(load_base_models(Settings(base_models=registry))) == set(load_extractors(Settings())) == {"mini"}
+
+
+def test_the_extractor_of_another_bundled_model_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    registry = tmp_path / "models.toml"
+    registry.write_text('[models.mini]\npath = "own"\n')
+    assert load_extractors(Settings(base_models=registry))["mini"].path == str(tmp_path / "own" / "extractor")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('kind = "inception"\npath = "a.pt"', "needs 'sha256'"),
+        ('kind = "inception"\npath = "a.pt"\nsha256 = "abc"', "sha256"),
+        ('kind = "vgg"\npath = "a.pt"', "'mini', 'inception' or 'dinov2'"),
+        ('kind = "mini"', "path"),
+        ('kind = "mini"\npath = ""', "path"),
+    ],
+)
+def test_an_extractor_that_cannot_be_used_is_named_with_its_file(tmp_path: Path, table: str, said: str) -> None:
+    registry = tmp_path / "models.toml"
+    registry.write_text(f"[extractors.fid]\n{table}\n")
+    with pytest.raises(ValueError, match=r"\[extractors\.fid\] in .*models\.toml") as raised:
+        load_extractors(Settings(base_models=registry))
+    assert said in str(raised.value)
+
+
+def test_a_default_extractor_that_is_not_registered_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match=r"DEFECTSYNTH_EXTRACTOR is 'fid'.*use one of mini"):
+        load_extractors(Settings(extractor="fid"))

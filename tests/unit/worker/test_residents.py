@@ -10,10 +10,13 @@ from PIL import Image
 from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
 from models.adaptation.trainer import adapt
 from models.errors import BaseModelUnusable, ExtractorUnusable
+from models.evaluation.extractors import OPENERS
+from models.evaluation.mini import MiniConfig, MiniNetwork, save_mini
 from models.progress import no_progress
 from service.contracts.ids import AdapterId
-from service.settings import BaseModelEntry
+from service.settings import BaseModelEntry, ExtractorEntry, ExtractorKind
 from service.store.artifacts import LocalArtifacts
+from tests.fakes.extractor_files import save_inception, sha256_of
 from tests.fakes.tiny_base_model import build_tiny_base_model
 from worker.residents import Residents, StoredAdapter
 from worker.workspace import pack
@@ -71,9 +74,45 @@ def test_the_least_recently_used_base_model_makes_room(residents: Residents) -> 
     assert residents.bare("mini") is not first
 
 
-def test_what_is_not_registered_is_refused_by_name(residents: Residents, folder: Path) -> None:
+def test_what_is_not_registered_is_refused_by_name(residents: Residents) -> None:
     with pytest.raises(BaseModelUnusable, match="'absent' is not registered"):
         residents.bare("absent")
-    entries = {"mini": BaseModelEntry(name="mini", path=str(folder))}
-    with pytest.raises(ExtractorUnusable, match="'inception' is not registered"):
-        Residents(entries, LocalArtifacts(folder / "a"), device="cpu", extractor="inception").extractor()
+    with pytest.raises(ExtractorUnusable, match="'fid' is not registered"):
+        residents.extractor("fid")
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> dict[str, ExtractorEntry]:
+    save_mini(MiniNetwork(MiniConfig(channels=(8, 8, 8, 8), input_px=32)), tmp_path / "mini")
+    kind, path = ExtractorKind.MINI, str(tmp_path / "mini")
+    entries = {name: ExtractorEntry(name=name, kind=kind, path=path) for name in ("mini", "one", "two")}
+    fid = save_inception(tmp_path / "fid.safetensors")
+    return entries | {
+        "fid": ExtractorEntry(name="fid", kind=ExtractorKind.INCEPTION, path=str(fid), sha256=sha256_of(fid)),
+        "wrong": ExtractorEntry(name="wrong", kind=ExtractorKind.INCEPTION, path=str(fid), sha256="0" * 64),
+    }
+
+
+def test_extractors_are_kept_by_name_and_the_least_recently_used_makes_room(
+    artifacts: LocalArtifacts, registered: dict[str, ExtractorEntry]
+) -> None:
+    residents = Residents({}, artifacts, device="cpu", extractors=registered, extractor="one", max_extractors=2)
+    default = residents.extractor()
+    assert default.name == "one" and residents.extractor("one") is default
+    assert residents.extractor("fid").dim == 128
+    assert residents.extractor() is default
+    residents.extractor("two")
+    assert residents.extractor() is default
+
+
+def test_a_wrong_digest_is_met_at_the_first_use_and_leaves_the_others_usable(
+    artifacts: LocalArtifacts, registered: dict[str, ExtractorEntry]
+) -> None:
+    residents = Residents({}, artifacts, device="cpu", extractors=registered)
+    with pytest.raises(ExtractorUnusable, match="SHA-256"):
+        residents.extractor("wrong")
+    assert residents.extractor().name == "mini"
+
+
+def test_every_kind_that_can_be_registered_can_be_opened() -> None:
+    assert set(ExtractorKind) == set(OPENERS)
