@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from service.contracts.evaluations import DatasetImages, EvaluationParams
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobKind, JobState
+from service.contracts.recognitions import RecognitionParams
 from service.errors import StillCited
 from service.store import adaptations, adapters, datasets, jobs
 from service.store.database import Database
@@ -44,6 +45,11 @@ def _refuse_while_cited(session: Session, tenant_id: TenantId, dataset_id: str, 
         for job in jobs.live_of_kind(session, tenant_id, JobKind.EVALUATION)
         if dataset_id in _datasets_of(EvaluationParams.model_validate(job.params))
     ]
+    live += [
+        job
+        for job in jobs.live_of_kind(session, tenant_id, JobKind.RECOGNITION)
+        if dataset_id == _dataset_of(session, tenant_id, RecognitionParams.model_validate(job.params))
+    ]
     _refuse_live(f"dataset {dataset_id!r}", live)
 
 
@@ -71,3 +77,7 @@ def _refuse_live(what: str, live: list[JobRow]) -> None:
 def _datasets_of(params: EvaluationParams) -> set[str]:
     sets = (params.request.real, params.request.other)
     return {one.dataset_id for one in sets if isinstance(one, DatasetImages)}
+
+
+def _dataset_of(session: Session, tenant_id: TenantId, params: RecognitionParams) -> str:
+    return datasets.version_by_id(session, tenant_id, params.dataset_version_id).dataset_id

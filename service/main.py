@@ -12,15 +12,27 @@ from service import queue
 from service.api import openapi, problems, reference
 from service.api.dependencies import Parts
 from service.api.middleware import BodyLimit, RequestIds
-from service.api.routes import adaptations, adapters, base_models, datasets, evaluations, generations, health, jobs
+from service.api.routes import (
+    adaptations,
+    adapters,
+    base_models,
+    datasets,
+    evaluations,
+    generations,
+    health,
+    jobs,
+    recognitions,
+)
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
 from service.intake import Intake
 from service.logs import configure_logs
-from service.settings import BaseModelEntry, Settings, load_base_models
+from service.queueing import Queueing, Send
+from service.recognising import Recognising
+from service.settings import BaseModelEntry, Settings, load_base_models, load_classifiers, load_extractors
 from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
-from service.submission import Send, Submission, SubmissionLimits
+from service.submission import Submission, SubmissionLimits
 
 
 def create_app(
@@ -33,10 +45,11 @@ def create_app(
 ) -> FastAPI:
     """The application. A database that is given must have been migrated; one that is not is opened and migrated.
 
-    ``send`` wakes workers, over the broker of the settings unless given. Raises ``ValueError`` for a base model
-    registry that cannot be read.
+    ``send`` wakes workers, over the broker of the settings unless given. Raises ``ValueError`` for a registry that
+    cannot be read, and for a default extractor that is not in it.
     """
     entries = load_base_models(settings)
+    load_extractors(settings)
     if database is None:
         database = Database(settings.sqlalchemy_url)
         database.migrate()
@@ -51,7 +64,8 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    for one in (jobs, datasets, adaptations, adapters, generations, evaluations, base_models, health):
+    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, base_models)
+    for one in (jobs, *resources, health):
         app.include_router(one.router)
     problems.install(app)
     openapi.install(app)
@@ -79,15 +93,15 @@ def _parts(
     store = artifacts or LocalArtifacts(settings.artifacts_dir)
     limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
     bound_pillow(limits)
-    accepted = SubmissionLimits(
-        settings.max_images_per_class_generation, settings.min_train_images, settings.max_queued_jobs
-    )
+    accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
+    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs)
     return Parts(
         settings=settings,
         database=database,
         artifacts=store,
         intake=Intake(database, store, limits, clock, new_id),
-        submission=Submission(database, entries, accepted, send, clock, new_id),
+        submission=Submission(queueing, entries, accepted),
+        recognising=Recognising(queueing, load_classifiers(settings)),
         base_models=entries,
         clock=clock,
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),

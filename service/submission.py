@@ -1,38 +1,28 @@
-"""Use cases: accept work. Validate what it names, write queued rows in one transaction, and wake workers after it.
-
-A wake-up that is not delivered loses nothing: rows without one are sent again by the sweep.
-"""
+"""Use cases: accept work. Validate what it names, write queued rows in one transaction, and wake workers after it."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from service.contracts.adaptations import AdaptationParams
 from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationParams, EvaluationRequest, GenerationImages
 from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings
-from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, JobId, TenantId, VersionId
+from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, TenantId, VersionId
 from service.contracts.jobs import JobKind
 from service.contracts.requests import AdaptationRequest, GenerationRequest
 from service.contracts.search import FoundSettings
-from service.contracts.words import Word
-from service.errors import Conflict, InvalidRequest, QueueFull, StorageFull, TooFewImages, UnknownBaseModel
-from service.logs import get_logger
+from service.errors import Conflict, InvalidRequest, TooFewImages, UnknownBaseModel
 from service.merging import class_seed, merged
+from service.queueing import QueuedJob, Queueing
 from service.selection import adapters_to_use
 from service.settings import BaseModelEntry
 from service.store import adaptations, datasets, evaluations, generations, jobs
-from service.store.database import Database
 from service.store.tables import AdaptationRow, AdapterRow, EvaluationRow, GenerationRow, JobRow
 
-#: Wakes a worker for a committed row; False, never an error, where the broker cannot be reached.
-Send = Callable[[JobKind, JobId], bool]
 MIN_EVALUATED_IMAGES = 2
-_log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -41,27 +31,18 @@ class SubmissionLimits:
 
     max_images_per_class: int
     min_train_images: int
-    max_queued_jobs: int
 
 
 class Submission:
     """Accepts work for one composition root."""
 
-    def __init__(
-        self,
-        database: Database,
-        base_models: Mapping[str, BaseModelEntry],
-        limits: SubmissionLimits,
-        send: Send,
-        clock: Callable[[], datetime],
-        new_id: Callable[[str], str],
-    ) -> None:
-        self._database = database
+    def __init__(self, queueing: Queueing, base_models: Mapping[str, BaseModelEntry], limits: SubmissionLimits) -> None:
+        self._queueing = queueing
+        self._database = queueing.database
+        self._clock = queueing.clock
+        self._new_id = queueing.new_id
         self._base_models = base_models
         self._limits = limits
-        self._send = send
-        self._clock = clock
-        self._new_id = new_id
 
     def adapt(self, tenant_id: TenantId, request: AdaptationRequest) -> AdaptationRow:
         """Queue one adaptation job a class.
@@ -83,7 +64,7 @@ class Submission:
                 now,
             )
             queued = [
-                (
+                QueuedJob(
                     name,
                     AdaptationParams(
                         adaptation_id=AdaptationId(row.id),
@@ -91,13 +72,13 @@ class Submission:
                         class_name=name,
                         base_model=request.base_model,
                         settings=settings,
+                        generation=self._base_model(request.base_model).generation,
                     ),
-                    None,
                 )
                 for name in classes
             ]
-            rows = self._queue(session, tenant_id, JobKind.ADAPTATION, row.id, queued)
-        self._wake(rows)
+            rows = self._queueing.queue(session, tenant_id, JobKind.ADAPTATION, row.id, queued)
+        self._queueing.wake(rows)
         return row
 
     def generate(self, tenant_id: TenantId, request: GenerationRequest) -> GenerationRow:
@@ -111,11 +92,13 @@ class Submission:
             asked = merged(defaults, request.settings, "settings")
             row = generations.insert(session, tenant_id, generation_id, seed, asked, self._clock())
             queued = [
-                (adapter.class_name, _generation_params(generation_id, adapter, request, seed, defaults), adapter.id)
+                QueuedJob(
+                    adapter.class_name, _generation_params(generation_id, adapter, request, seed, defaults), adapter.id
+                )
                 for adapter in chosen
             ]
-            rows = self._queue(session, tenant_id, JobKind.GENERATION, row.id, queued)
-        self._wake(rows)
+            rows = self._queueing.queue(session, tenant_id, JobKind.GENERATION, row.id, queued)
+        self._queueing.wake(rows)
         return row
 
     def evaluate(self, tenant_id: TenantId, request: EvaluationRequest) -> EvaluationRow:
@@ -132,50 +115,15 @@ class Submission:
             evaluation_id = EvaluationId(self._new_id("evl"))
             row = evaluations.insert(session, tenant_id, evaluation_id, fixed, self._clock())
             params = EvaluationParams(evaluation_id=evaluation_id, request=fixed)
-            rows = self._queue(session, tenant_id, JobKind.EVALUATION, row.id, [(real.class_name, params, None)])
-        self._wake(rows)
+            queued = [QueuedJob(real.class_name, params)]
+            rows = self._queueing.queue(session, tenant_id, JobKind.EVALUATION, row.id, queued)
+        self._queueing.wake(rows)
         return row
 
     def cancel(self, tenant_id: TenantId, job_id: str) -> JobRow:
         """Cancel a job, or ask the worker that runs it to stop; asking again changes nothing. Raises ``NotFound``."""
         with self._database.transaction() as session:
             return jobs.request_cancel(session, tenant_id, job_id, self._clock())
-
-    def _queue(
-        self,
-        session: Session,
-        tenant_id: TenantId,
-        kind: JobKind,
-        resource_id: str,
-        queued: Sequence[tuple[str, Word, str | None]],
-    ) -> list[JobRow]:
-        if jobs.num_queued(session) + len(queued) > self._limits.max_queued_jobs:
-            raise QueueFull(f"{self._limits.max_queued_jobs} jobs may wait (max_queued_jobs)")
-        now = self._clock()
-        return [
-            jobs.insert(
-                session,
-                tenant_id,
-                JobId(self._new_id("job")),
-                kind,
-                resource_id,
-                class_name,
-                params,
-                now + timedelta(microseconds=place),  # A microsecond apart, so that they run in the order asked for.
-                AdapterId(adapter_id) if adapter_id is not None else None,
-            )
-            for place, (class_name, params, adapter_id) in enumerate(queued)
-        ]
-
-    def _wake(self, rows: Sequence[JobRow]) -> None:
-        """After the commit. Noting it spares the sweep a second message; failing to note it does no harm."""
-        sent = [row.id for row in rows if self._send(JobKind(row.kind), JobId(row.id))]
-        _log.info("jobs.queued", job_ids=[row.id for row in rows], num_sent=len(sent))
-        try:
-            with self._database.transaction() as session:
-                jobs.mark_woken(session, sent, self._clock())
-        except (SQLAlchemyError, StorageFull) as error:  # The work is accepted: an error now would have it sent twice.
-            _log.warning("jobs.wake_unnoted", error=str(error))
 
     def _base_model(self, name: str) -> BaseModelEntry:
         if name not in self._base_models:

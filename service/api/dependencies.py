@@ -12,6 +12,7 @@ from fastapi import Depends, Query, Request
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.errors import Unauthorized
 from service.intake import Intake
+from service.recognising import Recognising
 from service.settings import BaseModelEntry, Settings
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
@@ -28,6 +29,7 @@ class Parts:
     artifacts: ArtifactStore
     intake: Intake
     submission: Submission
+    recognising: Recognising
     base_models: dict[str, BaseModelEntry]
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter

@@ -17,6 +17,8 @@ from service.api.views import (
     GenerationClassView,
     GenerationView,
     JobView,
+    RecognitionReport,
+    RecognitionView,
     WorkState,
 )
 from service.contracts.adaptations import AdaptationResult, AdaptationSettings
@@ -25,6 +27,8 @@ from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult, GenerationSettings
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.contracts.recognitions import RecognitionResult
+from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings, SearchSoFar, SearchTrial
 from service.store import adapters, datasets, generations, jobs
 from service.store.tables import (
@@ -35,17 +39,22 @@ from service.store.tables import (
     EvaluationRow,
     GenerationRow,
     JobRow,
+    RecognitionRow,
 )
 
 _COLLECTIONS = {
     JobKind.ADAPTATION: "/v1/adaptations",
     JobKind.GENERATION: "/v1/generations",
     JobKind.EVALUATION: "/v1/evaluations",
+    JobKind.RECOGNITION: "/v1/recognitions",
 }
-_RESULTS: dict[JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult]] = {
+_RESULTS: dict[
+    JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult] | type[RecognitionResult]
+] = {
     JobKind.ADAPTATION: AdaptationResult,
     JobKind.GENERATION: GenerationResult,
     JobKind.EVALUATION: EvaluationResult,
+    JobKind.RECOGNITION: RecognitionResult,
 }
 _WARNINGS = TypeAdapter(list[DatasetWarning])
 
@@ -223,4 +232,40 @@ def evaluation_view(session: Session, tenant_id: TenantId, row: EvaluationRow) -
         created_at=row.created_at,
         jobs=job_views(session, of_it),
         links={"self": f"/v1/evaluations/{row.id}"},
+    )
+
+
+def recognition_view(session: Session, tenant_id: TenantId, row: RecognitionRow) -> RecognitionView:
+    """A recognition with its job."""
+    of_it = jobs.of_resources(session, tenant_id, [row.id])
+    report = recognition_report(row, of_it)
+    here = f"/v1/recognitions/{row.id}"
+    return RecognitionView(
+        id=row.id,
+        state=report.state,
+        request=report.request,
+        result=report.result,
+        created_at=row.created_at,
+        jobs=job_views(session, of_it),
+        links={
+            "self": here,
+            "dataset": f"/v1/datasets/{report.request.dataset_id}",
+            "generation": f"/v1/generations/{report.request.generation_id}",
+            "report": f"{here}/report",
+            "report_html": f"{here}/report.html",
+            "report_csv": f"{here}/report.csv",
+        },
+    )
+
+
+def recognition_report(row: RecognitionRow, of_it: Sequence[JobRow]) -> RecognitionReport:
+    """What the recognition's job found, or how it failed."""
+    results = [RecognitionResult.model_validate(job.result) for job in of_it if job.result is not None]
+    failures = [JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None]
+    return RecognitionReport(
+        recognition_id=row.id,
+        state=state_of(of_it),
+        request=RecognitionRequest.model_validate(row.request),
+        result=results[0] if results else None,
+        failure=failures[0] if failures else None,
     )

@@ -11,6 +11,8 @@ from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import GateSettings, GenerationResult, GenerationSettings
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.contracts.recognitions import RecognitionResult
+from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings, SearchTrial
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class JobView(View):
     class_name: str = Field(examples=["scratches"])
     adapter_id: str | None = None
     progress: Progress | None = None
-    result: AdaptationResult | GenerationResult | EvaluationResult | None = None
+    result: AdaptationResult | GenerationResult | EvaluationResult | RecognitionResult | None = None
     failure: JobFailure | None = None
     queue_position: int | None = Field(default=None, description="1 is next; null when the job is not queued.")
     seconds_left: float | None = None
@@ -206,6 +208,28 @@ class EvaluationView(View):
     created_at: datetime
     jobs: list[JobView]
     links: Links
+
+
+class RecognitionView(View):
+    """A recognition and its job; ``result`` is there when it has succeeded."""
+
+    id: str = Field(examples=["rec_5f60718293a4b5c6d7e8f90a1b2c3d4e"])
+    state: WorkState
+    request: RecognitionRequest
+    result: RecognitionResult | None
+    created_at: datetime
+    jobs: list[JobView]
+    links: Links
+
+
+class RecognitionReport(View):
+    """What a recognition found, or why it failed. ``request`` names the dataset's version it was fixed to."""
+
+    recognition_id: str
+    state: WorkState
+    request: RecognitionRequest
+    result: RecognitionResult | None
+    failure: JobFailure | None
 
 
 class BaseModelView(View):

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from service.contracts.generations import GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, VersionId
 from service.contracts.search import FoundSettings, SearchReport, SearchSettings
 from service.contracts.words import Word
@@ -60,13 +61,14 @@ class AdaptationSettings(Word):
 
 
 class AdaptationParams(Word):
-    """What an adaptation job's row tells the worker."""
+    """What an adaptation job's row tells the worker; ``generation``: the base model's registered settings."""
 
     adaptation_id: AdaptationId
     dataset_version_id: VersionId
     class_name: str
     base_model: str
     settings: AdaptationSettings
+    generation: GenerationSettings = GenerationSettings()
 
 
 class CurvePoint(Word):

@@ -11,6 +11,7 @@ AdaptationId = NewType("AdaptationId", str)
 AdapterId = NewType("AdapterId", str)
 GenerationId = NewType("GenerationId", str)
 EvaluationId = NewType("EvaluationId", str)
+RecognitionId = NewType("RecognitionId", str)
 JobId = NewType("JobId", str)
 Sha256 = NewType("Sha256", str)
 
@@ -19,5 +20,5 @@ DEFAULT_TENANT = TenantId("default")
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id such as ``job_3f…``; prefixes: ds, dsv, img, adn (adaptation), adp (adapter), gen, evl, job."""
+    """A fresh id such as ``job_3f…``; prefixes: ds, dsv, img, adn (adaptation), adp (adapter), gen, evl, rec, job."""
     return f"{prefix}_{secrets.token_hex(16)}"

@@ -8,11 +8,12 @@ from service.contracts.words import Word
 
 
 class JobKind(StrEnum):
-    """What a job does; one job is one class of one adaptation or generation, or one evaluation."""
+    """What a job does; one job is one class of one adaptation or generation, one evaluation or one recognition."""
 
     ADAPTATION = "adaptation"
     GENERATION = "generation"
     EVALUATION = "evaluation"
+    RECOGNITION = "recognition"
 
 
 class JobState(StrEnum):

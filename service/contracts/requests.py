@@ -7,7 +7,8 @@ from pydantic import Field
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GateSettings, GenerationSettings
-from service.contracts.ids import AdaptationId, AdapterId, DatasetId, VersionId
+from service.contracts.ids import AdaptationId, AdapterId, DatasetId, GenerationId, VersionId
+from service.contracts.recognitions import RecognitionSettings
 from service.contracts.words import Word
 
 NumImages = Annotated[int, Field(strict=True, ge=1)]
@@ -42,3 +43,15 @@ class GenerationRequest(Word):
     )
     gates: GateSettings = GateSettings()
     seed: Seed | None = Field(default=None, description="Drawn and recorded when left out.")
+
+
+class RecognitionRequest(Word):
+    """Measure what a generation's images do for a classifier of the dataset's classes. Tested on its test images."""
+
+    dataset_id: DatasetId
+    dataset_version_id: VersionId | None = Field(default=None, description="The latest version when left out.")
+    generation_id: GenerationId
+    classes: Annotated[list[ClassName], Field(min_length=2)] | Literal["all"] = Field(
+        default="all", description='"all": every class of the dataset that the generation has images of.'
+    )
+    settings: RecognitionSettings = RecognitionSettings()

@@ -170,6 +170,16 @@ class EvaluationRow(Base):
     created_at: Mapped[datetime]
 
 
+class RecognitionRow(Base):
+    """A request to measure what synthetic images do for a classifier; its job has it as ``resource_id``."""
+
+    __tablename__ = "recognition"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    request: Mapped[Json]
+    created_at: Mapped[datetime]
+
+
 class JobRow(Base):
     """The truth about a job. ``fencing_token`` grows with every claim; who holds an older one may write nothing.
 

@@ -1,0 +1,83 @@
+"""What accepting any work ends with: queued rows in the request's transaction, and wake-ups after its commit.
+
+A wake-up that is not delivered loses nothing: rows without one are sent again by the sweep.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from service.contracts.ids import AdapterId, JobId, TenantId
+from service.contracts.jobs import JobKind
+from service.contracts.words import Word
+from service.errors import QueueFull, StorageFull
+from service.logs import get_logger
+from service.store import jobs
+from service.store.database import Database
+from service.store.tables import JobRow
+
+#: Wakes a worker for a committed row; False, never an error, where the broker cannot be reached.
+Send = Callable[[JobKind, JobId], bool]
+_log = get_logger()
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One job to be written. ``adapter_id``: which adapter it needs, so that a worker that holds it takes it."""
+
+    class_name: str
+    params: Word
+    adapter_id: str | None = None
+
+
+class Queueing:
+    """Writes queued rows and wakes workers, for every use case that accepts work."""
+
+    def __init__(
+        self,
+        database: Database,
+        send: Send,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+        max_queued_jobs: int,
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.new_id = new_id
+        self._send = send
+        self._max_queued_jobs = max_queued_jobs
+
+    def queue(
+        self, session: Session, tenant_id: TenantId, kind: JobKind, resource_id: str, queued: Sequence[QueuedJob]
+    ) -> list[JobRow]:
+        """Queued rows in the caller's transaction, to be run in their order. Raises ``QueueFull``."""
+        if jobs.num_queued(session) + len(queued) > self._max_queued_jobs:
+            raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
+        now = self.clock()
+        return [
+            jobs.insert(
+                session,
+                tenant_id,
+                JobId(self.new_id("job")),
+                kind,
+                resource_id,
+                one.class_name,
+                one.params,
+                now + timedelta(microseconds=place),  # A microsecond apart, so that they run in the order asked for.
+                AdapterId(one.adapter_id) if one.adapter_id is not None else None,
+            )
+            for place, one in enumerate(queued)
+        ]
+
+    def wake(self, rows: Sequence[JobRow]) -> None:
+        """After the commit. Noting it spares the sweep a second message; failing to note it does no harm."""
+        sent = [row.id for row in rows if self._send(JobKind(row.kind), JobId(row.id))]
+        _log.info("jobs.queued", job_ids=[row.id for row in rows], num_sent=len(sent))
+        try:
+            with self.database.transaction() as session:
+                jobs.mark_woken(session, sent, self.clock())
+        except (SQLAlchemyError, StorageFull) as error:  # The work is accepted: an error now would have it sent twice.
+            _log.warning("jobs.wake_unnoted", error=str(error))
