@@ -1,6 +1,6 @@
 """The API's one composition root: settings in, application out."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,12 +49,12 @@ def create_app(
     cannot be read, and for a default extractor that is not in it.
     """
     entries = load_base_models(settings)
-    load_extractors(settings)
+    extractors = load_extractors(settings)
     if database is None:
         database = Database(settings.sqlalchemy_url)
         database.migrate()
     wakeups = queue.configure(settings)
-    parts = _parts(settings, entries, database, artifacts, send or wakeups.send, wakeups, clock)
+    parts = _parts(settings, entries, extractors, database, artifacts, send or wakeups.send, wakeups, clock)
     app = FastAPI(
         title="defectsynth",
         version=version("defectsynth"),
@@ -84,6 +84,7 @@ def from_environment() -> FastAPI:
 def _parts(
     settings: Settings,
     entries: dict[str, BaseModelEntry],
+    extractors: Collection[str],
     database: Database,
     artifacts: ArtifactStore | None,
     send: Send,
@@ -100,7 +101,7 @@ def _parts(
         database=database,
         artifacts=store,
         intake=Intake(database, store, limits, clock, new_id),
-        submission=Submission(queueing, entries, accepted),
+        submission=Submission(queueing, entries, extractors, accepted),
         recognising=Recognising(queueing, load_classifiers(settings)),
         base_models=entries,
         clock=clock,

@@ -1,7 +1,7 @@
 """Use cases: accept work. Validate what it names, write queued rows in one transaction, and wake workers after it."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -34,14 +34,21 @@ class SubmissionLimits:
 
 
 class Submission:
-    """Accepts work for one composition root."""
+    """Accepts work for one composition root. ``extractors``: the registered names."""
 
-    def __init__(self, queueing: Queueing, base_models: Mapping[str, BaseModelEntry], limits: SubmissionLimits) -> None:
+    def __init__(
+        self,
+        queueing: Queueing,
+        base_models: Mapping[str, BaseModelEntry],
+        extractors: Collection[str],
+        limits: SubmissionLimits,
+    ) -> None:
         self._queueing = queueing
         self._database = queueing.database
         self._clock = queueing.clock
         self._new_id = queueing.new_id
         self._base_models = base_models
+        self._extractors = extractors
         self._limits = limits
 
     def adapt(self, tenant_id: TenantId, request: AdaptationRequest) -> AdaptationRow:
@@ -103,6 +110,13 @@ class Submission:
 
     def evaluate(self, tenant_id: TenantId, request: EvaluationRequest) -> EvaluationRow:
         """Queue one evaluation job; dataset versions are fixed now. Raises as ``adapt``, and ``Conflict``."""
+        if request.extractor is not None and request.extractor not in self._extractors:
+            raise InvalidRequest(
+                f"extractor {request.extractor!r} is not registered; registered: {', '.join(self._extractors)}",
+                code="unknown_extractor",
+                field="extractor",
+                remedy="Choose a registered name, or leave the field out.",
+            )
         with self._database.transaction() as session:
             real = _resolved(session, tenant_id, request.real, "real")
             other: DatasetImages | GenerationImages
@@ -111,7 +125,7 @@ class Submission:
             else:
                 other = request.other
                 _check_generated(session, tenant_id, other)
-            fixed = EvaluationRequest(real=real, other=other)
+            fixed = request.model_copy(update={"real": real, "other": other})
             evaluation_id = EvaluationId(self._new_id("evl"))
             row = evaluations.insert(session, tenant_id, evaluation_id, fixed, self._clock())
             params = EvaluationParams(evaluation_id=evaluation_id, request=fixed)

@@ -217,6 +217,10 @@ def test_an_evaluation_fixes_its_versions_and_needs_images(world: World) -> None
     assert answer.status_code == 202
     assert answer.json()["request"]["real"]["dataset_version_id"] == dataset["version"]["id"]
     assert world.client.delete(f"/v1/datasets/{dataset['id']}").status_code == 409
+    named = world.client.post("/v1/evaluations", json={"real": real, "other": real, "extractor": "mini"})
+    assert named.json()["request"]["extractor"] == "mini"
+    unknown = world.client.post("/v1/evaluations", json={"real": real, "other": real, "extractor": "vgg"})
+    assert (unknown.status_code, unknown.json()["field"]) == (422, "extractor")
     empty = world.client.post("/v1/evaluations", json={"real": {**real, "split": "test"}, "other": real})
     assert (empty.status_code, empty.json()["code"]) == (422, "too_few_images")
     generation = generated(world)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from service.contracts.adaptations import AdaptationSettings
-from service.settings import Settings, load_base_models, load_extractors
+from service.settings import Settings, load_base_models, load_classifiers, load_extractors
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "plant.example"])
@@ -106,3 +106,16 @@ def test_an_extractor_that_cannot_be_used_is_named_with_its_file(tmp_path: Path,
 def test_a_default_extractor_that_is_not_registered_is_refused_with_those_that_are() -> None:
     with pytest.raises(ValueError, match=r"DEFECTSYNTH_EXTRACTOR is 'fid'.*use one of mini"):
         load_extractors(Settings(extractor="fid"))
+
+
+def test_classifiers_stand_in_the_same_file_and_the_small_one_is_always_there(tmp_path: Path) -> None:
+    (tmp_path / "resnet").mkdir()
+    registry = tmp_path / "models.toml"
+    registry.write_text('[classifiers.resnet18]\npath = "resnet"\n')
+    entries = load_classifiers(Settings(base_models=registry))
+    assert (list(entries), entries["small_resnet"]) == (["small_resnet", "resnet18"], None)
+    assert entries["resnet18"] is not None
+    assert entries["resnet18"].path == str(tmp_path / "resnet")
+    registry.write_text('[classifiers.small_resnet]\npath = "resnet"\n')
+    with pytest.raises(ValueError, match=r"\[classifiers\.small_resnet\].*the name is taken"):
+        load_classifiers(Settings(base_models=registry))
