@@ -1,0 +1,180 @@
+"""The paper's ablation and the proof by recognition on NEU, as a user of the HTTP API, over several few-shot splits.
+
+    python tests/benchmarks/neu_fewshot.py --data FOLDER          # FOLDER holds images/CLASS/*.jpg and splits.json
+
+It starts a service of its own, whose data stay in --out: a run that was stopped goes on where it was, and nothing is
+submitted twice. Test images are uploaded to the split `test`, which adaptation, search, gates and the choice of ratio
+never look at. Rows of the ablation are made without gates, so that each is judged as it is; the share of copies is
+what the copy gate, alone and without replacements, rejects of each row's first images, made again with the same seed.
+"""
+
+import argparse
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import neu_plan
+import results_page
+from neu_findings import Findings
+from neu_plan import Plan, Split
+from neu_rows import SplitRun
+from neu_tables import report
+from neu_work import Ledger, Work
+from rich.console import Console
+
+from service.api.views import ReadyView
+from service.demo.failure import DemoFailed
+from service.demo.http import Client
+from service.demo.launch import Service, running_service
+from service.registry import load_base_models
+from service.settings import Settings
+
+_READY_TIMEOUT_SECONDS = 180.0
+_NUM_TRAIN, _NUM_TEST = 20, 100
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    plan = _plan(arguments)
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    try:
+        findings = _finished(out) if arguments.report_only else _run(arguments, plan, console)
+    except DemoFailed as error:
+        raise SystemExit(f"{error}\nRun the same command again to go on.") from error
+    text = report(findings)
+    (out / "results.md").write_text(text + "\n", encoding="utf-8")
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if arguments.page is not None:
+        results_page.write_section("neu", text, arguments.page)
+
+
+def _finished(out: Path) -> Findings:
+    return Findings.read(out / "findings.json")
+
+
+def _run(arguments: argparse.Namespace, plan: Plan, console: Console) -> Findings:
+    """Every split, one after the other; the findings are kept after each stage."""
+    out: Path = arguments.out
+    splits = neu_plan.read_splits(arguments.data, plan, arguments.splits)
+    ledger = Ledger(out / "ledger.json", plan.as_json())
+    ledger.worked_on_by(results_page.commit())
+    findings = Findings(plan.as_json(), _facts(plan, ledger))
+    sheets = out / "sheets"
+    sheets.mkdir(exist_ok=True)
+    with _service(out, console) as (service, client):
+        work = Work(client, ledger, console, service.check, arguments.retry_failed)
+        for split in splits:
+            work.say(f"split {split.seed}")
+            run = SplitRun(split.seed, plan, work, sheets, findings, out / "findings.json")
+            run.all(lambda split=split: _packed(split, out / "upload.zip"))  # type: ignore[misc]
+    return findings
+
+
+def _packed(split: Split, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as packed:
+        for part, classes in (("train", split.train), ("test", split.test)):
+            for name, files in classes.items():
+                for file in files:
+                    packed.write(file, f"{part}/{name}/{file.name}")
+    return archive
+
+
+@contextmanager
+def _service(out: Path, console: Console) -> Iterator[tuple[Service, Client]]:
+    """A service of the benchmark's own on a free port of loopback; its data stay."""
+    own = {
+        "data_dir": out / "service", "database_url": None, "broker_url": None, "admin_key": None,
+        "host": "127.0.0.1", "port": 0,
+    }  # fmt: skip
+    settings = Settings().model_copy(update=own)
+    with (
+        running_service(settings, out / "service.log") as service,
+        closing(Client(service.url(), service.check)) as client,
+    ):
+        with console.status("Starting the service ..."):
+            _wait_until_ready(service, client)
+        yield service, client
+
+
+def _wait_until_ready(service: Service, client: Client) -> None:
+    give_up_at = time.monotonic() + _READY_TIMEOUT_SECONDS
+    while time.monotonic() < give_up_at:
+        service.check()
+        try:
+            if client.get("/health/ready", ReadyView).status == "ready":
+                return
+        except DemoFailed:
+            service.check()  # 503 until everything is there
+        time.sleep(0.5)
+    raise service.failure(f"The service was not ready within {_READY_TIMEOUT_SECONDS:.0f} seconds.")
+
+
+def _facts(plan: Plan, ledger: Ledger) -> dict[str, str]:
+    folder = Path(load_base_models(Settings())[plan.base_model].path)
+    manifest = folder / "manifest.json"
+    revision = json.loads(manifest.read_text(encoding="utf-8"))["revision"][:12] if manifest.is_file() else "unpinned"
+    return {
+        "command": results_page.command(),
+        "commits": ", ".join(ledger.commits),
+        "machine": results_page.machine(),
+        "date": results_page.today(),
+        "base_model": f"{plan.base_model} revision {revision}",
+    }
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    """The plan of the command line; ``--quick`` is as small as it can be and shows nothing but that it runs."""
+    quick: bool = arguments.quick
+    classes = arguments.classes or neu_plan.all_classes(arguments.data)
+    if quick:
+        arguments.splits = arguments.splits[:1]
+        classes = classes[:2]
+    return Plan(
+        classes=tuple(classes),
+        base_model=arguments.base_model,
+        num_train=8 if quick else _NUM_TRAIN,
+        num_test=12 if quick else _NUM_TEST,
+        images=8 if quick else arguments.images,
+        copy_images=8 if quick else arguments.copy_images,
+        seeds=2 if quick else arguments.seeds,
+        ratios=(0.5, 1.0) if quick else tuple(arguments.ratios),
+        max_trials=2 if quick else arguments.max_trials,
+        images_per_trial=8 if quick else arguments.images_per_trial,
+        token_steps=4 if quick else arguments.token_steps,
+        lora_steps=4 if quick else arguments.lora_steps,
+        recognition_steps=4 if quick else arguments.recognition_steps,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/CLASS/* and splits.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(".neu/fewshot"), help="ledger, figures, sheets, service's data"
+    )
+    parser.add_argument("--page", type=Path, help="also write the section `neu` of this page, such as docs/results.md")
+    parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--classes", nargs="+", help="all of the splits' when left out")
+    parser.add_argument("--base-model", default="mini")
+    parser.add_argument("--images", type=int, default=48, help="of each row and class")
+    parser.add_argument("--copy-images", type=int, default=24, help="of each row and class, put before the copy gate")
+    parser.add_argument("--seeds", type=int, default=5, help="classifiers of each arm and ratio")
+    parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0])
+    parser.add_argument("--max-trials", type=int, default=12)
+    parser.add_argument("--images-per-trial", type=int, default=24)
+    parser.add_argument("--token-steps", type=int, help="the base model's registered default when left out")
+    parser.add_argument("--lora-steps", type=int, help="the base model's registered default when left out")
+    parser.add_argument("--recognition-steps", type=int, help="the service's default when left out")
+    parser.add_argument("--retry-failed", action="store_true", help="forget units that failed, and what came of them")
+    parser.add_argument("--quick", action="store_true", help="one split, two classes, a few steps: does it run?")
+    parser.add_argument("--report-only", action="store_true", help="write the tables from what is finished")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Whether the aim is met, in words that follow from the figures alone."""
+
+from neu_findings import Findings, Mean, mean_over_splits, mean_over_splits_and_seeds
+from neu_plan import ARMS, MAX_SHARE_COPIES, MODES, WHOLE
+
+REAL_AUGMENTED, REAL_PLUS_SYNTHETIC = "real_augmented", "real_plus_synthetic"
+_LEAST_LIFT = 0.03
+_AIMED = (WHOLE, "image_oriented")
+
+
+def lift(findings: Findings, arm: str = REAL_PLUS_SYNTHETIC, over: str = REAL_AUGMENTED) -> Mean | None:
+    """The paired difference of accuracy over splits and seeds; None where no recognition is finished."""
+    runs = [
+        [mine - theirs for mine, theirs in zip(one.runs[arm], one.runs[over], strict=True)]
+        for one in findings.recognised
+    ]
+    return mean_over_splits_and_seeds(runs) if runs else None
+
+
+def named(arm: str, mode: str) -> str:
+    """A row in words."""
+    return f"{arm}, {mode.replace('_', ' ')}"
+
+
+def verdict(findings: Findings) -> str:
+    """Both halves of the aim, and what is not finished."""
+    planned = len(findings.plan["classes"])
+    done = len({cell.split for cell in findings.cells})
+    counted = f"{len(findings.recognised)} splits with recognition and {done} with rows, {planned} classes"
+    return "\n".join([_of_recognition(findings), _of_rows(findings), f"- Finished: {counted}."])
+
+
+def _of_recognition(findings: Findings) -> str:
+    aim = f"{REAL_PLUS_SYNTHETIC} at least {100 * _LEAST_LIFT:.0f} points above {REAL_AUGMENTED}, interval above 0"
+    found = lift(findings)
+    if found is None:
+        return f"- **Recognition** ({aim}): not measured."
+    met = found.value >= _LEAST_LIFT and found.low is not None and found.low > 0
+    return f"- **Recognition** ({aim}): **{'met' if met else 'missed'}**, {found.told(1, 100)} points."
+
+
+def _of_rows(findings: Findings) -> str:
+    aim = f"`{named(*_AIMED)}` has the lowest KID of the rows with at most {MAX_SHARE_COPIES:.0%} copies"
+    kids = {
+        row: findings.by_split(findings.row(*row), "kid") for row in ((arm, mode) for arm in ARMS for mode in MODES)
+    }
+    copies = {row: findings.by_split(findings.row(*row), "share_copies") for row in kids}
+    passing = {
+        row: of for row, of in kids.items()
+        if of and copies[row] and mean_over_splits(list(copies[row].values())).value <= MAX_SHARE_COPIES
+    }  # fmt: skip
+    if not kids[_AIMED]:
+        return f"- **Quality** ({aim}): not measured."
+    if _AIMED not in passing:
+        return f"- **Quality** ({aim}): **missed**, its own share of copies is above that or was not judged."
+    others = {row: of for row, of in passing.items() if row != _AIMED and of.keys() >= passing[_AIMED].keys()}
+    if not others:
+        return f"- **Quality** ({aim}): no other row competes."
+    splits = list(passing[_AIMED])
+    nearest = min(others, key=lambda row: sum(others[row][split] for split in splits))
+    ahead = mean_over_splits([others[nearest][split] - passing[_AIMED][split] for split in splits])
+    word = "met" if ahead.value > 0 else "missed"
+    return (
+        f"- **Quality** ({aim}): **{word}**; the KID of the best other row, `{named(*nearest)}`, is "
+        f"{ahead.told(3)} higher (paired by split; below 0 it is the better one)."
+    )

@@ -1,0 +1,182 @@
+"""Units of work of a service, each submitted once: a ledger on disk remembers which resource a unit became."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from service.api.views import (
+    AdaptationView,
+    DatasetView,
+    EvaluationView,
+    GenerationView,
+    JobView,
+    ReceiptView,
+    RecognitionView,
+)
+from service.contracts.jobs import JobState
+from service.demo.display import told
+from service.demo.failure import DemoFailed
+from service.demo.http import Client
+
+_POLL_SECONDS = 0.5
+_LINE_SECONDS = 30.0
+
+
+#: What has jobs.
+R = TypeVar("R", AdaptationView, GenerationView, EvaluationView, RecognitionView)
+
+
+class Ledger:
+    """Unit -> path of its resource, in a JSON file that is replaced at every change.
+
+    Units are named like paths: what is made from something stands beside it or below it, so that forgetting a failed
+    unit's folder forgets what depends on it.
+    """
+
+    def __init__(self, path: Path, plan: dict[str, Any]) -> None:
+        self._path = path
+        self._kept: dict[str, Any] = {"plan": plan, "commits": [], "units": {}}
+        if path.exists():
+            self._kept = json.loads(path.read_text(encoding="utf-8"))
+        if self._kept["plan"] != plan:
+            changed = sorted(key for key, value in plan.items() if self._kept["plan"].get(key) != value)
+            raise SystemExit(f"{path} was begun with other {', '.join(changed)}: give the same, or another --out.")
+
+    @property
+    def commits(self) -> list[str]:
+        """The commits that worked on it, in their order."""
+        return list(self._kept["commits"])
+
+    def worked_on_by(self, commit: str) -> None:
+        """Remember a commit."""
+        if commit not in self._kept["commits"]:
+            self._kept["commits"].append(commit)
+            self._write()
+
+    def path_of(self, unit: str) -> str | None:
+        """Where the unit's resource is, or None where it was not submitted."""
+        found: str | None = self._kept["units"].get(unit)
+        return found
+
+    def remember(self, unit: str, path: str) -> None:
+        """Keep where a unit's resource is."""
+        self._kept["units"][unit] = path
+        self._write()
+
+    def forget_beside(self, unit: str) -> list[str]:
+        """Forget the unit and what stands beside and below it; the units forgotten."""
+        folder = unit.rpartition("/")[0] + "/"
+        gone = [one for one in self._kept["units"] if one.startswith(folder)]
+        for one in gone:
+            del self._kept["units"][one]
+        self._write()
+        return gone
+
+    def _write(self) -> None:
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(self._kept, indent=1), encoding="utf-8")
+        fresh.replace(self._path)
+
+
+class Work:
+    """Submits units that the ledger does not know, and waits for them."""
+
+    def __init__(
+        self, client: Client, ledger: Ledger, console: Console, check: Callable[[], None], retry: bool
+    ) -> None:
+        self.client, self.ledger, self.console = client, ledger, console
+        self._check, self._retry = check, retry
+
+    def uploaded(self, unit: str, name: str, archive: Callable[[], Path]) -> DatasetView:
+        """The dataset of ``unit``, uploaded the first time."""
+        if known := self.ledger.path_of(unit):
+            return self.client.get(known, DatasetView)
+        made = self.client.upload("/v1/datasets", name, archive(), ReceiptView)
+        self.ledger.remember(unit, f"/v1/datasets/{made.id}")
+        for refused in made.refused:
+            self.say(f"{unit}: {refused.filename} was refused: {refused.reason}")
+        return made
+
+    def submitted(self, unit: str, path: str, payload: BaseModel, view: type[R]) -> R | None:
+        """The resource of ``unit``, posted the first time; None, and a line, where the service refused it."""
+        if known := self.ledger.path_of(unit):
+            found = self.client.get(known, view)
+            if not (self._retry and _has_failed(found)):
+                return found
+            self.say(f"tried again: {', '.join(self.ledger.forget_beside(unit))}")
+        try:
+            made = self.client.post(path, payload, view)
+        except DemoFailed as error:
+            self._check()
+            self.say(f"{unit} was refused: {error}")
+            return None
+        self.ledger.remember(unit, f"{path}/{made.id}")
+        return made
+
+    def finished(self, verb: str, units: dict[str, R | None]) -> dict[str, R]:
+        """Wait for all jobs of ``units``; the resources as they ended."""
+        there = {unit: resource for unit, resource in units.items() if resource is not None}
+        jobs = [job for resource in there.values() for job in resource.jobs]
+        if any(not job.state.is_final for job in jobs):
+            self._follow(verb, jobs)
+            there = {unit: self._again(unit, type(resource)) for unit, resource in there.items()}
+        for unit, resource in there.items():
+            for job in resource.jobs:
+                if job.state is not JobState.SUCCEEDED:
+                    why = f"{job.failure.message} {job.failure.remedy}" if job.failure else ""
+                    self.say(f"{unit}, {job.class_name}: {job.state}. {why}")
+        return there
+
+    def say(self, message: str) -> None:
+        """One line."""
+        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def _again(self, unit: str, view: type[R]) -> R:
+        known = self.ledger.path_of(unit)
+        assert known is not None, unit
+        return self.client.get(known, view)
+
+    def _follow(self, verb: str, jobs: Sequence[JobView]) -> None:
+        """One bar for all jobs on a terminal; a line now and then elsewhere."""
+        waiting = {job.id: job for job in jobs if not job.state.is_final}
+        begun, due = time.monotonic(), time.monotonic()
+        columns = (
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TaskProgressColumn(),
+            TimeElapsedColumn(), TextColumn("{task.fields[told]}", markup=False),
+        )  # fmt: skip
+        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bars:
+            bar = bars.add_task(verb, total=float(len(jobs)), told="")
+            while waiting:
+                time.sleep(_POLL_SECONDS)
+                self._check()
+                running = self._polled(waiting)
+                done = len(jobs) - len(waiting) + sum(job.progress.fraction for job in running if job.progress)
+                now = "; ".join(f"{job.class_name}: {told(job)}" for job in running)
+                bars.update(bar, completed=done, told=now)
+                if not self.console.is_terminal and time.monotonic() >= due:
+                    due = time.monotonic() + _LINE_SECONDS
+                    self.say(f"{verb} [{time.monotonic() - begun:5.0f} s, {done:.1f}/{len(jobs)}] {now}")
+
+    def _polled(self, waiting: dict[str, JobView]) -> list[JobView]:
+        """Ask for the jobs in front, take out those that ended; the running ones."""
+        running = []
+        for known in list(waiting.values()):
+            job = self.client.get(known.links["self"], JobView)
+            waiting[job.id] = job
+            if job.state.is_final:
+                del waiting[job.id]
+            elif job.state is JobState.RUNNING:
+                running.append(job)
+            else:
+                break  # queued: those behind it are too
+        return running
+
+
+def _has_failed(resource: AdaptationView | GenerationView | EvaluationView | RecognitionView) -> bool:
+    return any(job.state in (JobState.FAILED, JobState.CANCELED) for job in resource.jobs)
