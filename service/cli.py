@@ -14,7 +14,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from service.settings import BUNDLED_MODEL, Settings
+from service.registry import BUNDLED_MODEL
+from service.settings import Settings
 
 app = typer.Typer(
     name="defectsynth",

@@ -17,7 +17,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.queue import Queue
-from service.settings import BUNDLED_MODEL, BaseModelEntry, ExtractorEntry, Settings, load_base_models, load_extractors
+from service.registry import BUNDLED_MODEL, BaseModelEntry, ExtractorEntry, load_base_models, load_extractors
+from service.settings import Settings
 from service.store.database import Database
 
 _MIN_FREE_BYTES = 2 * 2**30

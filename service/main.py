@@ -1,6 +1,6 @@
 """The API's one composition root: settings in, application out."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,13 +15,13 @@ from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import (
     adaptations,
     adapters,
-    base_models,
     datasets,
     evaluations,
     generations,
     health,
     jobs,
     recognitions,
+    registered,
 )
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
@@ -29,7 +29,8 @@ from service.intake import Intake
 from service.logs import configure_logs
 from service.queueing import Queueing, Send
 from service.recognising import Recognising
-from service.settings import BaseModelEntry, Settings, load_base_models, load_classifiers, load_extractors
+from service.registry import Registry, load_registry
+from service.settings import Settings
 from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
 from service.submission import Submission, SubmissionLimits
@@ -48,13 +49,12 @@ def create_app(
     ``send`` wakes workers, over the broker of the settings unless given. Raises ``ValueError`` for a registry that
     cannot be read, and for a default extractor that is not in it.
     """
-    entries = load_base_models(settings)
-    extractors = load_extractors(settings)
+    registry = load_registry(settings)
     if database is None:
         database = Database(settings.sqlalchemy_url)
         database.migrate()
     wakeups = queue.configure(settings)
-    parts = _parts(settings, entries, extractors, database, artifacts, send or wakeups.send, wakeups, clock)
+    parts = _parts(settings, registry, database, artifacts, send or wakeups.send, wakeups, clock)
     app = FastAPI(
         title="defectsynth",
         version=version("defectsynth"),
@@ -64,7 +64,7 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, base_models)
+    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, registered)
     for one in (jobs, *resources, health):
         app.include_router(one.router)
     problems.install(app)
@@ -83,8 +83,7 @@ def from_environment() -> FastAPI:
 
 def _parts(
     settings: Settings,
-    entries: dict[str, BaseModelEntry],
-    extractors: Collection[str],
+    registry: Registry,
     database: Database,
     artifacts: ArtifactStore | None,
     send: Send,
@@ -101,9 +100,9 @@ def _parts(
         database=database,
         artifacts=store,
         intake=Intake(database, store, limits, clock, new_id),
-        submission=Submission(queueing, entries, extractors, accepted),
-        recognising=Recognising(queueing, load_classifiers(settings)),
-        base_models=entries,
+        submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
+        recognising=Recognising(queueing, registry.classifiers),
+        registry=registry,
         clock=clock,
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
         check_broker=wakeups.check if settings.broker_url is not None else None,

@@ -17,8 +17,8 @@ from service.contracts.search import FoundSettings
 from service.errors import Conflict, InvalidRequest, TooFewImages, UnknownBaseModel
 from service.merging import class_seed, merged
 from service.queueing import QueuedJob, Queueing
+from service.registry import BaseModelEntry
 from service.selection import adapters_to_use
-from service.settings import BaseModelEntry
 from service.store import adaptations, datasets, evaluations, generations, jobs
 from service.store.tables import AdaptationRow, AdapterRow, EvaluationRow, GenerationRow, JobRow
 

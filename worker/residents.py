@@ -22,7 +22,7 @@ from models.evaluation.features import FeatureExtractor
 from models.generation.lora_slot import LoraSlot
 from service.contracts.ids import AdapterId
 from service.logs import get_logger
-from service.settings import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
+from service.registry import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
 from service.store.artifacts import ArtifactStore
 from worker.workspace import unpack
 

@@ -52,7 +52,7 @@ def build_vae(recipe: Recipe) -> AutoencoderKL:
 
 
 def build_unet(recipe: Recipe) -> UNet2DConditionModel:
-    """11.0 M parameters. No attention on the finest grid and none to itself on the second, where it costs most on a CPU.
+    """11.0 M parameters. No attention on the finest grid, none to itself on the second, where it costs most on a CPU.
 
     On the second the text is attended to, so that low-rank matrices in attention layers reach finer grain than the two
     coarsest grids alone would let them.

@@ -13,7 +13,8 @@ from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.errors import Unauthorized
 from service.intake import Intake
 from service.recognising import Recognising
-from service.settings import BaseModelEntry, Settings
+from service.registry import Registry
+from service.settings import Settings
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest
@@ -30,7 +31,7 @@ class Parts:
     intake: Intake
     submission: Submission
     recognising: Recognising
-    base_models: dict[str, BaseModelEntry]
+    registry: Registry
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter
     check_broker: Callable[[], None] | None

@@ -241,6 +241,21 @@ class BaseModelView(View):
     generation: GenerationSettings
 
 
+class ExtractorView(View):
+    """A feature extractor by its registered name; ``sha256`` of its weights, where they are pinned."""
+
+    name: str = Field(examples=["mini"])
+    kind: str = Field(examples=["mini"])
+    sha256: str | None
+    is_default: bool
+
+
+class ClassifierView(View):
+    """A classifier by its registered name."""
+
+    name: str = Field(examples=["small_resnet"])
+
+
 class ReadyView(View):
     """``ready``; ``degraded`` (work is accepted but no worker was seen lately, or the broker is out); ``unready``."""
 

@@ -24,7 +24,8 @@ from service.demo.http import Client
 from service.demo.launch import Service, running_service
 from service.demo.output import Output, prepared, unpack
 from service.demo.summary import ClassOutcome, Report
-from service.settings import Settings, load_base_models
+from service.registry import load_base_models
+from service.settings import Settings
 
 _READY_TIMEOUT_SECONDS = 120.0
 _POLL_SECONDS = 0.5

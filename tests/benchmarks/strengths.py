@@ -27,7 +27,8 @@ from models.generation.lora_slot import LoraSlot
 from models.imaging.arrays import load_image
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
-from service.settings import Settings, load_base_models
+from service.registry import load_base_models
+from service.settings import Settings
 from worker.jobs.adaptation import configured
 
 STRENGTHS = (0.15, 0.2, 0.3, 0.4, 0.6)

@@ -17,7 +17,8 @@ from models.generation.lora_slot import LoraSlot
 from models.imaging.fit import FitPolicy
 from models.prior.samples import SAMPLE_CLASSES, write_samples
 from models.progress import no_progress
-from service.settings import BUNDLED_MODEL, BaseModelEntry, Settings, load_base_models
+from service.registry import BUNDLED_MODEL, BaseModelEntry, load_base_models
+from service.settings import Settings
 from tests.benchmarks.conftest import Figures
 from worker.jobs.adaptation import configured
 

@@ -10,7 +10,8 @@ from service.contracts.generations import GeneratedImage, GenerationResult
 from service.contracts.ids import DEFAULT_TENANT, GenerationId, ImageId, JobId, Sha256
 from service.contracts.jobs import JobKind, JobState, Progress
 from service.errors import StorageFull
-from service.settings import Settings, load_base_models
+from service.registry import load_base_models
+from service.settings import Settings
 from service.store import generations, jobs
 from tests.contract.conftest import World
 from tests.fakes.pictures import png

@@ -4,7 +4,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from service.contracts.adaptations import AdaptationSettings
-from service.settings import Settings, load_base_models, load_classifiers, load_extractors
+from service.registry import load_base_models, load_classifiers, load_extractors
+from service.settings import Settings
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "plant.example"])

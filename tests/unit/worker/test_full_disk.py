@@ -20,6 +20,7 @@ from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.tables import Base, JobRow, WorkerRow
 from worker import maintenance, process
+from worker.feature_cache import FeatureCache
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.maintenance import Maintenance
 from worker.presence import Doing, Presence
@@ -75,7 +76,7 @@ def test_a_job_that_fills_the_disk_gives_its_scratch_back_and_fails_with_a_reaso
     residents = Residents({}, artifacts, device="cpu", extractor="mini", max_base_models=1, max_adapters=1)
     lifecycle = Lifecycle(database, LeaseTimes(30, 5, 60), stopping=lambda: False, on_stall=lambda: None)
     WorkingProcess(
-        database, Workshop(database, artifacts, residents, tmp_path / "work"), lifecycle,
+        database, Workshop(database, artifacts, residents, FeatureCache(artifacts), tmp_path / "work"), lifecycle,
         worker_id="w", lease_seconds=30, stopping=lambda: False,
     ).work_off()  # fmt: skip
     with database.reading() as session:

@@ -14,7 +14,7 @@ from models.evaluation.extractors import OPENERS
 from models.evaluation.mini import MiniConfig, MiniNetwork, save_mini
 from models.progress import no_progress
 from service.contracts.ids import AdapterId
-from service.settings import BaseModelEntry, ExtractorEntry, ExtractorKind
+from service.registry import BaseModelEntry, ExtractorEntry, ExtractorKind
 from service.store.artifacts import LocalArtifacts
 from tests.fakes.extractor_files import save_inception, sha256_of
 from tests.fakes.tiny_base_model import build_tiny_base_model
