@@ -22,6 +22,7 @@ from service.api.routes import (
     jobs,
     recognitions,
     registered,
+    reports,
 )
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
@@ -64,7 +65,7 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, registered)
+    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, registered)
     for one in (jobs, *resources, health):
         app.include_router(one.router)
     problems.install(app)

@@ -163,7 +163,11 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
         jobs=job_views(session, of_it),
         adapters=[adapter_view(one) for one in adapters.of_adaptations(session, tenant_id, [row.id])],
         trials={one.class_name: trials_of(one) for one in of_it},
-        links={"self": f"/v1/adaptations/{row.id}", "dataset": f"/v1/datasets/{version.dataset_id}"},
+        links={
+            "self": f"/v1/adaptations/{row.id}",
+            "dataset": f"/v1/datasets/{version.dataset_id}",
+            "report_html": f"/v1/adaptations/{row.id}/report.html",
+        },
     )
 
 
@@ -193,6 +197,8 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
             "images": f"{here}/images",
             "archive": f"{here}/archive",
             "report": f"{here}/report",
+            "report_html": f"{here}/report.html",
+            "report_csv": f"{here}/report.csv",
         },
     )
 
