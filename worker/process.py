@@ -14,12 +14,14 @@ from transformers.utils import logging as transformers_logging
 from service.contracts.jobs import JobKind
 from service.errors import StorageFull
 from service.logs import get_logger
-from service.settings import Settings, load_base_models
+from service.registry import load_base_models, load_extractors
+from service.settings import Settings
 from service.store import leases
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.leases import ClaimedJob
 from worker.failures import is_storage_full
+from worker.feature_cache import FeatureCache
 from worker.jobs import adaptation, evaluation, generation
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.presence import Doing
@@ -109,6 +111,7 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
         load_base_models(settings),
         artifacts,
         device=settings.device,
+        extractors=load_extractors(settings),
         extractor=settings.extractor,
         max_base_models=own.max_base_models,
         max_adapters=own.max_adapters,
@@ -116,7 +119,7 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
     return WorkingProcess(
         database,
-        Workshop(database, artifacts, residents, settings.data_dir.resolve() / "work"),
+        Workshop(database, artifacts, residents, FeatureCache(artifacts), settings.data_dir.resolve() / "work"),
         Lifecycle(database, times, stopping=stopping, on_stall=end_this_process),
         worker_id=worker_id,
         lease_seconds=settings.lease_seconds,

@@ -6,6 +6,7 @@ from pathlib import Path
 from service.contracts.ids import JobId
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from worker.feature_cache import FeatureCache
 from worker.residents import Residents
 from worker.workspace import Workspace
 
@@ -17,6 +18,7 @@ class Workshop:
     database: Database
     artifacts: ArtifactStore
     residents: Residents
+    features: FeatureCache
     work_dir: Path
 
     def workspace(self, job_id: JobId) -> Workspace:

@@ -30,6 +30,7 @@ class SearchTrial(Word):
     fid: float | None
     share_copies: float | None
     feasible: bool
+    num_images: int
     seconds: float
     remark: str | None = None
 
@@ -54,6 +55,7 @@ class SearchReport(Word):
     best: int | None
     stopped_because: str = Field(examples=["no_gain_expected"])
     num_images: int
+    max_share_copies: float
     reference_split: str
     seen_by_adaptation: bool
     extractor: Extractor

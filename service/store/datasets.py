@@ -126,18 +126,16 @@ def rows_of_version(session: Session, tenant_id: TenantId, version_id: str) -> l
 
 
 def images_of(
-    session: Session, tenant_id: TenantId, version_id: str, class_name: str, split: Split | None = None
+    session: Session, tenant_id: TenantId, version_id: str, class_name: str | None = None, split: Split | None = None
 ) -> list[ImageRecord]:
-    """A class's images in one split (or all), in the order of file name and id: the same for every worker."""
+    """The images of a class and split (or of all), in the order of file name and id: the same for every worker."""
     query = (
         select(ImageRow)
         .join(VersionImageRow, VersionImageRow.image_id == ImageRow.id)
-        .where(
-            VersionImageRow.version_id == version_id,
-            ImageRow.tenant_id == tenant_id,
-            ImageRow.class_name == class_name,
-        )
+        .where(VersionImageRow.version_id == version_id, ImageRow.tenant_id == tenant_id)
     )
+    if class_name is not None:
+        query = query.where(ImageRow.class_name == class_name)
     if split is not None:
         query = query.where(ImageRow.split == split)
     # Sorted here: a database orders text by its own locale, and the order decides what a seed draws.

@@ -1,4 +1,4 @@
-"""An adaptation job: one class's train images become an adapter."""
+"""An adaptation job: one class's train images become an adapter, with the generation settings found for it."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ from service.contracts.datasets import Split
 from service.contracts.ids import AdapterId, JobId, new_id
 from service.store import adapters, datasets
 from service.store.artifacts import StoredArtifact
+from worker.jobs.searching import Found, find_settings
 from worker.lifecycle import Attempt, Finished, utc_now
 from worker.workshop import Workshop
 from worker.workspace import load_images, pack
@@ -21,6 +22,10 @@ from worker.workspace import load_images, pack
 #: A LoRA step goes through the text encoder and back, and costs about this many textual-inversion steps.
 _LORA_STEP_WEIGHT = 1.3
 _CACHING_WEIGHT = 5.0
+#: Making an image of a trial costs about as much as this many textual-inversion steps.
+_TRIAL_IMAGE_WEIGHT = 1.0
+#: Adapters that the search may choose from, of each stage.
+_NUM_KEPT = 3
 
 
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
@@ -28,29 +33,32 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     job = attempt.job
     params = AdaptationParams.model_validate(job.params)
     with workshop.database.reading() as session:
-        records = datasets.images_of(session, job.tenant_id, params.dataset_version_id, params.class_name, Split.TRAIN)
-    images = load_images(workshop.artifacts, (record.sha256 for record in records))
+        records = datasets.images_of(session, job.tenant_id, params.dataset_version_id, params.class_name)
+    train = [record.sha256 for record in records if record.split is Split.TRAIN]
     workspace = workshop.workspace(job.id)
-    out_dir = workspace.fresh_folder("adapter")
+    base = workshop.residents.bare(params.base_model)
+    writer = attempt.progress(_weights(params.settings))
     outcome = adapt(
-        workshop.residents.bare(params.base_model),
-        images,
+        base,
+        load_images(workshop.artifacts, train),
         configured(params.settings),
         placeholder_token=placeholder_token(params.class_name, job.id),
-        out_dir=out_dir,
+        out_dir=workspace.fresh_folder("adapter"),
         checkpoint_dir=workspace.folder("checkpoints"),
-        progress=attempt.progress(_weights(params.settings)),
+        progress=writer,
     )
     started = time.monotonic()
+    found = find_settings(attempt, workshop, base, records, outcome.kept, writer)
+    between = time.monotonic()
     archive = workspace.folder("archive") / "adapter.zip"
-    pack(out_dir, archive)
+    pack(outcome.kept[found.checkpoint], archive)
     stored = workshop.artifacts.put_file(archive)
-    outcome.stage_seconds["publishing"] = time.monotonic() - started
-    return _finished(attempt, params, outcome, stored)
+    outcome.stage_seconds.update({"search": between - started, "publishing": time.monotonic() - between})
+    return _finished(attempt, params, outcome, found, stored)
 
 
 def _finished(
-    attempt: Attempt, params: AdaptationParams, outcome: AdaptationOutcome, archive: StoredArtifact
+    attempt: Attempt, params: AdaptationParams, outcome: AdaptationOutcome, found: Found, archive: StoredArtifact
 ) -> Finished:
     adapter_id = AdapterId(new_id("adp"))
 
@@ -66,11 +74,17 @@ def _finished(
             archive,
             params.settings,
             utc_now(),
+            checkpoint=found.checkpoint,
+            found=found.settings,
         )
 
     result = AdaptationResult(
         adapter_id=adapter_id,
         num_train_images=outcome.num_train_images,
+        checkpoint=found.checkpoint,
+        found=found.settings,
+        search=found.report,
+        warnings=found.warnings,
         stage_seconds={stage: round(seconds, 3) for stage, seconds in outcome.stage_seconds.items()},
         loss_curve=[CurvePoint(stage=point.stage, step=point.step, loss=point.loss) for point in outcome.loss_curve],
     )
@@ -84,6 +98,7 @@ def configured(settings: AdaptationSettings) -> AdaptationConfig:
         lora=LoraTrainingConfig(**settings.lora.model_dump()),
         fit=FitPolicy(settings.fit.value),
         seed=settings.seed,
+        num_kept=_NUM_KEPT if settings.search.max_trials > 0 else 1,
     )
 
 
@@ -98,4 +113,5 @@ def _weights(settings: AdaptationSettings) -> dict[str, float]:
         "caching_latents": _CACHING_WEIGHT,
         "textual_inversion": float(settings.textual_inversion.steps),
         "lora": settings.lora.steps * _LORA_STEP_WEIGHT,
+        "search": settings.search.max_trials * settings.search.images_per_trial * _TRIAL_IMAGE_WEIGHT,
     }

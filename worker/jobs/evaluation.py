@@ -21,9 +21,8 @@ from service.contracts.jobs import JobKind
 from service.store import adaptations, adapters, datasets, generations
 from service.store.tables import JobRow
 from worker.lifecycle import Attempt, Finished
-from worker.scoring import Comparison, features_of, score
+from worker.scoring import Comparison, score
 from worker.workshop import Workshop
-from worker.workspace import load_images
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     started = time.monotonic()
     with workshop.database.reading() as session:
         sets = _sets(session, attempt.job.tenant_id, request)
-    extractor = workshop.residents.extractor()
+    extractor = workshop.residents.extractor(request.extractor)
     writer = attempt.progress({"features": 1.0})
     candidates = sets.trained_on if sets.trained_on else []
     done, total = 0, len(sets.real) + len(sets.other) + len(candidates)
@@ -52,8 +51,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         writer("features", done, total)
 
     real, other, trained_on = (
-        features_of(extractor, load_images(workshop.artifacts, digests), count)
-        for digests in (sets.real, sets.other, candidates)
+        workshop.features.features(extractor, digests, count) for digests in (sets.real, sets.other, candidates)
     )
     between = time.monotonic()
     comparison = Comparison(

@@ -1,45 +1,50 @@
-"""A generation job: synthetic images of one class, each stored with its lineage, and their quality."""
+"""A generation job: synthetic images of one class, each judged and stored with its lineage, and their quality."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from PIL import Image
 from sqlalchemy.orm import Session
 
 from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sample, Sampler, encode_sources
+from models.generation.engine import Prompts, Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from service.contracts import generations as contracts
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult
-from service.contracts.ids import AdapterId
+from service.contracts.ids import AdapterId, Sha256
 from service.store import adaptations, adapters, datasets, generations
-from service.store.artifacts import ArtifactStore
 from service.store.tables import AdapterRow
-from worker.jobs.judgement import SHEET_IMAGES, Made, judge, sheet
+from worker.jobs.delivery import BATCH_SIZE, Delivery, Steps
+from worker.jobs.gating import fitted_gates
+from worker.jobs.judgement import Made, RealImages, judge, pairs_sheet, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
-from worker.progress import ProgressWriter
 from worker.residents import StoredAdapter
-from worker.scoring import FeatureTally
 from worker.workshop import Workshop
 from worker.workspace import load_images
 
-_BATCH_SIZE = 8
-_WEIGHTS = {"denoising": 0.85, "quality": 0.15}
+_WEIGHTS = {"gates": 0.05, "denoising": 0.8, "quality": 0.15}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the record says: the adapter and the real images of its class and dataset version."""
+    """What the record says: the adapter, and the real images of its dataset version, of all classes."""
 
     adapter: AdapterRow
     settings: AdaptationSettings
-    train: list[ImageRecord]
-    validation: list[ImageRecord]
+    records: list[ImageRecord]
+
+    def of_class(self, split: Split) -> list[ImageRecord]:
+        """The images of the adapter's class in one split."""
+        return [one for one in self.records if one.class_name == self.adapter.class_name and one.split is split]
+
+    @property
+    def fit(self) -> FitPolicy:
+        """How the adapter's images were brought to the native size."""
+        return FitPolicy(self.settings.fit.value)
 
     @property
     def prompt(self) -> str:
@@ -47,91 +52,62 @@ class Inputs:
         return f"a photo of {self.settings.textual_inversion.initializer_text}"
 
 
-@dataclass
-class Delivery:
-    """Stores images as they are made; keeps their rows, their features and the first few for the sheet."""
-
-    artifacts: ArtifactStore
-    params: GenerationParams
-    sources: list[ImageRecord]
-    lineage: dict[str, object]
-    tally: FeatureTally
-    images: list[GeneratedImage] = field(default_factory=list)
-    shown: list[Image.Image] = field(default_factory=list)
-
-    def __call__(self, sample: Sample) -> None:
-        """Store one image. Raises `StorageFull`."""
-        source = self.sources[sample.source_index] if sample.source_index is not None else None
-        text = {**self.lineage, "seed": sample.seed, "source_sha256": source.sha256 if source else "none"}
-        stored = self.artifacts.put_bytes(png_bytes(sample.image, text))
-        self.images.append(
-            GeneratedImage(
-                class_name=self.params.class_name,
-                number=sample.index,
-                sha256=stored.sha256,
-                size_bytes=stored.size_bytes,
-                width_px=sample.image.width,
-                height_px=sample.image.height,
-                mode=sample.image.mode,
-                seed=sample.seed,
-                source_image_id=source.id if source else None,
-            )
-        )
-        self.tally.add(sample.image)
-        if len(self.shown) < SHEET_IMAGES:
-            self.shown.append(sample.image)
-
-
-@dataclass
-class Steps:
-    """The engine reports steps of a batch; a client sees steps of the whole job."""
-
-    writer: ProgressWriter
-    num_images: int
-    images_done: int = 0
-
-    def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
-        """Pass one report on. Raises what the writer raises."""
-        batches_done, batches = self.images_done // _BATCH_SIZE, -(-self.num_images // _BATCH_SIZE)
-        figures = {**figures, "images_done": float(self.images_done)}
-        self.writer(stage, batches_done * total + step, batches * total, **figures)
-
-
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
     """Make and judge the images; their rows are written when the job succeeds."""
     params = GenerationParams.model_validate(attempt.job.params)
     inputs = _inputs(attempt, workshop, params.adapter_id)
-    sources = load_images(workshop.artifacts, (record.sha256 for record in inputs.train))
+    train, validation = inputs.of_class(Split.TRAIN), inputs.of_class(Split.VALIDATION)
+    sources = load_images(workshop.artifacts, (record.sha256 for record in train))
     base, adapter = _models(workshop, params, inputs)
-    extractor = workshop.residents.extractor()
     writer = attempt.progress(_WEIGHTS)
-    delivery = Delivery(
-        workshop.artifacts, params, inputs.train, _lineage(params, base, adapter), FeatureTally(extractor)
-    )
-    fit = FitPolicy(inputs.settings.fit.value)
-    prompts = Prompts.of_words(inputs.prompt, base) if adapter is None else Prompts.of_adapter(adapter, base)
-    steps = Steps(writer, params.num_images)
-    sampler = Sampler(base, prompts, encode_sources(base, sources, fit), _configured(params), params.seed, steps)
-    for sample in sampler.samples(range(params.num_images)):
-        delivery(sample)
-        steps.images_done = sample.index + 1
     started = time.monotonic()
-    validation = load_images(workshop.artifacts, (record.sha256 for record in inputs.validation))
-    made = Made(params.class_name, delivery.tally.features(), delivery.shown, adapted=adapter is not None)
-    quality, warnings = judge(made, sources, validation, base, fit, extractor, writer)
+    gates = fitted_gates(params, inputs.records, sources, workshop, writer)
+    delivery = Delivery(
+        workshop.artifacts, params, train, _lineage(params, base, adapter), gates, workshop.residents.extractor()
+    )
+    prompts = Prompts.of_words(inputs.prompt, base) if adapter is None else Prompts.of_adapter(adapter, base)
+    encoded = encode_sources(base, sources, inputs.fit)
+    sampler = Sampler(base, prompts, encoded, _configured(params), params.seed, Steps(writer, delivery))
+    begun = time.monotonic()
+    delivery.fill(sampler)
+    between = time.monotonic()
+    made = Made(params.class_name, delivery.features(), delivery.shown, adapted=adapter is not None)
+    real = RealImages([one.sha256 for one in train], [one.sha256 for one in validation], sources)
+    quality, warnings = judge(made, real, workshop, base, inputs.fit, writer)
     picture = sheet(made, sources, _caption(params))
-    contact_sheet = workshop.artifacts.put_bytes(png_bytes(picture, {"software": software()}))
-    seconds = {**sampler.stage_seconds, "quality": time.monotonic() - started}
     result = GenerationResult(
         num_images=len(delivery.images),
-        stage_seconds={stage: round(value, 3) for stage, value in seconds.items()},
+        num_requested=params.num_images,
+        judging=delivery.judging(),
+        closest=delivery.closest(),
+        closest_sheet=_closest_sheet(workshop, delivery, train),
+        stage_seconds=_rounded(
+            {"preparing": begun - started, **sampler.stage_seconds,
+             "judging": between - begun - sum(sampler.stage_seconds.values()), "quality": time.monotonic() - between}
+        ),
         denoising_steps=sampler.denoising_steps,
         equivalent_strength=sampler.equivalent_strength,
         quality=quality,
-        contact_sheet=contact_sheet.sha256,
-        warnings=warnings,
-    )
+        contact_sheet=workshop.artifacts.put_bytes(png_bytes(picture, {"software": software()})).sha256,
+        warnings=[*delivery.warnings(), *warnings],
+    )  # fmt: skip
     return _finished(attempt, params, delivery.images, result)
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {stage: round(max(value, 0.0), 3) for stage, value in seconds.items()}
+
+
+def _closest_sheet(workshop: Workshop, delivery: Delivery, train: list[ImageRecord]) -> Sha256 | None:
+    """The digest of a picture of the closest cases, where the copy gate told which they are."""
+    closest = delivery.closest()
+    if not closest:
+        return None
+    digests = {record.id: record.sha256 for record in train}
+    nearest = [digests[image.nearest_image_id] for image in closest if image.nearest_image_id is not None]
+    pictures = load_images(workshop.artifacts, [*nearest, *(image.sha256 for image in closest)])
+    picture = pairs_sheet(delivery.params.class_name, pictures[: len(nearest)], pictures[len(nearest) :])
+    return workshop.artifacts.put_bytes(png_bytes(picture, {"software": software()})).sha256
 
 
 def _finished(
@@ -148,13 +124,8 @@ def _inputs(attempt: Attempt, workshop: Workshop, adapter_id: AdapterId) -> Inpu
     with workshop.database.reading() as session:
         adapter = adapters.get(session, tenant, adapter_id)
         version = adaptations.get(session, tenant, adapter.adaptation_id).dataset_version_id
-        records = datasets.images_of(session, tenant, version, adapter.class_name)
-    return Inputs(
-        adapter,
-        AdaptationSettings.model_validate(adapter.settings),
-        [record for record in records if record.split is Split.TRAIN],
-        [record for record in records if record.split is Split.VALIDATION],
-    )
+        records = datasets.images_of(session, tenant, version)
+    return Inputs(adapter, AdaptationSettings.model_validate(adapter.settings), records)
 
 
 def _models(workshop: Workshop, params: GenerationParams, inputs: Inputs) -> tuple[BaseModel, Adapter | None]:
@@ -171,7 +142,7 @@ def _configured(params: GenerationParams) -> GenerationConfig:
         strength=settings.strength,
         guidance_scale=settings.guidance_scale,
         num_inference_steps=settings.num_inference_steps,
-        batch_size=_BATCH_SIZE,
+        batch_size=BATCH_SIZE,
     )
 
 

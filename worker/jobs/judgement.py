@@ -1,6 +1,6 @@
 """How a generation is judged: which real images it is measured by, the floors, and the contact sheet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -8,20 +8,21 @@ from PIL import Image
 from models.diffusion.base_model import BaseModel
 from models.diffusion.latents import round_trip
 from models.errors import DatasetUnusable
-from models.evaluation.features import FeatureExtractor, Features
-from models.imaging.contact_sheet import contact_sheet
+from models.evaluation.features import Features
+from models.imaging.contact_sheet import SheetStyle, contact_sheet
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from service.contracts.datasets import Split
 from service.contracts.quality import QualityReport
 from worker.scoring import Comparison, features_of, score
+from worker.workshop import Workshop
 
 #: From so many validation images on they are the reference; with fewer, the train images are.
 MIN_VALIDATION_IMAGES = 8
 #: Images of each kind that a contact sheet shows at most.
 SHEET_IMAGES = 24
 #: The copy floor is computed from at most so many sources: their round trip costs as much as generating does.
-_ROUND_TRIP_IMAGES = 100
+ROUND_TRIP_IMAGES = 100
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,31 @@ class Made:
 
     class_name: str
     features: Features
-    shown: list[Image.Image]
+    shown: Sequence[Image.Image]
     adapted: bool
 
 
+@dataclass(frozen=True)
+class RealImages:
+    """The class's real images: digests of both splits, and the train images themselves."""
+
+    train: Sequence[str]
+    validation: Sequence[str]
+    sources: Sequence[Image.Image]
+
+
 def judge(
-    made: Made,
-    train: list[Image.Image],
-    validation: list[Image.Image],
-    base: BaseModel,
-    fit: FitPolicy,
-    extractor: FeatureExtractor,
-    progress: Progress,
+    made: Made, real: RealImages, workshop: Workshop, base: BaseModel, fit: FitPolicy, progress: Progress
 ) -> tuple[QualityReport | None, list[str]]:
     """The report and warnings; no report, with the reason as a warning, where there are too few images."""
+    extractor, train, validation = workshop.residents.extractor(), real.train, real.validation
     unseen = len(validation) >= MIN_VALIDATION_IMAGES
-    sources = train[:_ROUND_TRIP_IMAGES]
+    sources = real.sources[:ROUND_TRIP_IMAGES]
     total = len(train) + len(sources) + (len(validation) if unseen else 0)
     count = _counter(progress, total)
     try:
-        train_features = features_of(extractor, train, count)
-        reference = features_of(extractor, validation, count) if unseen else train_features
+        train_features = workshop.features.features(extractor, train, count)
+        reference = workshop.features.features(extractor, validation, count) if unseen else train_features
         copied = features_of(extractor, round_trip(base, sources, fit), count)
         comparison = Comparison(
             class_name=made.class_name,
@@ -87,6 +92,13 @@ def _notes(made: Made, unseen: bool, num_validation: int) -> list[str]:
     ]
 
 
-def sheet(made: Made, train: list[Image.Image], caption: str) -> Image.Image:
+def sheet(made: Made, train: Sequence[Image.Image], caption: str) -> Image.Image:
     """Real images above synthetic ones."""
     return contact_sheet(train[:SHEET_IMAGES], made.shown, f"{made.class_name}: real above synthetic", caption)
+
+
+def pairs_sheet(class_name: str, nearest: Sequence[Image.Image], synthetic: Sequence[Image.Image]) -> Image.Image:
+    """The synthetic images most like a real one, each below the real image it is most like."""
+    style = SheetStyle(columns=max(len(synthetic), 4), max_synthetic_rows=1)
+    title, subtitle = f"{class_name}: the closest cases", "each below the real image it is most like; the nearest first"
+    return contact_sheet(nearest, synthetic, title, subtitle, style)

@@ -1,0 +1,175 @@
+"""What becomes of each image that is made: judged, and stored with its lineage or counted by why it was rejected."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+from models.evaluation.gates import Gates, RejectReason, Verdict
+from PIL import Image
+
+from models.evaluation.features import FeatureExtractor, Features, extract
+from models.generation.engine import Sample, Sampler
+from service.contracts.datasets import ImageRecord
+from service.contracts.generations import GeneratedImage, GenerationParams, Judging
+from service.store.artifacts import ArtifactStore
+from worker.jobs.gating import gate_reports, ratio
+from worker.jobs.judgement import SHEET_IMAGES
+from worker.lineage import png_bytes
+from worker.progress import ProgressWriter
+
+BATCH_SIZE = 8
+_MAX_CLOSEST = 8
+_WHY = {
+    RejectReason.COPY: "were copies of real images",
+    RejectReason.WRONG_CLASS: "looked like another class",
+    RejectReason.OUTLIER: "were unlike any real image",
+    RejectReason.NOT_FINITE: "were broken",
+}
+
+
+@dataclass
+class Delivery:
+    """Takes images as they are made and stores the accepted ones, until there are enough.
+
+    Keeps the accepted images' rows and features, and the first few of them for the sheet.
+    """
+
+    artifacts: ArtifactStore
+    params: GenerationParams
+    sources: list[ImageRecord]
+    lineage: dict[str, object]
+    gates: Gates
+    extractor: FeatureExtractor
+    images: list[GeneratedImage] = field(default_factory=list)
+    shown: list[Image.Image] = field(default_factory=list)
+    rejected: Counter[RejectReason] = field(default_factory=Counter)
+    num_candidates: int = 0
+    _rows: list[Features] = field(default_factory=list)
+
+    @property
+    def num_missing(self) -> int:
+        """Images still to be made."""
+        return self.params.num_images - len(self.images)
+
+    @property
+    def max_candidates(self) -> int:
+        """The budget."""
+        return ceil(self.params.num_images * self.params.gates.max_candidates_per_image)
+
+    def features(self) -> Features:
+        """(N, d) float64 of the accepted images, in their order."""
+        return np.stack(self._rows) if self._rows else np.zeros((0, self.extractor.dim))
+
+    def fill(self, sampler: Sampler) -> None:
+        """Have images made until there are enough or the budget is spent. Raises `StorageFull`, and what making raises.
+
+        Batches are always whole, so that an image's bytes do not depend on how many were asked for.
+        """
+        for first in range(0, self.max_candidates, BATCH_SIZE):
+            if self.num_missing == 0:
+                return
+            indices = range(first, min(first + BATCH_SIZE, self.max_candidates))
+            self._take(sampler.draw(range(first, first + BATCH_SIZE)), indices)
+
+    def _take(self, samples: Sequence[Sample], indices: range) -> None:
+        """Judge one batch; what is more than enough is not looked at."""
+        within = {sample.index: sample for sample in samples if sample.index in indices}
+        features = extract(self.extractor, [sample.image for sample in within.values()])
+        verdicts = self.gates.judge(
+            [sample.image for sample in within.values()],
+            features,
+            [sample.source_index for sample in within.values()],
+        )
+        judged = dict(zip(within, zip(features, verdicts, strict=True), strict=True))
+        for index in indices:
+            if self.num_missing == 0:
+                return
+            self.num_candidates += 1
+            if index not in judged:
+                self.rejected[RejectReason.NOT_FINITE] += 1
+                continue
+            row, verdict = judged[index]
+            if verdict.reason is not None:
+                self.rejected[verdict.reason] += 1
+                continue
+            self._rows.append(row)
+            self._store(within[index], verdict)
+
+    def _store(self, sample: Sample, verdict: Verdict) -> None:
+        source = self.sources[sample.source_index] if sample.source_index is not None else None
+        text = {
+            **self.lineage, "seed": sample.seed, "candidate": sample.index,
+            "source_sha256": source.sha256 if source else "none",
+        }  # fmt: skip
+        stored = self.artifacts.put_bytes(png_bytes(sample.image, text))
+        nearest = verdict.copy
+        self.images.append(
+            GeneratedImage(
+                class_name=self.params.class_name,
+                number=len(self.images),
+                sha256=stored.sha256,
+                size_bytes=stored.size_bytes,
+                width_px=sample.image.width,
+                height_px=sample.image.height,
+                mode=sample.image.mode,
+                seed=sample.seed,
+                source_image_id=source.id if source else None,
+                candidate=sample.index,
+                nearest_image_id=self.sources[nearest.nearest_index].id if nearest else None,
+                nearest_feature_ratio=ratio(nearest.feature_distance, nearest.feature_threshold) if nearest else None,
+                nearest_pixel_ratio=ratio(nearest.pixel_distance, nearest.pixel_threshold) if nearest else None,
+            )
+        )
+        if len(self.shown) < SHEET_IMAGES:
+            self.shown.append(sample.image)
+
+    def judging(self) -> Judging:
+        """How the images came about."""
+        return Judging(
+            num_candidates=self.num_candidates,
+            max_candidates=self.max_candidates,
+            num_accepted=len(self.images),
+            acceptance_rate=round(len(self.images) / max(self.num_candidates, 1), 4),
+            rejected={str(reason): number for reason, number in sorted(self.rejected.items())},
+            gates=gate_reports(self.gates),
+        )
+
+    def warnings(self) -> list[str]:
+        """What a client must know about the number of images."""
+        if self.num_missing == 0:
+            return []
+        why = ", ".join(f"{number} {_WHY[reason]}" for reason, number in self.rejected.most_common())
+        advice = "raise strength" if self.rejected[RejectReason.COPY] * 2 > sum(self.rejected.values()) else (
+            "lower strength, or adapt the class with more images"
+        )  # fmt: skip
+        return [
+            f"{len(self.images)} of {self.params.num_images} images: of {self.num_candidates} that were made "
+            f"(the budget), {why}. To get more, {advice}, or raise gates.max_candidates_per_image."
+        ]
+
+    def closest(self) -> list[GeneratedImage]:
+        """The delivered images most like a real one, nearest first."""
+        known = [image for image in self.images if image.nearest_image_id is not None]
+        return sorted(known, key=_closeness)[:_MAX_CLOSEST]
+
+
+def _closeness(image: GeneratedImage) -> float:
+    ratios = (image.nearest_feature_ratio, image.nearest_pixel_ratio)
+    return min((one for one in ratios if one is not None), default=float("inf"))
+
+
+@dataclass
+class Steps:
+    """The sampler reports steps of a batch; a client sees how many of the images asked for are made."""
+
+    writer: ProgressWriter
+    delivery: Delivery
+
+    def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
+        """Pass one report on. Raises what the writer raises."""
+        done, asked = len(self.delivery.images), self.delivery.params.num_images
+        counts = {"images_done": float(done), "num_candidates": float(self.delivery.num_candidates)}
+        progress = done * total + step * min(BATCH_SIZE, asked - done)
+        self.writer(stage, progress, asked * total, **{**figures, **counts})

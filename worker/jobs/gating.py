@@ -1,0 +1,66 @@
+"""The gates of a generation, fitted to the real images of its dataset version; the test split is not looked at."""
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from models.evaluation.class_gate import ClassGate
+from models.evaluation.copies import CopyGate
+from models.evaluation.features import FeatureExtractor, Features
+from models.evaluation.gates import Gates
+from models.evaluation.outliers import OutlierGate
+from models.progress import Progress
+from service.contracts.datasets import ImageRecord, Split
+from service.contracts.generations import GateReport, GenerationParams
+from worker.workshop import Workshop
+
+
+def fitted_gates(
+    params: GenerationParams,
+    records: Sequence[ImageRecord],
+    sources: Sequence[Image.Image],
+    workshop: Workshop,
+    progress: Progress,
+) -> Gates:
+    """The gates that the client wants, for images of the class. ``records``: the dataset version's, of all classes.
+
+    ``sources``: the class's train images, in the order of their records: what could be copied.
+    """
+    extractor, asked = workshop.residents.extractor(), params.gates
+    seen = [record for record in records if record.split is not Split.TEST]
+    own = [record for record in seen if record.class_name == params.class_name]
+    train = [record for record in own if record.split is Split.TRAIN]
+    progress("gates", 0, 3)
+    copy = CopyGate.fit(sources, _features(workshop, extractor, train), asked.copy_percentile) if asked.copies else None
+    progress("gates", 1, 3)
+    klass = _class_gate(workshop, extractor, seen) if asked.wrong_class else None
+    progress("gates", 2, 3)
+    outlier = OutlierGate.fit(_features(workshop, extractor, own)) if asked.outliers else None
+    progress("gates", 3, 3)
+    return Gates(copy=copy, klass=klass, outlier=outlier, class_name=params.class_name)
+
+
+def _class_gate(workshop: Workshop, extractor: FeatureExtractor, seen: Sequence[ImageRecord]) -> ClassGate:
+    by_class: dict[str, list[ImageRecord]] = {}
+    for record in seen:
+        by_class.setdefault(record.class_name, []).append(record)
+    features = {name: _features(workshop, extractor, of_it) for name, of_it in sorted(by_class.items())}
+    groups = {name: [record.group for record in of_it] for name, of_it in by_class.items()}
+    return ClassGate.fit(features, groups)
+
+
+def _features(workshop: Workshop, extractor: FeatureExtractor, records: Sequence[ImageRecord]) -> Features:
+    return workshop.features.features(extractor, [record.sha256 for record in records])
+
+
+def gate_reports(gates: Gates) -> list[GateReport]:
+    """Every gate as clients read it."""
+    return [
+        GateReport(name=state.name, on=state.on, reason=state.reason, figures=dict(state.figures))
+        for state in gates.describe()
+    ]
+
+
+def ratio(distance: float, threshold: float | None) -> float | None:
+    """``distance`` in units of ``threshold``: below 1 is a copy. None where the threshold decides nothing."""
+    return round(distance / threshold, 4) if threshold is not None and threshold > 0 else None

@@ -1,0 +1,211 @@
+"""The search that follows an adaptation's training: which kept adapter to take, and which generation settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.adapter import load_adapter
+from models.diffusion.base_model import BaseModel
+from models.diffusion.latents import round_trip
+from models.diffusion.seeding import derived_seed
+from models.errors import DatasetUnusable
+from models.evaluation.copies import CopyGate
+from models.evaluation.features import FeatureExtractor, Features
+from models.generation.engine import Sample, encode_sources
+from models.generation.lora_slot import LoraSlot
+from models.imaging.fit import FitPolicy
+from models.progress import Progress
+from models.search.scoring import TrialMaterial, TrialScorer
+from models.search.search import SearchOutcome, search
+from models.search.space import Candidate, SearchSpace
+from models.search.trials import Observation, SearchSettings, Trial
+from service.contracts.adaptations import AdaptationParams
+from service.contracts.datasets import ImageRecord, Split
+from service.contracts.quality import QualityReport
+from service.contracts.search import FoundSettings, SearchReport, SearchSoFar, SearchTrial
+from worker.jobs.judgement import MIN_VALIDATION_IMAGES, ROUND_TRIP_IMAGES
+from worker.lifecycle import Attempt
+from worker.scoring import Comparison, features_of, score
+from worker.workshop import Workshop
+from worker.workspace import load_images
+
+
+@dataclass(frozen=True)
+class Found:
+    """``checkpoint``: the name of the kept adapter to publish. ``settings``: none where no trial was feasible."""
+
+    checkpoint: str
+    settings: FoundSettings | None
+    report: SearchReport | None
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Real:
+    """The class's real images as the search sees them; ``reference`` is what trials are scored against."""
+
+    train: list[ImageRecord]
+    reference: list[ImageRecord]
+    split: Split
+
+    @classmethod
+    def of(cls, records: Sequence[ImageRecord]) -> "Real":
+        """Validation images are the reference where there are enough of them, else the train images."""
+        train = [record for record in records if record.split is Split.TRAIN]
+        validation = [record for record in records if record.split is Split.VALIDATION]
+        unseen = len(validation) >= MIN_VALIDATION_IMAGES
+        return cls(train, validation if unseen else train, Split.VALIDATION if unseen else Split.TRAIN)
+
+
+def find_settings(
+    attempt: Attempt,
+    workshop: Workshop,
+    base: BaseModel,
+    records: Sequence[ImageRecord],
+    kept: Mapping[str, Path],
+    progress: Progress,
+) -> Found:
+    """Try settings and return the best; goes on from the trials in the job's record."""
+    params = AdaptationParams.model_validate(attempt.job.params)
+    last = list(kept)[-1]
+    if params.settings.search.max_trials == 0:
+        return Found(last, None, None, [])
+    real = Real.of(records)
+    extractor = workshop.residents.extractor()
+    slot = LoraSlot(base)
+    try:
+        floors = _floors(workshop, base, real, extractor, FitPolicy(params.settings.fit.value))
+        material = _material(workshop, base, params, real, extractor, kept)
+        done = _done(attempt)
+        outcome = search(
+            SearchSpace(checkpoints=tuple(kept)),
+            _settings(params),
+            TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done)),
+            first=[_default(params, last)],
+            done=done,
+            on_trial=_Record(attempt, list(done)),
+        )
+    except DatasetUnusable as error:
+        return Found(last, None, None, [f"No settings were searched for: {error}"])
+    finally:
+        slot.clear()
+    return _found(outcome, last, _report(outcome, params, real, floors))
+
+
+def _floors(
+    workshop: Workshop, base: BaseModel, real: Real, extractor: FeatureExtractor, fit: FitPolicy
+) -> QualityReport:
+    """What copying would score, with the floor of the reference beside it."""
+    sources = load_images(workshop.artifacts, [record.sha256 for record in real.train[:ROUND_TRIP_IMAGES]])
+    copied = features_of(extractor, round_trip(base, sources, fit))
+    reference = workshop.features.features(extractor, [record.sha256 for record in real.reference])
+    comparison = Comparison(
+        class_name=real.train[0].class_name, real=reference, other=copied, reference_split=real.split,
+        seen_by_adaptation=real.split is Split.TRAIN, round_trip=copied,
+    )  # fmt: skip
+    return score(comparison, extractor)
+
+
+def _material(
+    workshop: Workshop,
+    base: BaseModel,
+    params: AdaptationParams,
+    real: Real,
+    extractor: FeatureExtractor,
+    kept: Mapping[str, Path],
+) -> TrialMaterial:
+    images = load_images(workshop.artifacts, [record.sha256 for record in real.train])
+    gate = CopyGate.fit(images, workshop.features.features(extractor, [record.sha256 for record in real.train]))
+
+    def count_copies(samples: Sequence[Sample], features: Features) -> int:
+        verdicts = gate.judge([one.image for one in samples], features, [one.source_index for one in samples])
+        return sum(verdict.is_copy for verdict in verdicts)
+
+    return TrialMaterial(
+        base=base,
+        sources=encode_sources(base, images, FitPolicy(params.settings.fit.value)),
+        adapters={name: load_adapter(folder) for name, folder in kept.items()},
+        reference=workshop.features.features(extractor, [record.sha256 for record in real.reference]),
+        extractor=extractor,
+        count_copies=count_copies,
+        num_images=params.settings.search.images_per_trial,
+        seed=derived_seed(params.settings.seed, "search"),
+    )
+
+
+def _settings(params: AdaptationParams) -> SearchSettings:
+    asked = params.settings.search
+    return SearchSettings(
+        max_trials=asked.max_trials,
+        max_share_copies=asked.max_share_copies,
+        seed=derived_seed(params.settings.seed, "proposals"),
+    )
+
+
+def _default(params: AdaptationParams, last: str) -> Candidate:
+    """The base model's registered settings with the whole training: what would be used without a search."""
+    asked = params.generation
+    return Candidate(last, asked.strength, asked.guidance_scale, asked.lora_scale, asked.num_inference_steps)
+
+
+@dataclass
+class _Record:
+    """Keeps every trial in the job's record as it ends."""
+
+    attempt: Attempt
+    trials: list[Trial]
+
+    def __call__(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        self.attempt.keep(SearchSoFar(trials=[_told(one) for one in self.trials]))
+
+
+def _done(attempt: Attempt) -> list[Trial]:
+    kept = attempt.job.interim
+    return [_tried(trial) for trial in SearchSoFar.model_validate(kept).trials] if kept is not None else []
+
+
+def _told(trial: Trial) -> SearchTrial:
+    seen = trial.observation
+    return SearchTrial(
+        number=trial.number, checkpoint=trial.candidate.checkpoint, strength=trial.candidate.strength,
+        guidance_scale=trial.candidate.guidance_scale, lora_scale=trial.candidate.lora_scale,
+        num_inference_steps=trial.candidate.num_inference_steps, kid=seen.kid, kid_std=seen.kid_std, fid=seen.fid,
+        share_copies=seen.share_copies, feasible=trial.feasible, num_images=seen.num_images, seconds=seen.seconds,
+        remark=seen.remark,
+    )  # fmt: skip
+
+
+def _tried(told: SearchTrial) -> Trial:
+    candidate = Candidate(
+        told.checkpoint, told.strength, told.guidance_scale, told.lora_scale, told.num_inference_steps
+    )
+    seen = Observation(told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark)
+    return Trial(told.number, candidate, seen, told.feasible)
+
+
+def _report(outcome: SearchOutcome, params: AdaptationParams, real: Real, floors: QualityReport) -> SearchReport:
+    return SearchReport(
+        trials=[_told(trial) for trial in outcome.trials],
+        best=outcome.best.number if outcome.best is not None else None,
+        stopped_because=str(outcome.stopped_because),
+        num_images=params.settings.search.images_per_trial,
+        max_share_copies=params.settings.search.max_share_copies,
+        reference_split=real.split,
+        seen_by_adaptation=real.split is Split.TRAIN,
+        extractor=floors.extractor,
+        real_floor=floors.real_floor,
+        copy_floor=floors.copy_floor,
+    )
+
+
+def _found(outcome: SearchOutcome, last: str, report: SearchReport) -> Found:
+    if outcome.best is None:
+        why = outcome.problem or "no trial was good enough"
+        return Found(last, None, report, [f"The search found no settings ({why}); the base model's defaults are used."])
+    best = outcome.best.candidate
+    settings = FoundSettings(
+        strength=best.strength, guidance_scale=best.guidance_scale, lora_scale=best.lora_scale,
+        num_inference_steps=best.num_inference_steps,
+    )  # fmt: skip
+    return Found(best.checkpoint, settings, report, [])
