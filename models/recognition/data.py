@@ -1,0 +1,153 @@
+"""The images of a recognition. What is developed with, and what is only tested on, are two things by type."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+
+from models.errors import DatasetUnusable
+from models.imaging.arrays import to_tensor
+from models.imaging.fit import FitPolicy
+
+MIN_CLASSES, MIN_TRAIN_IMAGES, MIN_TEST_IMAGES = 2, 2, 1
+#: With fewer validation images of a class the ratio is chosen on train images held out for it.
+MIN_VALIDATION_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pictures and the index of each one's class."""
+
+    images: Sequence[Image.Image]
+    labels: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def taken(self, indices: Sequence[int]) -> "Labelled":
+        """Those at ``indices``, in their order."""
+        return Labelled([self.images[index] for index in indices], [self.labels[index] for index in indices])
+
+
+@dataclass(frozen=True)
+class Development:
+    """All that training and the choice of the ratio may know: no test image is reachable from it.
+
+    ``sources``: for each synthetic image the index of the train image that it was made from, none from noise.
+    ``groups``: of each train image (coil, strip, part), where known; a group is never divided.
+    """
+
+    class_names: Sequence[str]
+    train: Labelled
+    validation: Labelled
+    synthetic: Labelled
+    sources: Sequence[int | None]
+    groups: Sequence[str | None]
+
+    def checked(self) -> "Development":
+        """Itself. Raises `DatasetUnusable` naming what is missing."""
+        if len(self.class_names) < MIN_CLASSES:
+            raise DatasetUnusable(
+                f"There are {len(self.class_names)} classes; {MIN_CLASSES} are needed to tell apart.",
+                field="classes", remedy="Name more classes.",
+            )  # fmt: skip
+        self.require(self.train, MIN_TRAIN_IMAGES, "train")
+        self.require(self.synthetic, 1, "synthetic")
+        return self
+
+    def require(self, images: Labelled, least: int, kind: str) -> None:
+        """Raise `DatasetUnusable` unless ``images`` holds ``least`` of each class."""
+        counts = Counter(images.labels)
+        for label, name in enumerate(self.class_names):
+            if counts[label] < least:
+                raise DatasetUnusable(
+                    f"Class {name!r} has {counts[label]} {kind} images; {least} are needed.",
+                    field="classes", remedy=f"Add {kind} images of the class, or leave it out.",
+                )  # fmt: skip
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether every class has validation images enough to choose the ratio by."""
+        counts = Counter(self.validation.labels)
+        return all(counts[label] >= MIN_VALIDATION_IMAGES for label in range(len(self.class_names)))
+
+    def held_out(self, share: float, seed: int) -> "Development":
+        """With ``share`` of each class's train images, whole groups, as validation images instead.
+
+        Synthetic images that were made from them are left out.
+        """
+        chosen = sorted(index for label in range(len(self.class_names)) for index in self._drawn(label, share, seed))
+        kept = [index for index in range(len(self.train)) if index not in set(chosen)]
+        place = {index: number for number, index in enumerate(kept)}
+        usable = [number for number, source in enumerate(self.sources) if source is None or source in place]
+        return replace(
+            self,
+            train=self.train.taken(kept),
+            validation=self.train.taken(chosen),
+            synthetic=self.synthetic.taken(usable),
+            sources=[None if (source := self.sources[number]) is None else place[source] for number in usable],
+            groups=[self.groups[index] for index in kept],
+        )
+
+    def _drawn(self, label: int, share: float, seed: int) -> list[int]:
+        """At least one image and at most all but one, as near to ``share`` as whole groups allow."""
+        own = [index for index, one in enumerate(self.train.labels) if one == label]
+        groups: dict[str, list[int]] = {}
+        for index in own:
+            groups.setdefault(self.groups[index] or f"image {index}", []).append(index)
+        order = sorted(groups.values())
+        np.random.default_rng([seed, label]).shuffle(order)
+        wanted, drawn = max(1, round(share * len(own))), list[int]()
+        for group in order:
+            if len(drawn) + len(group) < len(own) and (not drawn or len(drawn) + len(group) <= wanted):
+                drawn += group
+        return drawn or own[-1:]  # One group alone is divided rather than nothing be held out.
+
+
+@dataclass(frozen=True)
+class RecognitionData:
+    """``test`` gives the test images; it is called once, when the ratio has been chosen."""
+
+    development: Development
+    test: Callable[[], Labelled]
+
+
+def checked_test(test: Labelled, development: Development) -> Labelled:
+    """``test`` itself. Raises `DatasetUnusable` where a class has no image, or an image was trained or chosen with."""
+    development.require(test, MIN_TEST_IMAGES, "test")
+    known = {_fingerprint(image) for images in (development.train, development.validation) for image in images.images}
+    seen = sum(_fingerprint(image) in known for image in test.images)
+    if seen:
+        raise DatasetUnusable(
+            f"{seen} test images are also among the train or validation images.",
+            field="test", remedy="Remove them from one of the splits: a test on seen images proves nothing.",
+        )  # fmt: skip
+    return test
+
+
+def twins(development: Development) -> list[str]:
+    """Notes on pictures that stand in two classes: nobody can tell such classes apart."""
+    classes: dict[str, set[str]] = {}
+    for image, label in zip(development.train.images, development.train.labels, strict=True):
+        classes.setdefault(_fingerprint(image), set()).add(development.class_names[label])
+    pairs = Counter(tuple(sorted(names)) for names in classes.values() if len(names) > 1)
+    return [
+        f"{number} train images stand in several classes ({', '.join(names)}): these classes cannot be told apart by "
+        "them."
+        for names, number in sorted(pairs.items())
+    ]
+
+
+def _fingerprint(image: Image.Image) -> str:
+    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()
+
+
+def as_tensor(images: Labelled, size_px: int) -> torch.Tensor:
+    """(N, 3, size_px, size_px) float32 in [-1, 1]; grey pictures as three equal channels."""
+    if not len(images):
+        return torch.zeros((0, 3, size_px, size_px))
+    return torch.stack([to_tensor(image, size_px, FitPolicy.RESIZE) for image in images.images])

@@ -1,0 +1,171 @@
+"""The protocol: choose the ratio of synthetic images on validation, then train every arm anew and test it once.
+
+The two halves are two functions. The first is given no test image; the second is given the chosen ratio.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from models.diffusion.seeding import derived_seed
+from models.progress import Progress
+from models.recognition.classifier import TrainingSet, probabilities, train
+from models.recognition.config import ProtocolConfig
+from models.recognition.data import Development, Labelled, RecognitionData, as_tensor, checked_test, twins
+from models.recognition.outcome import RatioTried, RecognitionOutcome, concluded
+from models.recognition.records import Arm, Purpose, Run, RunRecord, stacked
+
+
+def run_protocol(
+    data: RecognitionData,
+    config: ProtocolConfig,
+    *,
+    done: Mapping[str, RunRecord] | None = None,
+    on_run: Callable[[RunRecord], None],
+    device: str = "cpu",
+    progress: Progress,
+) -> RecognitionOutcome:
+    """Both halves. ``done``: records by key of an interrupted protocol of the same arguments; they are not run again.
+
+    Raises ``DatasetUnusable`` for images that prove nothing, ``NonFiniteLoss``, and what the callbacks raise.
+    """
+    development = data.development.checked()
+    runner = _Runner(config, dict(done or {}), on_run, device, progress)
+    chosen, tried, notes = choose_ratio(development, config, runner)
+    test = checked_test(data.test(), development)
+    records = runner.final(development, test, chosen)
+    truth, num_classes = np.asarray(test.labels), len(development.class_names)
+    return concluded(records, truth, num_classes, config, chosen, tried, [*twins(development), *notes])
+
+
+def choose_ratio(
+    development: Development, config: ProtocolConfig, runner: "_Runner"
+) -> tuple[float, list[RatioTried], list[str]]:
+    """The ratio with the best mean accuracy on validation images, the lower log loss deciding between equals."""
+    notes = []
+    if not development.has_validation:
+        development = development.held_out(config.held_out_share, derived_seed(config.seed, "held out"))
+        notes.append(
+            f"There are too few validation images: the ratio was chosen on {len(development.validation)} train images "
+            "held out for it, which the adapters have seen. The test is not touched by that."
+        )
+    ratios, capped = usable_ratios(development, config.ratios)
+    notes += capped
+    tried = []
+    for ratio in ratios:
+        records = [
+            runner.one(
+                Run(Purpose.SELECTION, Arm.REAL_PLUS_SYNTHETIC, ratio, seed), development, development.validation
+            )
+            for seed in range(config.num_selection_seeds)
+        ]
+        truth = np.asarray(development.validation.labels)
+        right = float(np.mean(stacked(records) == truth))
+        log_loss = float(np.mean([record.log_loss for record in records]))
+        tried.append(RatioTried(ratio, records[0].num_synthetic, right, log_loss))
+    best = max(tried, key=lambda one: (one.validation_accuracy, -one.validation_log_loss))
+    return best.ratio, tried, notes
+
+
+def usable_ratios(development: Development, ratios: Sequence[float]) -> tuple[list[float], list[str]]:
+    """Those of ``ratios`` that differ in the images they use, and notes on those that ask for more than there are."""
+    kept: dict[tuple[int, ...], float] = {}
+    notes = []
+    for ratio in sorted(ratios):
+        used = tuple(len(one) for one in synthetic_of(development, ratio))
+        short = any(number < round(ratio * real) for number, real in zip(used, _counts(development), strict=True))
+        if used in kept:
+            notes.append(f"Ratio {ratio:g} was left out: it uses the same images as ratio {kept[used]:g}.")
+        elif short:
+            notes.append(f"Ratio {ratio:g} asks for more synthetic images than there are: {sum(used)} were used.")
+        kept.setdefault(used, ratio)
+    return list(kept.values()), notes
+
+
+def _counts(development: Development) -> list[int]:
+    return [list(development.train.labels).count(label) for label in range(len(development.class_names))]
+
+
+def synthetic_of(development: Development, ratio: float) -> list[list[int]]:
+    """For each class the first ``ratio`` x (its train images) synthetic images, or as many as there are."""
+    found: list[list[int]] = [[] for _ in development.class_names]
+    for index, label in enumerate(development.synthetic.labels):
+        found[label].append(index)
+    return [own[: max(1, round(ratio * real))] for own, real in zip(found, _counts(development), strict=True)]
+
+
+class _Runner:
+    """Trains and asks classifiers, each once; knows how far the whole protocol is."""
+
+    def __init__(
+        self, config: ProtocolConfig, done: dict[str, RunRecord], on_run: Callable[[RunRecord], None], device: str,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        self.records = done
+        self._config, self._on_run, self._device, self._progress = config, on_run, device, progress
+        self._num_runs = len(config.ratios) * config.num_selection_seeds + len(Arm) * config.num_seeds
+        self._num_done = 0
+
+    def final(self, development: Development, test: Labelled, ratio: float) -> dict[str, RunRecord]:
+        """Every arm with all train images, tested; the arms share their seeds."""
+        runs = [
+            Run(Purpose.FINAL, arm, ratio if arm is Arm.REAL_PLUS_SYNTHETIC else 0.0, seed)
+            for seed in range(self._config.num_seeds)
+            for arm in Arm
+        ]
+        return {run.key: self.one(run, development, test) for run in runs}
+
+    def one(self, run: Run, development: Development, asked: Labelled) -> RunRecord:
+        """The record of ``run``, from before or made now."""
+        if run.key not in self.records:
+            self.records[run.key] = self._made(run, development, asked)
+            self._on_run(self.records[run.key])
+        self._num_done += 1
+        return self.records[run.key]
+
+    def _made(self, run: Run, development: Development, asked: Labelled) -> RunRecord:
+        begun = time.monotonic()
+        images = _training_set(run, development, self._config.training.image_size_px)
+        # The purpose and the arm are no part of the seed: arms are paired by their draws.
+        seed = derived_seed(self._config.seed, "classifier", run.seed)
+        trained = train(
+            images, len(development.class_names), self._config.classifier, self._config.training, seed, self._device,
+            self._told(run),
+        )  # fmt: skip
+        pixels = as_tensor(asked, self._config.training.image_size_px)
+        told = probabilities(trained.model, pixels, self._device)
+        truth = torch.tensor(asked.labels)
+        right = told[torch.arange(len(truth)), truth].clamp_min(1e-12)
+        return RunRecord(
+            run=run,
+            told=tuple(int(label) for label in told.argmax(dim=1)),
+            log_loss=float(-right.log().mean()),
+            training_loss=trained.loss,
+            steps=self._config.training.steps,
+            num_real=int((~images.is_synthetic).sum()),
+            num_synthetic=int(images.is_synthetic.sum()),
+            seconds=time.monotonic() - begun,
+        )
+
+    def _told(self, run: Run) -> Progress:
+        def training(stage: str, step: int, total: int, **figures: float) -> None:
+            whole = self._num_runs * total
+            told = "selection" if run.purpose is Purpose.SELECTION else "recognition"
+            self._progress(told, self._num_done * total + step, whole, **figures)
+
+        return training
+
+
+def _training_set(run: Run, development: Development, size_px: int) -> TrainingSet:
+    real = as_tensor(development.train, size_px)
+    with_synthetic = run.arm is Arm.REAL_PLUS_SYNTHETIC
+    used = [index for own in synthetic_of(development, run.ratio) for index in own] if with_synthetic else []
+    synthetic = development.synthetic.taken(used)
+    return TrainingSet(
+        pixels=torch.cat([real, as_tensor(synthetic, size_px)]),
+        labels=torch.tensor([*development.train.labels, *synthetic.labels]),
+        is_synthetic=torch.arange(len(real) + len(synthetic)) >= len(real),
+        augment=run.arm is not Arm.REAL_ONLY,
+    )
