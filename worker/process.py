@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from service.contracts.jobs import JobKind
 from service.errors import StorageFull
 from service.logs import get_logger
-from service.registry import load_base_models, load_extractors
+from service.registry import load_registry
 from service.settings import Settings
 from service.store import leases
 from service.store.artifacts import LocalArtifacts
@@ -22,7 +22,7 @@ from service.store.database import Database
 from service.store.leases import ClaimedJob
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
-from worker.jobs import adaptation, evaluation, generation
+from worker.jobs import adaptation, evaluation, generation, recognition
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.presence import Doing
 from worker.residents import Residents
@@ -35,6 +35,7 @@ JOBS: Mapping[JobKind, Callable[[Attempt, Workshop], Finished]] = {
     JobKind.ADAPTATION: adaptation.run,
     JobKind.GENERATION: generation.run,
     JobKind.EVALUATION: evaluation.run,
+    JobKind.RECOGNITION: recognition.run,
 }
 
 
@@ -106,12 +107,12 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
     diffusers_logging.disable_progress_bar()
     if settings.torch_threads is not None:
         torch.set_num_threads(settings.torch_threads)
-    artifacts = LocalArtifacts(settings.artifacts_dir)
+    artifacts, registry = LocalArtifacts(settings.artifacts_dir), load_registry(settings)
     residents = Residents(
-        load_base_models(settings),
+        registry.base_models,
         artifacts,
         device=settings.device,
-        extractors=load_extractors(settings),
+        extractors=registry.extractors,
         extractor=settings.extractor,
         max_base_models=own.max_base_models,
         max_adapters=own.max_adapters,
@@ -119,7 +120,14 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
     return WorkingProcess(
         database,
-        Workshop(database, artifacts, residents, FeatureCache(artifacts), settings.data_dir.resolve() / "work"),
+        Workshop(
+            database,
+            artifacts,
+            residents,
+            FeatureCache(artifacts),
+            settings.data_dir.resolve() / "work",
+            registry.classifiers,
+        ),
         Lifecycle(database, times, stopping=stopping, on_stall=end_this_process),
         worker_id=worker_id,
         lease_seconds=settings.lease_seconds,

@@ -1,9 +1,12 @@
 """What every job is done with: the record, the artefacts, the resident models and the scratch folders."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.contracts.ids import JobId
+from service.contracts.recognitions import SMALL_RESNET
+from service.registry import ClassifierEntry
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from worker.feature_cache import FeatureCache
@@ -13,13 +16,17 @@ from worker.workspace import Workspace
 
 @dataclass(frozen=True)
 class Workshop:
-    """One process's; ``work_dir`` holds a scratch folder for each unfinished job."""
+    """One process's; ``work_dir`` holds a scratch folder for each unfinished job.
+
+    ``classifiers``: by name; one without an entry starts from random weights.
+    """
 
     database: Database
     artifacts: ArtifactStore
     residents: Residents
     features: FeatureCache
     work_dir: Path
+    classifiers: Mapping[str, ClassifierEntry | None] = field(default_factory=lambda: {SMALL_RESNET: None})
 
     def workspace(self, job_id: JobId) -> Workspace:
         """The job's scratch folder."""

@@ -75,6 +75,7 @@ class RatioTried(Word):
     ratio: float
     num_synthetic: int
     validation_accuracy: float
+    validation_log_loss: float | None = Field(default=None, description="Decides between ratios of equal accuracy.")
 
 
 class ArmResult(Word):
@@ -129,3 +130,25 @@ class RecognitionResult(Word):
     telling_images: list[TellingImage]
     stage_seconds: dict[str, float]
     notes: list[str] = Field(default_factory=list)
+
+
+class RecognitionRun(Word):
+    """One trained classifier: what it told of each image it was asked about, as indices into the classes."""
+
+    purpose: str = Field(examples=["selection"])
+    arm: Arm
+    ratio: float
+    seed: int
+    told: list[int]
+    log_loss: float
+    training_loss: float
+    steps: int
+    num_real: int
+    num_synthetic: int
+    seconds: float
+
+
+class RecognitionSoFar(Word):
+    """The classifiers a running recognition has trained; kept in its job's record, so that another worker goes on."""
+
+    runs: list[RecognitionRun]
