@@ -26,6 +26,8 @@ from service.demo.http import Client
 
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 30.0
+#: Jobs wait and none runs for so long: the worker does not come up.
+_STALLED_SECONDS = 180.0
 
 
 #: What has jobs.
@@ -145,7 +147,7 @@ class Work:
     def _follow(self, verb: str, jobs: Sequence[JobView]) -> None:
         """One bar for all jobs on a terminal; a line now and then elsewhere."""
         waiting = {job.id: job for job in jobs if not job.state.is_final}
-        begun, due = time.monotonic(), time.monotonic()
+        begun = due = busy = time.monotonic()
         columns = (
             TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TaskProgressColumn(),
             TimeElapsedColumn(), TextColumn("{task.fields[told]}", markup=False),
@@ -155,7 +157,11 @@ class Work:
             while waiting:
                 time.sleep(_POLL_SECONDS)
                 self._check()
+                before = len(waiting)
                 running = self._polled(waiting)
+                busy = time.monotonic() if running or len(waiting) < before else busy
+                if time.monotonic() - busy > _STALLED_SECONDS:
+                    raise DemoFailed(f"No job was taken up for {_STALLED_SECONDS:.0f} s: see service.log in --out.")
                 done = len(jobs) - len(waiting) + sum(job.progress.fraction for job in running if job.progress)
                 now = "; ".join(f"{job.class_name}: {told(job)}" for job in running)
                 bars.update(bar, completed=done, told=now)
