@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.search import FoundSettings, SearchReport, SearchTrial
 from service.reports import plots
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.records import AdaptationClass, AdaptationRecord
+from service.reports.svg import Svg
 from service.reports.wording import MISSING, counted, duration, figure, moment, percent, stage
 
 _STOPPED = {
@@ -25,7 +24,7 @@ class Curve:
 
     caption: str
     text: str
-    plot: Markup
+    plot: Svg
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _losses(result: AdaptationResult) -> list[Curve]:
             f"Loss of {stage(name)}: {figure(of_it[0].loss)} at step {of_it[0].step}, "
             f"{figure(of_it[-1].loss)} at step {of_it[-1].step}"
         )
-        curves.append(Curve(f"{stage(name)}: loss by step", text, plot))
+        curves.append(Curve(f"Loss of {stage(name)} by step.", text, plot))
     return curves
 
 
@@ -170,7 +169,7 @@ def _search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None,
         return f"{tried}, none of which can be used: see the remarks. {why}"
     return (
         f"{tried} of {counted(report.num_images, 'image')} each, {feasible} of them with at most "
-        f"{percent(report.max_share_copies)} copies. Trial {best} was chosen. {why}"
+        f"{percent(report.max_share_copies)} copies. {why} Trial {best} was chosen."
     )
 
 
@@ -209,7 +208,7 @@ def _line(trial: SearchTrial, best: int | None) -> TrialLine:
         lora_scale=f"{trial.lora_scale:.3g}",
         steps=str(trial.num_inference_steps),
         kid=figure(trial.kid),
-        kid_spread=figure(trial.kid_std, 2),
+        kid_spread=figure(trial.kid_std, 2) if trial.kid_std is not None else "",
         fid=figure(trial.fid),
         copies=percent(trial.share_copies),
         feasible=trial.feasible,
@@ -220,7 +219,7 @@ def _line(trial: SearchTrial, best: int | None) -> TrialLine:
 
 
 def _found(found: FoundSettings) -> list[Fact]:
-    return [Fact(name, f"{value:g}", code=True) for name, value in found.model_dump().items()]
+    return [Fact(name, f"{value:.4g}", code=True) for name, value in found.model_dump().items()]
 
 
 def _extractor(report: SearchReport | None) -> list[Fact]:

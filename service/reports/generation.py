@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from service.contracts.generations import GenerationResult
 from service.contracts.quality import Estimate, Interval, QualityReport, Score
 from service.reports import plots
@@ -13,6 +11,7 @@ from service.reports.judged import Candidates, Pair, candidates, closest_pairs, 
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.records import GenerationClass, GenerationRecord
 from service.reports.settings_used import Remake, SettingUsed, remake_request, settings_used
+from service.reports.svg import Svg
 from service.reports.thumbnails import SHEET_PX, Pictures
 from service.reports.wording import MISSING, duration, figure, interval, moment, stage
 
@@ -37,7 +36,7 @@ class Scores:
     """All comparisons, between the floors that give them meaning."""
 
     lines: Sequence[ScoreLine]
-    plot: Markup
+    plot: Svg
     plot_text: str
     density: str
     coverage: str

@@ -45,6 +45,7 @@ class Candidates:
     """What became of all that was made."""
 
     sentence: str
+    num_made: int
     parts: Sequence[BarPart]
     gates: Sequence[GateLine]
 
@@ -75,7 +76,7 @@ def candidates(judging: Judging) -> Candidates:
         f"{counted(judging.num_candidates, 'image')} made (at most {judging.max_candidates} allowed), "
         f"{judging.num_accepted} accepted: {percent(judging.acceptance_rate)}."
     )
-    return Candidates(sentence, [part for part in parts if part.number > 0], _gates(judging))
+    return Candidates(sentence, judging.num_candidates, [part for part in parts if part.number > 0], _gates(judging))
 
 
 def _gates(judging: Judging) -> list[GateLine]:
@@ -84,10 +85,15 @@ def _gates(judging: Judging) -> list[GateLine]:
             _GATES.get(gate.name, gate.name.replace("_", " ")),
             gate.on,
             gate.reason or "",
-            ", ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in gate.figures.items()),
+            ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in gate.figures.items()),
         )
         for gate in judging.gates
     ]
+
+
+def _plain(value: float) -> str:
+    """A whole number as such."""
+    return f"{value:.0f}" if value.is_integer() else figure(value)
 
 
 def copy_statement(result: GenerationResult) -> str:

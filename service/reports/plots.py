@@ -5,13 +5,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from service.contracts.adaptations import CurvePoint
 from service.contracts.quality import QualityReport, Score
 from service.contracts.recognitions import Arm, ArmResult, Lift, RatioTried
 from service.contracts.search import SearchTrial
-from service.reports.svg import BAD, INK, MUTED, PAPER, REAL, RULE, SYNTHETIC, drawn
+from service.reports.svg import BAD, INK, MUTED, PAPER, REAL, RULE, SYNTHETIC, Svg, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,15 +20,16 @@ ARM_NAMES: Mapping[Arm, str] = {
     Arm.REAL_PLUS_SYNTHETIC: "real + synthetic",
 }
 _ARM_COLOURS = {Arm.REAL_ONLY: MUTED, Arm.REAL_AUGMENTED: REAL, Arm.REAL_PLUS_SYNTHETIC: SYNTHETIC}
+_LEGEND = ("few copies", "real against real", "too many copies", "copies of real", "best", "chosen")
 _SMOOTHED_FROM = 20
 
 
-def loss_curves(points: Sequence[CurvePoint]) -> dict[str, Markup]:
+def loss_curves(points: Sequence[CurvePoint]) -> dict[str, Svg]:
     """One plot a stage, in the order of training."""
     return {stage: _loss_curve(list(of_it)) for stage, of_it in groupby(points, key=attrgetter("stage"))}
 
 
-def _loss_curve(points: Sequence[CurvePoint]) -> Markup:
+def _loss_curve(points: Sequence[CurvePoint]) -> Svg:
     steps, losses = [point.step for point in points], [point.loss for point in points]
     smooth = _running_mean(losses, max(len(losses) // 10, 1))
 
@@ -54,7 +53,7 @@ def _running_mean(values: Sequence[float], width: int) -> list[float]:
 
 def kid_by_strength(
     trials: Sequence[SearchTrial], best: int | None, real_floor: Score | None, copy_floor: Score | None
-) -> Markup:
+) -> Svg:
     """KID of each trial with its spread; filled where it is feasible, ringed where it is the best."""
     values = {trial.number: (trial.kid, trial.kid_std or 0.0) for trial in trials if trial.kid is not None}
     return _by_strength(trials, values, best, "KID (lower is closer)", _floors(real_floor, copy_floor, "kid"))
@@ -62,7 +61,7 @@ def kid_by_strength(
 
 def fid_by_strength(
     trials: Sequence[SearchTrial], best: int | None, real_floor: Score | None, copy_floor: Score | None
-) -> Markup:
+) -> Svg:
     """FID of each trial, as above."""
     values = {trial.number: (trial.fid, 0.0) for trial in trials if trial.fid is not None}
     return _by_strength(trials, values, best, "FID (lower is closer)", _floors(real_floor, copy_floor, "fid"))
@@ -79,7 +78,7 @@ def _by_strength(
     best: int | None,
     label: str,
     floors: Sequence[tuple[float, str, str]],
-) -> Markup:
+) -> Svg:
     scored = [trial for trial in trials if trial.number in values]
 
     def draw(axes: "Axes") -> None:
@@ -106,7 +105,7 @@ def _by_strength(
     return drawn(draw, height_in=3.5)
 
 
-def score_against_floors(quality: QualityReport) -> Markup:
+def score_against_floors(quality: QualityReport) -> Svg:
     """KID of the synthetic images at the floor's counts, between the floors that give it meaning."""
     rows = [("synthetic to real", quality.matched, SYNTHETIC), ("real to real", quality.real_floor, REAL)]
     if quality.copy_floor is not None:
@@ -125,7 +124,7 @@ def score_against_floors(quality: QualityReport) -> Markup:
     return drawn(draw, height_in=0.9 + 0.42 * len(rows))
 
 
-def accuracy_of_arms(arms: Sequence[ArmResult]) -> Markup:
+def accuracy_of_arms(arms: Sequence[ArmResult]) -> Svg:
     """Each classifier's accuracy as a small point, the arm's mean with its interval above it."""
 
     def draw(axes: "Axes") -> None:
@@ -141,7 +140,7 @@ def accuracy_of_arms(arms: Sequence[ArmResult]) -> Markup:
     return drawn(draw, height_in=0.9 + 0.5 * len(arms))
 
 
-def lifts(given: Sequence[Lift]) -> Markup:
+def lifts(given: Sequence[Lift]) -> Svg:
     """Each lift as a point with its 95 % interval, against zero."""
 
     def draw(axes: "Axes") -> None:
@@ -161,7 +160,7 @@ def _metric(name: str) -> str:
     return {"macro_f1": "macro F1"}.get(name, name)
 
 
-def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Markup:
+def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Svg:
     """Validation accuracy by ratio, the chosen one ringed."""
     ordered = sorted(tried, key=attrgetter("ratio"))
     shares = {one.ratio: 100 * one.validation_accuracy for one in ordered}
@@ -174,6 +173,7 @@ def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Markup:
                 label="chosen", linestyle="none",
             )  # fmt: skip
             _legend_above(axes)
+        axes.margins(x=0.08, y=0.15)
         axes.set_xticks(list(shares), [f"{ratio:g}" for ratio in shares])
         _labelled(axes, "synthetic images for each real one", "validation accuracy, %")
 
@@ -201,4 +201,10 @@ def _labelled(axes: "Axes", below: str, beside: str) -> None:
 
 
 def _legend_above(axes: "Axes") -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, columnspacing=1.2, handletextpad=0.4)
+    """In the order given by ``_LEGEND``; matplotlib would put lines before points."""
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    names = [name for name in _LEGEND if name in handles]
+    axes.legend(
+        [handles[name] for name in names], names, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3,
+        columnspacing=1.2, handletextpad=0.4,
+    )  # fmt: skip

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.quality import Estimate
 from service.contracts.recognitions import Arm, ArmResult, Lift, RecognitionResult, TellingImage, Verdict
@@ -12,6 +10,7 @@ from service.reports import plots
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.plots import ARM_NAMES
 from service.reports.records import RecognitionRecord
+from service.reports.svg import Svg
 from service.reports.thumbnails import THUMBNAIL_PX, Pictures
 from service.reports.wording import MISSING, counted, duration, moment, percent, points, points_interval, stage
 
@@ -31,7 +30,7 @@ class Plot:
 
     caption: str
     text: str
-    svg: Markup
+    svg: Svg
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ def _plots(result: RecognitionResult) -> list[Plot]:
     return found
 
 
-def _lifts(result: RecognitionResult) -> Markup:
+def _lifts(result: RecognitionResult) -> Svg:
     return plots.lifts(result.lifts)
 
 

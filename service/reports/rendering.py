@@ -4,8 +4,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from service.reports.adaptation import AdaptationPage
 from service.reports.generation import GenerationPage
 from service.reports.recognition import RecognitionPage
@@ -41,5 +39,5 @@ def _environment() -> "Environment":
 
 
 @cache
-def _style() -> Markup:
-    return Markup((_TEMPLATES_DIR / "report.css").read_text(encoding="utf-8"))
+def _style() -> str:
+    return (_TEMPLATES_DIR / "report.css").read_text(encoding="utf-8")

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -36,7 +34,17 @@ _ATTRIBUTES = re.compile(r' (?:xmlns(?::xlink)?|version|width|height)="[^"]*"')
 _FONTS = re.compile(r"font-family: [^;\"]*;?")
 
 
-def drawn(draw: Callable[["Axes"], None], width_in: float = 5.0, height_in: float = 3.2) -> Markup:
+class Svg(str):
+    """An ``svg`` element, which templates insert as it is."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Asked for by whatever escapes text: this is markup already."""
+        return str(self)
+
+
+def drawn(draw: Callable[["Axes"], None], width_in: float = 5.0, height_in: float = 3.2) -> Svg:
     """What ``draw`` puts on empty axes, as an ``svg`` element without size, address or date of its own."""
     # Imported at the first drawing: half a second that the start of the API should not take.
     from matplotlib import rc_context
@@ -47,7 +55,7 @@ def drawn(draw: Callable[["Axes"], None], width_in: float = 5.0, height_in: floa
         figure = Figure(figsize=(width_in, height_in), layout="tight")
         draw(figure.add_subplot())
         figure.savefig(text, format="svg", metadata=_NAMELESS)
-    return Markup(_as_part_of_a_page(text.getvalue()))
+    return Svg(_as_part_of_a_page(text.getvalue()))
 
 
 def _as_part_of_a_page(svg: str) -> str:

@@ -1,17 +1,12 @@
 """Numbers, times and short words as a page shows them."""
 
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from service.contracts.quality import Interval
 
 MISSING = "–"
-_STAGES = {
-    "textual_inversion": "Textual inversion (the token)",
-    "lora": "LoRA (the weights)",
-    "search": "Search for settings",
-}
+_STAGES = {"lora": "LoRA"}
 
 
 def figure(value: float | None, significant: int = 3) -> str:
@@ -52,7 +47,7 @@ def duration(seconds: float | None) -> str:
     """Seconds as a person says them."""
     if seconds is None or not math.isfinite(seconds):
         return MISSING
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -74,10 +69,3 @@ def stage(name: str) -> str:
 def counted(number: int, singular: str, plural: str | None = None) -> str:
     """``1 image``, ``2 images``."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
