@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from models.evaluation import quality
+from models.evaluation import intervals, quality
+from models.evaluation.copies import CopyCheck
 from models.evaluation.features import FeatureExtractor, Features, extract
-from service.contracts.quality import CopySummary, Extractor, QualityReport, Score
+from service.contracts.quality import CopySummary, Estimate, Extractor, Interval, QualityReport, Score
 
 _BATCH = 32
 
@@ -83,18 +84,33 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
             num_real=found.num_real,
             num_other=found.num_synthetic,
         ),
+        fid_interval=_interval(found.intervals.fid) if found.intervals else None,
+        kid_interval=_interval(found.intervals.kid) if found.intervals else None,
+        density=_estimate(found.density.density, found.intervals.density) if found.intervals else None,
+        coverage=_estimate(found.density.coverage, found.intervals.coverage) if found.intervals else None,
         matched=_of_splits(found.matched),
         real_floor=_of_splits(found.real_floor),
         copy_floor=_of_copies(found.copy_floor),
-        copies=CopySummary(
-            threshold=found.copies.threshold,
-            num_checked=len(found.copies.passes),
-            num_copies=sum(not passed for passed in found.copies.passes),
-        ),
+        copies=_copies(found.copies),
         reference_split=comparison.reference_split,
         seen_by_adaptation=found.seen_by_adaptation,
-        notes=list(comparison.notes),
+        notes=[*comparison.notes, *found.notes],
     )
+
+
+def _copies(found: CopyCheck | None) -> CopySummary | None:
+    if found is None:
+        return None
+    num_copies = sum(not passed for passed in found.passes)
+    return CopySummary(threshold=found.threshold, num_checked=len(found.passes), num_copies=num_copies)
+
+
+def _interval(found: intervals.Interval) -> Interval:
+    return Interval(low=found.low, high=found.high)
+
+
+def _estimate(value: float, interval: intervals.Interval) -> Estimate:
+    return Estimate(value=value, interval=_interval(interval))
 
 
 def _of_splits(found: quality.SplitScore) -> Score:

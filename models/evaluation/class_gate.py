@@ -49,14 +49,14 @@ class _Discriminant:
     def fit(cls, features: Features, labels: Labels, num_classes: int) -> Self:
         """From (n, d) features and (n,) labels; a class without an image is never chosen (offset -inf)."""
         present = np.bincount(labels, minlength=num_classes) > 0
-        means = np.stack(
-            [features[labels == k].mean(axis=0) if present[k] else 0 * features[0] for k in range(len(present))]
-        )
+        means = np.zeros((num_classes, features.shape[1]))
+        for k in np.flatnonzero(present):
+            means[k] = features[labels == k].mean(axis=0)
         residuals = features - means[labels]
         deviation = np.sqrt(np.square(residuals).mean(axis=0))
-        scale = np.where(deviation > 1e-9 * (1e-9 + np.abs(features).max()), deviation, 1.0)
+        scale: _Floats = np.where(deviation > 1e-9 * (1e-9 + np.abs(features).max()), deviation, 1.0)
         residuals, means = residuals / scale, means / scale
-        precision_means = np.linalg.solve(_shrunk_covariance(residuals), means.T).T
+        precision_means: _Floats = np.asarray(np.linalg.solve(_shrunk_covariance(residuals), means.T).T, np.float64)
         offsets = np.where(present, -0.5 * (means * precision_means).sum(axis=1), -np.inf)
         return cls(scale, precision_means, offsets)
 
@@ -168,10 +168,7 @@ def _out_of_fold(features: Features, labels: Labels, folds: Labels, num_classes:
         if held_out.all():
             continue
         discriminant = _Discriminant.fit(features[~held_out], labels[~held_out], num_classes)
-        with np.errstate(invalid="ignore"):  # one class only in this training: -inf minus -inf
-            odds[held_out] = np.nan_to_num(
-                discriminant.log_odds(features[held_out]), nan=-np.inf, posinf=np.inf, neginf=-np.inf
-            )
+        odds[held_out] = discriminant.log_odds(features[held_out])
     return odds
 
 

@@ -1,4 +1,4 @@
-"""The quality report: FID and KID of a synthetic set, with what is needed to read them.
+"""The quality report: FID, KID, density and coverage of a synthetic set, with what is needed to read them.
 
 FID of few images is far above 0 even between two samples of one distribution, and it can be driven down by copying.
 So a score never stands alone: beside it are the counts, the real floor and the synthetic score at the floor's counts,
@@ -11,8 +11,10 @@ import numpy as np
 
 from models.errors import DatasetUnusable, InvalidSettings
 from models.evaluation.copies import CopyCheck, check_copies
+from models.evaluation.density import DensityScore, density_and_coverage
 from models.evaluation.features import FeatureExtractor, Features
 from models.evaluation.frechet import frechet_distance
+from models.evaluation.intervals import MIN_IMAGES, ScoreIntervals, score_intervals
 from models.evaluation.kernel import kernel_distance, squared_mmd
 
 MIN_REAL, MIN_SYNTHETIC = 4, 2
@@ -20,10 +22,14 @@ MIN_REAL, MIN_SYNTHETIC = 4, 2
 
 @dataclass(frozen=True)
 class QualitySettings:
-    """``num_splits``: random halvings of the reals for the real floor; ``num_subsets``: for the spread of KID."""
+    """``num_splits``: random halvings of the reals for the real floor; ``num_subsets``: for the spread of KID.
+
+    ``num_replicates``: for the intervals.
+    """
 
     num_splits: int = 20
     num_subsets: int = 100
+    num_replicates: int = 1000
     copy_percentile: float = 5.0
     seed: int = 0
 
@@ -88,12 +94,15 @@ class QualityReport:
 
     ``fid``, ``kid``, ``kid_std``: all real against all synthetic images. ``real_floor`` (real against real) and
     ``matched`` (real against synthetic) are at the same counts and over the same splits: compare these two.
-    ``seen_by_adaptation``: the reference holds images that the adapter was trained on.
+    ``seen_by_adaptation``: the reference holds images that the adapter was trained on. ``intervals``: at 95 %, of
+    ``fid``, ``kid`` and ``density``; None with fewer than 5 images on a side. ``notes``: what was left out, and why.
     """
 
     fid: float
     kid: float
     kid_std: float
+    density: DensityScore
+    intervals: ScoreIntervals | None
     num_real: int
     num_synthetic: int
     extractor: ExtractorIdentity
@@ -101,8 +110,9 @@ class QualityReport:
     real_floor: SplitScore
     matched: SplitScore
     copy_floor: CopyFloor | None
-    copies: CopyCheck
+    copies: CopyCheck | None
     settings: QualitySettings = field(default_factory=QualitySettings)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers, strings, tuples and dictionaries, ready for JSON."""
@@ -123,26 +133,30 @@ def assess(
 
     ``round_trip`` (k, d): the real sources through the base model's autoencoder, for the copy floor (two or more).
     ``copy_candidates`` (c, d): the real images that could have been copied (sources, training images), where they are
-    not the reference itself. Raises `DatasetUnusable` below 4 real or 2 synthetic images, or when the candidates are
-    all the same picture.
+    not the reference itself. Raises `DatasetUnusable` below 4 real or 2 synthetic images. What else needs more images
+    than there are is None, with a note: the intervals, the copy floor, the copy check.
     """
     _require(len(real), MIN_REAL, "real")
     _require(len(synthetic), MIN_SYNTHETIC, "synthetic")
     kernel = kernel_distance(real, synthetic, num_subsets=settings.num_subsets, seed=settings.seed)
     real_floor, matched = split_scores(real, synthetic, settings)
+    notes: list[str] = []
     return QualityReport(
         fid=frechet_distance(real, synthetic),
         kid=kernel.kid,
         kid_std=kernel.kid_std,
+        density=density_and_coverage(real, synthetic),
+        intervals=_intervals(real, synthetic, settings, notes),
         num_real=len(real),
         num_synthetic=len(synthetic),
         extractor=extractor,
         seen_by_adaptation=seen_by_adaptation,
         real_floor=real_floor,
         matched=matched,
-        copy_floor=None if round_trip is None else _copy_floor(real, round_trip, settings),
-        copies=check_copies(synthetic, real if copy_candidates is None else copy_candidates, settings.copy_percentile),
+        copy_floor=None if round_trip is None else _copy_floor(real, round_trip, settings, notes),
+        copies=_copies(synthetic, real if copy_candidates is None else copy_candidates, settings, notes),
         settings=settings,
+        notes=tuple(notes),
     )
 
 
@@ -173,10 +187,31 @@ def _split_score(scores: list[tuple[float, float]], num_first: int, num_second: 
     return SplitScore(float(fid), float(kid), float(fid_std), float(kid_std), num_first, num_second, len(scores))
 
 
-def _copy_floor(real: Features, round_trip: Features, settings: QualitySettings) -> CopyFloor:
-    _require(len(round_trip), 2, "source")
+def _intervals(
+    real: Features, synthetic: Features, settings: QualitySettings, notes: list[str]
+) -> ScoreIntervals | None:
+    found = score_intervals(real, synthetic, settings.num_replicates, settings.seed)
+    if found is None:
+        notes.append(
+            f"No intervals: {len(real)} real and {len(synthetic)} synthetic images; they need {MIN_IMAGES} of each."
+        )
+    return found
+
+
+def _copy_floor(real: Features, round_trip: Features, settings: QualitySettings, notes: list[str]) -> CopyFloor | None:
+    if len(round_trip) < MIN_SYNTHETIC:
+        notes.append(f"No copy floor: {len(round_trip)} source images; it needs {MIN_SYNTHETIC}.")
+        return None
     kernel = kernel_distance(real, round_trip, num_subsets=settings.num_subsets, seed=settings.seed)
     return CopyFloor(frechet_distance(real, round_trip), kernel.kid, kernel.kid_std, len(real), len(round_trip))
+
+
+def _copies(synthetic: Features, candidates: Features, settings: QualitySettings, notes: list[str]) -> CopyCheck | None:
+    try:
+        return check_copies(synthetic, candidates, settings.copy_percentile)
+    except DatasetUnusable as error:
+        notes.append(f"No copy check: {error}")
+        return None
 
 
 def _require(count: int, least: int, kind: str) -> None:

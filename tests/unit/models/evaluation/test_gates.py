@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 from PIL import Image
 
@@ -6,7 +8,7 @@ from models.evaluation.copies import CopyGate
 from models.evaluation.features import Features
 from models.evaluation.gates import Gates, RejectReason
 from models.evaluation.outliers import OutlierGate
-from tests.fakes.pictures import noise
+from tests.fakes.pictures import encoded, noise
 
 
 def features(n: int, center: float, seed: int) -> Features:
@@ -45,7 +47,7 @@ def test_each_gate_rejects_with_its_own_reason_and_a_sound_image_is_accepted() -
 def test_broken_images_are_rejected_and_the_others_judged_all_the_same() -> None:
     rows = features(4, 0.0, 3)
     rows[0, 3], rows[1, 0] = np.nan, np.inf
-    cut_off = Image.open(truncated())
+    cut_off = Image.open(io.BytesIO(encoded(noise(5, (128, 128)))[:2000]))
     verdicts = gates().judge([noise(1), noise(2), cut_off, PICTURES[6]], rows, [None, None, None, 6])
     assert [verdict.reason for verdict in verdicts] == [RejectReason.NOT_FINITE] * 3 + [RejectReason.COPY]
 
@@ -73,11 +75,3 @@ def test_no_gates_accept_everything_that_is_not_broken() -> None:
     none = Gates(None, None, None, "pit")
     verdicts = none.judge(PICTURES[:2], np.stack([REAL[0], np.full(16, np.nan)]), [0, 1])
     assert [verdict.accepted for verdict in verdicts] == [True, False]
-
-
-def truncated():  # type: ignore[no-untyped-def]
-    import io
-
-    from tests.fakes.pictures import encoded
-
-    return io.BytesIO(encoded(noise(5, (128, 128)))[:2000])

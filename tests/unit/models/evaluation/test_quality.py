@@ -52,6 +52,7 @@ def test_copies_win_the_score_and_are_caught_by_the_copy_check() -> None:
     real = images(40, 1)
     copied, fresh = report(real, real + 0.01), report(real, images(40, 2))
     assert copied.fid < fresh.fid
+    assert copied.copies is not None and fresh.copies is not None
     assert copied.copies.share_passing == 0.0 and fresh.copies.share_passing > 0.8
 
 
@@ -61,6 +62,24 @@ def test_the_same_seed_gives_the_same_report_and_it_is_plain_json() -> None:
     stored = json.loads(json.dumps(first.to_dict()))
     assert stored["num_real"] == 9 and stored["num_synthetic"] == 6 and stored["seen_by_adaptation"] is True
     assert stored["extractor"]["digest"] == "ab" * 32
+
+
+def test_every_headline_score_has_an_interval_around_it() -> None:
+    result = report(images(30, 1), images(24, 2))
+    assert result.intervals is not None and result.notes == ()
+    scores = (result.fid, result.kid, result.density.density, result.density.coverage)
+    intervals = (result.intervals.fid, result.intervals.kid, result.intervals.density, result.intervals.coverage)
+    assert all(interval.low <= score <= interval.high for score, interval in zip(scores, intervals, strict=True))
+
+
+def test_what_needs_more_images_than_there_are_is_left_out_with_its_reason() -> None:
+    result = assess(
+        images(4, 1), images(6, 2), IDENTITY, seen_by_adaptation=True, round_trip=images(1, 3),
+        copy_candidates=np.repeat(images(1, 4), 5, axis=0),
+    )  # fmt: skip
+    assert (result.intervals, result.copy_floor, result.copies) == (None, None, None)
+    assert [note.split(":")[0] for note in result.notes] == ["No intervals", "No copy floor", "No copy check"]
+    assert "5 real images, of which 1 differ" in result.notes[2]
 
 
 @pytest.mark.parametrize(("num_real", "num_synthetic", "field"), [(3, 9, "real"), (9, 1, "synthetic")])
