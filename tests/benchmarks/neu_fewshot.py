@@ -46,6 +46,8 @@ def main() -> None:
         findings = _finished(out) if arguments.report_only else _run(arguments, plan, console)
     except DemoFailed as error:
         raise SystemExit(f"{error}\nRun the same command again to go on.") from error
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped. Run the same command again to go on.") from None
     text = report(findings)
     (out / "results.md").write_text(text + "\n", encoding="utf-8")
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -28,10 +28,8 @@ def write_section(name: str, body: str, page: Path = PAGE) -> None:
 
 
 def command() -> str:
-    """What was typed, as far as this process knows."""
-    script = Path(sys.argv[0]).resolve()
-    shown = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
-    return shlex.join(["python", str(shown), *sys.argv[1:]])
+    """What was typed; of folders elsewhere the name alone, which is all that another machine shares."""
+    return shlex.join(["python", *(_shown(word) for word in sys.argv)])
 
 
 def commit() -> str:
@@ -54,6 +52,13 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A table of GitHub's markdown; ``rows`` are as long as ``header``."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _shown(word: str) -> str:
+    path = Path(word).resolve()
+    if "/" not in word or not path.exists():
+        return word
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else f".../{path.name}"
 
 
 def _processor() -> str:
