@@ -19,6 +19,8 @@ MIN_IMAGES, MIN_RECALL = 8, 0.8
 _FOLDS = 5
 #: Of a class's own real images this share may lie below the threshold.
 _REJECTED_PERCENT = 5.0
+#: Share of the typical log-odds added to that: few images, often in runs of one strip, do not show all of the class.
+_MARGIN = 0.2
 #: Keeps the covariance invertible where all images of a class are the same.
 _RIDGE = 1e-6
 
@@ -82,8 +84,9 @@ def _shrunk_covariance(residuals: Features) -> _Floats:
 class ClassGate:
     """``recalls``: by class, the share of its real images recognised by a classifier that had not seen them.
 
-    ``thresholds``: log-odds, by class: the 5th percentile of what its real images reach unseen, and never above 0, so
-    that nothing is rejected which looks more like its class than like all others. ``counts``: real images by class.
+    ``thresholds``: log-odds, by class: the 5th percentile of what its real images reach unseen, or 0 if that is lower,
+    so that nothing is rejected which looks more like its class than like all others; less a margin of 0.2 times the
+    median of their absolute values. ``counts``: real images by class.
     """
 
     class_names: tuple[str, ...]
@@ -157,8 +160,8 @@ class ClassGate:
 
 
 def _threshold(own_log_odds: _Floats) -> float:
-    # The clip is for a class that was absent from a fold's training.
-    return min(0.0, float(np.percentile(np.maximum(own_log_odds, -1e9), _REJECTED_PERCENT)))
+    finite = np.clip(own_log_odds, -1e9, 1e9)  # infinite where a class was absent from a fold's training
+    return min(0.0, float(np.percentile(finite, _REJECTED_PERCENT))) - _MARGIN * float(np.median(np.abs(finite)))
 
 
 def _out_of_fold(features: Features, labels: Labels, folds: Labels, num_classes: int) -> _Floats:
