@@ -20,7 +20,7 @@ from models.evaluation.mini import MiniConfig, MiniNetwork, save_mini
 from service.contracts.adaptations import AdaptationParams, AdaptationSettings, LoraSettings, TextualInversionSettings
 from service.contracts.datasets import Split
 from service.contracts.evaluations import EvaluationParams, EvaluationRequest
-from service.contracts.generations import GenerationParams, GenerationSettings
+from service.contracts.generations import GateSettings, GenerationParams, GenerationSettings
 from service.contracts.ids import (
     DEFAULT_TENANT,
     AdaptationId,
@@ -46,6 +46,8 @@ from tests.fakes.tiny_base_model import build_tiny_base_model
 ROOT = Path(__file__).resolve().parents[2]
 CLASS_NAME = "Pits 1"
 IMAGE_SIZE_PX = (40, 36)
+#: What a network of random weights makes is judged only where that is what a test is about.
+UNGATED = GateSettings(copies=False, wrong_class=False, outliers=False)
 
 
 def build_registry(folder: Path) -> Path:
@@ -131,13 +133,19 @@ class World:
         return self._submit(JobKind.ADAPTATION, adaptation_id, params, send)
 
     def submit_generation(
-        self, adapter_id: AdapterId, settings: GenerationSettings, num_images: int = 3, *, send: bool = True
+        self,
+        adapter_id: AdapterId,
+        settings: GenerationSettings,
+        num_images: int = 3,
+        gates: GateSettings = UNGATED,
+        *,
+        send: bool = True,
     ) -> tuple[GenerationId, JobId]:
         """Queue a generation by an adapter."""
         generation_id = GenerationId(new_id("gen"))
         params = GenerationParams(
             generation_id=generation_id, adapter_id=adapter_id, class_name=CLASS_NAME, num_images=num_images, seed=7,
-            settings=settings,
+            settings=settings, gates=gates,
         )  # fmt: skip
         with self.database.transaction() as session:
             generations.insert(session, DEFAULT_TENANT, generation_id, 7, settings, now())

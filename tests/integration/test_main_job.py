@@ -7,12 +7,12 @@ from PIL import Image
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationRequest, EvaluationResult, GenerationImages
-from service.contracts.generations import GenerationMode, GenerationResult, GenerationSettings
+from service.contracts.generations import GateSettings, GenerationMode, GenerationResult, GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId
 from service.contracts.jobs import JobState
 from service.store import adapters, datasets, generations
 from service.store.tables import JobRow
-from tests.fakes.worker_world import CLASS_NAME, IMAGE_SIZE_PX, World
+from tests.fakes.worker_world import CLASS_NAME, IMAGE_SIZE_PX, World, quick
 
 SETTINGS = GenerationSettings(num_inference_steps=4, strength=0.5)
 
@@ -25,14 +25,17 @@ def finished(world: World, job_id: JobId) -> JobRow:
 
 def test_a_class_is_adapted_images_are_made_and_judged_and_what_cannot_be_done_is_said(world: World) -> None:
     with world.running("worker"):
-        job = finished(world, world.submit_adaptation())
+        job = finished(world, world.submit_adaptation(quick(num_trials=2)))
         adapted = AdaptationResult.model_validate(job.result)
         assert (adapted.num_train_images, job.attempts) == (6, 1)
         assert {point.stage for point in adapted.loss_curve} == {"textual_inversion", "lora"}
+        check_search(world, adapted)
         check_archive(world, adapted.adapter_id)
         generation_id, job_id = world.submit_generation(adapted.adapter_id, SETTINGS)
         made = GenerationResult.model_validate(finished(world, job_id).result)
         check_images(world, generation_id, made)
+        judged_id, job_id = world.submit_generation(adapted.adapter_id, SETTINGS, 9, GateSettings())
+        check_judged(world, judged_id, GenerationResult.model_validate(finished(world, job_id).result))
         unadapted = SETTINGS.model_copy(update={"unadapted": True, "mode": GenerationMode.FROM_NOISE})
         _, baseline_id = world.submit_generation(adapted.adapter_id, unadapted, num_images=2)
         baseline = GenerationResult.model_validate(finished(world, baseline_id).result)
@@ -40,6 +43,34 @@ def test_a_class_is_adapted_images_are_made_and_judged_and_what_cannot_be_done_i
         check_evaluation(world, generation_id)
         check_failure(world)
     assert not any((world.data_dir / "work").iterdir())
+
+
+def check_search(world: World, adapted: AdaptationResult) -> None:
+    search = adapted.search
+    assert search is not None and [trial.number for trial in search.trials] == [0, 1]
+    assert all(trial.num_images == 8 and trial.kid is not None for trial in search.trials)
+    assert (search.reference_split, search.seen_by_adaptation) == ("validation", False)
+    best = next((trial for trial in search.trials if trial.number == search.best), None)
+    assert (best is None) == (adapted.found is None) == bool(adapted.warnings)
+    with world.database.reading() as session:
+        row = adapters.get(session, DEFAULT_TENANT, adapted.adapter_id)
+    assert row.checkpoint == adapted.checkpoint == (best.checkpoint if best is not None else "lora@3")
+    assert row.found == (adapted.found.model_dump() if adapted.found is not None else None)
+
+
+def check_judged(world: World, generation_id: GenerationId, made: GenerationResult) -> None:
+    """Every candidate is delivered or counted by why not; what is delivered is what was accepted, and never more."""
+    judging = made.judging
+    assert judging is not None and {gate.name for gate in judging.gates} == {"copies", "wrong_class", "outliers"}
+    assert judging.num_candidates == judging.num_accepted + sum(judging.rejected.values())
+    assert judging.num_candidates <= judging.max_candidates == 45
+    with world.database.reading() as session:
+        images = generations.images_of(session, DEFAULT_TENANT, generation_id, CLASS_NAME)
+    assert len(images) == judging.num_accepted == made.num_images <= 9
+    assert (made.num_images < 9) == (judging.num_candidates == 45) == any("of 9 images" in one for one in made.warnings)
+    candidates = [image.candidate for image in images]
+    assert candidates == sorted(set(candidates), key=lambda one: one or 0)
+    assert all(min(image.nearest_feature_ratio or 1, image.nearest_pixel_ratio or 1) >= 1 for image in images)
 
 
 def check_archive(world: World, adapter_id: AdapterId) -> None:
