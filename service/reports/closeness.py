@@ -48,7 +48,7 @@ def closeness(quality: QualityReport | None) -> Closeness:
     above = matched.kid - floor.kid
     told = (
         f"at equal counts KID is {figure(matched.kid)} from synthetic to real and {figure(floor.kid)} from real to "
-        f"real, with a spread of {figure(spread)} between random splits"
+        f"real, with a spread of {figure(spread, 2)} between random splits"
     )
     if above > _CLEARLY_ABOVE * spread:
         return Closeness(Answer.NO, f"The synthetic images differ from the real ones: {told}.", caution)

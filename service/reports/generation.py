@@ -168,7 +168,7 @@ def _line(
         kid=figure(score.kid),
         kid_spread=figure(score.kid_std, 2),
         kid_interval=interval(kid_interval),
-        counts=f"{score.num_other} to {score.num_real}",
+        counts=f"{score.num_other} to {score.num_real} images",
         is_floor=is_floor,
     )
 
