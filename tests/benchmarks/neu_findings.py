@@ -119,6 +119,12 @@ class Findings:
             recognised=[Recognised(**one) for one in kept["recognised"]],
         )
 
+    @property
+    def plan_num_synthetic(self) -> int:
+        """Judged images a class, for recognition."""
+        largest: float = max(self.plan["ratios"])
+        return round(largest * int(self.plan["num_train"]))
+
     def by_split(self, cells: Sequence[Cell], figure: str) -> dict[int, float]:
         """The mean of a figure over the classes, of each split that has all of them."""
         classes = self.plan["classes"]

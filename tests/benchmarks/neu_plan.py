@@ -14,6 +14,8 @@ ADAPTED: dict[str, dict[str, Any]] = {
 UNADAPTED = "no adaptation"
 ARMS = (UNADAPTED, *ADAPTED)
 MODES = ("from_noise", "image_oriented")
+#: The images for recognition, judged by all gates: what the service delivers. Shown, and no row of the ablation.
+GATED = "gated"
 #: What the unadapted rows take their settings from, and what recognition uses.
 WHOLE = "both"
 #: Rows with more copies of real images than this do not compete for the best score.

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import neu_reading
 from neu_findings import Findings
-from neu_plan import ADAPTED, ARMS, MODES, UNADAPTED, WHOLE, Plan
+from neu_plan import ADAPTED, ARMS, GATED, MODES, UNADAPTED, WHOLE, Plan
 from neu_work import Work
 
 from service.api.views import AdaptationView, EvaluationView, GenerationReport, GenerationView, RecognitionView
@@ -15,10 +15,11 @@ from service.contracts.evaluations import EvaluationRequest
 from service.contracts.generations import GenerationResult
 from service.contracts.requests import AdaptationRequest, GenerationRequest, RecognitionRequest
 
+#: An arm and a mode.
+Row = tuple[str, str]
+
 _UNGATED = {"copies": False, "wrong_class": False, "outliers": False}
 _COPY_GATE_ALONE = {"wrong_class": False, "outliers": False, "max_candidates_per_image": 1}
-_GATED = "gated"
-_SHEETS_OF_GATED = f"{WHOLE}, {_GATED}"
 
 
 class SplitRun:
@@ -77,7 +78,7 @@ class SplitRun:
 
     def _recognition(self, whole: AdaptationView) -> None:
         """Judged images of both stages, image-oriented at the found settings, put before a classifier."""
-        unit = f"{self._seed}/{WHOLE}/{_GATED}/images"
+        unit = f"{self._seed}/{WHOLE}/{GATED}/images"
         made = self._generated(unit, whole, self._plan.num_synthetic, {}, {})
         finished = self._work.finished(f"split {self._seed}: judged images", {unit: made})
         if unit not in finished:
@@ -85,12 +86,12 @@ class SplitRun:
         generation = finished[unit]
         report = self._work.client.get(f"/v1/generations/{generation.id}/report", GenerationReport)
         self._findings.gated += neu_reading.gated(self._seed, report)
-        self._download_sheets(generation, _SHEETS_OF_GATED)
+        self._score_rows({(WHOLE, GATED): generation}, {})
         asked = {
             "dataset_id": self._dataset_id, "generation_id": generation.id,
             "settings": self._plan.recognition_settings() | {"seed": self._seed},
         }  # fmt: skip
-        unit = f"{self._seed}/{WHOLE}/{_GATED}/recognition"
+        unit = f"{self._seed}/{WHOLE}/{GATED}/recognition"
         request = RecognitionRequest.model_validate(asked)
         posted = self._work.submitted(unit, "/v1/recognitions", request, RecognitionView)
         for ended in self._work.finished(f"split {self._seed}: recognition", {unit: posted}).values():
@@ -113,33 +114,33 @@ class SplitRun:
                     unit = self._unit(arm, mode, part)
                     units[unit] = self._generated(unit, adaptation, count, chosen, gates)
         finished = self._work.finished(f"split {self._seed}: images of the ablation", units)
-        self._score_rows(finished)
+        rows = [(arm, mode) for arm in ARMS for mode in MODES]
+        parts = [
+            {row: finished[unit] for row in rows if (unit := self._unit(*row, part)) in finished}
+            for part in ("images", "copies")
+        ]
+        self._score_rows(*parts)
         self._keep()
 
-    def _score_rows(self, generations: dict[str, GenerationView]) -> None:
+    def _score_rows(self, images: dict[Row, GenerationView], copies: dict[Row, GenerationView]) -> None:
         """Posted all, then read all, so that the worker never waits for this process."""
+        made = {row: _results(generation) for row, generation in images.items()}
         asked: dict[str, EvaluationRequest] = {}
-        made: dict[tuple[str, str], dict[str, GenerationResult]] = {}
-        for arm in ARMS:
-            for mode in MODES:
-                generation = generations.get(self._unit(arm, mode, "images"))
-                if generation is None:
-                    continue
-                made[arm, mode] = _results(generation)
-                self._download_sheets(generation, f"{arm}, {mode}")
-                for name in made[arm, mode]:
-                    asked[self._unit(arm, mode, "evaluation", name)] = self._evaluation(name, {
-                        "source": "generation", "generation_id": generation.id, "class_name": name,
-                    })  # fmt: skip
+        for row, generation in images.items():
+            self._download_sheets(generation, ", ".join(row))
+            for name in made[row]:
+                asked[self._unit(*row, "evaluation", name)] = self._evaluation(name, {
+                    "source": "generation", "generation_id": generation.id, "class_name": name,
+                })  # fmt: skip
         units = {unit: self._submitted(unit, request) for unit, request in asked.items()}
         finished = self._work.finished(f"split {self._seed}: scoring", units)
-        for (arm, mode), results in made.items():
-            checked = _results(generations.get(self._unit(arm, mode, "copies")))
+        for row, results in made.items():
+            checked = _results(copies.get(row))
             for name, result in results.items():
-                evaluation = finished.get(self._unit(arm, mode, "evaluation", name))
+                evaluation = finished.get(self._unit(*row, "evaluation", name))
                 if evaluation is None:
                     continue
-                cell = neu_reading.cell(self._seed, arm, mode, name, evaluation, result, checked.get(name))
+                cell = neu_reading.cell(self._seed, *row, name, evaluation, result, checked.get(name))
                 if cell is not None:
                     self._findings.cells.append(cell)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from neu_findings import Cell, Findings, Mean, mean_over_splits
-from neu_plan import ADAPTED, ARMS, MODES, WHOLE
+from neu_plan import ADAPTED, ARMS, GATED, MODES, WHOLE
 from neu_verdict import REAL_AUGMENTED, lift, named, verdict
 from results_page import markdown_table
 
@@ -46,19 +46,22 @@ def _told(findings: Findings, cells: Sequence[Cell], figure: str, digits: int, f
 
 
 def _ablation(findings: Findings) -> str:
-    rows = []
-    for arm in ARMS:
-        for mode in MODES:
-            cells = findings.row(arm, mode)
-            if cells:
-                rows.append([named(arm, mode), *_figures(findings, cells), str(len({cell.split for cell in cells}))])
-    if findings.reference:
-        figures = _figures(findings, findings.reference)
-        rows.append(["*the training images themselves*", *figures, str(len({one.split for one in findings.reference}))])
+    rows = [
+        [title, *_figures(findings, cells), str(len({cell.split for cell in cells}))]
+        for title, cells in _shown(findings)
+    ]
     header = [
         "row", "FID", "KID", "FID at floor's n", "KID at floor's n", "density", "coverage", "copies, %", "splits",
     ]  # fmt: skip
     return markdown_table(header, rows)
+
+
+def _shown(findings: Findings) -> list[tuple[str, list[Cell]]]:
+    """The rows of the ablation, then what they are to be seen beside."""
+    delivered = f"*{WHOLE}, as delivered: image oriented, gated, {findings.plan_num_synthetic} images*"
+    rows = [(named(arm, mode), findings.row(arm, mode)) for arm in ARMS for mode in MODES]
+    beside = [(delivered, findings.row(WHOLE, GATED)), ("*the training images themselves*", findings.reference)]
+    return [(title, cells) for title, cells in [*rows, *beside] if cells]
 
 
 def _figures(findings: Findings, cells: Sequence[Cell]) -> list[str]:
@@ -96,11 +99,10 @@ def _each_class(findings: Findings) -> str:
 def _class_table(findings: Findings, title: str, figure: str, digits: int, factor: float) -> str:
     classes: list[str] = findings.plan["classes"]
     rows = [
-        [named(arm, mode), *(_class_mean(findings.row(arm, mode), name, figure, digits, factor) for name in classes)]
-        for arm in ARMS for mode in MODES if findings.row(arm, mode)
-    ]  # fmt: skip
-    reference = [_class_mean(findings.reference, name, figure, digits, factor) for name in classes]
-    return markdown_table([title, *classes], [*rows, ["*the training images themselves*", *reference]])
+        [row, *(_class_mean(cells, name, figure, digits, factor) for name in classes)]
+        for row, cells in _shown(findings)
+    ]
+    return markdown_table([title, *classes], rows)
 
 
 def _class_mean(cells: Sequence[Cell], class_name: str, figure: str, digits: int, factor: float) -> str:

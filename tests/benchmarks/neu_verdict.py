@@ -25,7 +25,7 @@ def named(arm: str, mode: str) -> str:
 def verdict(findings: Findings) -> str:
     """Both halves of the aim, and what is not finished."""
     planned = len(findings.plan["classes"])
-    done = len({cell.split for cell in findings.cells})
+    done = len({cell.split for cell in findings.row(*_AIMED)})
     counted = f"{len(findings.recognised)} splits with recognition and {done} with rows, {planned} classes"
     return "\n".join([_of_recognition(findings), _of_rows(findings), f"- Finished: {counted}."])
 
