@@ -231,15 +231,16 @@ def main() -> None:
         measured = measure(size, _folder(arguments.out, size))
         (arguments.out / f"{size.model}.json").write_text(json.dumps(asdict(measured)), encoding="utf-8")
         return
+    commit = results_page.commit()  # of what is measured, whatever is committed meanwhile
     sizes = [_size(name, arguments) for name in arguments.model]
     results = [_in_a_process(size, arguments.out) for size in sizes]
     gpu = f", {torch.cuda.get_device_name()}" if arguments.device == "cuda" else ""
     text = (
         "## Stable Diffusion's shapes\n\n"
         f"`{results_page.command()}`\n\n"
-        f"Commit {results_page.commit()}; {results_page.machine()}{gpu}; {results_page.today()}; "
+        f"Commit {commit}; {results_page.machine()}{gpu}; {results_page.today()}; "
         f"{torch.get_num_threads()} torch threads. Random weights of the published shapes: what it costs, not what it "
-        f"draws. Image-oriented, strength {_STRENGTH:g}, guidance {_GUIDANCE:g} (two passes of the U-Net a step).\n\n"
+        f"draws. Image-oriented, strength {_STRENGTH:g}, guidance {_GUIDANCE:g} (two passes of the U-Net a step). {arguments.note}\n\n"
         f"{table(sizes, results)}"
     )
     print(text)
@@ -291,6 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--inference-steps", type=int)
     parser.add_argument("--out", type=Path, default=Path(".neu/stable-diffusion"), help="models and figures")
     parser.add_argument("--page", type=Path, help="also write a section of this page, such as docs/results.md")
+    parser.add_argument("--note", default="", help="a sentence to print with the figures, such as what else ran")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # the process of one model
     return parser
 
