@@ -240,7 +240,8 @@ def main() -> None:
         f"`{results_page.command()}`\n\n"
         f"Commit {commit}; {results_page.machine()}{gpu}; {results_page.today()}; "
         f"{torch.get_num_threads()} torch threads. Random weights of the published shapes: what it costs, not what it "
-        f"draws. Image-oriented, strength {_STRENGTH:g}, guidance {_GUIDANCE:g} (two passes of the U-Net a step). {arguments.note}\n\n"
+        f"draws. Image-oriented, strength {_STRENGTH:g}, guidance {_GUIDANCE:g} (two passes of the U-Net a step). "
+        f"{arguments.note}\n\n"
         f"{table(sizes, results)}"
     )
     print(text)
