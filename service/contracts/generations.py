@@ -104,15 +104,13 @@ class Judging(Word):
 class GenerationResult(Word):
     """What a succeeded generation job made; ``contact_sheet`` is the digest of a PNG, real above synthetic.
 
-    ``closest``: the delivered images most like a real one, nearest first; ``closest_sheet``: a PNG of them, each
-    beside its nearest real image.
+    ``closest``: the delivered images most like a real one, nearest first.
     """
 
     num_images: int
     num_requested: int | None = None
     judging: Judging | None = None
     closest: list[GeneratedImage] = Field(default_factory=list)
-    closest_sheet: Sha256 | None = None
     stage_seconds: dict[str, float]
     denoising_steps: int
     equivalent_strength: float | None = Field(

@@ -14,12 +14,12 @@ from service.contracts import generations as contracts
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult
-from service.contracts.ids import AdapterId, Sha256
+from service.contracts.ids import AdapterId
 from service.store import adaptations, adapters, datasets, generations
 from service.store.tables import AdapterRow
 from worker.jobs.delivery import BATCH_SIZE, Delivery, Steps
 from worker.jobs.gating import fitted_gates
-from worker.jobs.judgement import Made, RealImages, judge, pairs_sheet, sheet
+from worker.jobs.judgement import Made, RealImages, judge, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
 from worker.residents import StoredAdapter
@@ -80,7 +80,6 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         num_requested=params.num_images,
         judging=delivery.judging(),
         closest=delivery.closest(),
-        closest_sheet=_closest_sheet(workshop, delivery, train),
         stage_seconds=_rounded(
             {"preparing": begun - started, **sampler.stage_seconds,
              "judging": between - begun - sum(sampler.stage_seconds.values()), "quality": time.monotonic() - between}
@@ -96,18 +95,6 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {stage: round(max(value, 0.0), 3) for stage, value in seconds.items()}
-
-
-def _closest_sheet(workshop: Workshop, delivery: Delivery, train: list[ImageRecord]) -> Sha256 | None:
-    """The digest of a picture of the closest cases, where the copy gate told which they are."""
-    closest = delivery.closest()
-    if not closest:
-        return None
-    digests = {record.id: record.sha256 for record in train}
-    nearest = [digests[image.nearest_image_id] for image in closest if image.nearest_image_id is not None]
-    pictures = load_images(workshop.artifacts, [*nearest, *(image.sha256 for image in closest)])
-    picture = pairs_sheet(delivery.params.class_name, pictures[: len(nearest)], pictures[len(nearest) :])
-    return workshop.artifacts.put_bytes(png_bytes(picture, {"software": software()})).sha256
 
 
 def _finished(

@@ -9,7 +9,7 @@ from models.diffusion.base_model import BaseModel
 from models.diffusion.latents import round_trip
 from models.errors import DatasetUnusable
 from models.evaluation.features import Features
-from models.imaging.contact_sheet import SheetStyle, contact_sheet
+from models.imaging.contact_sheet import contact_sheet
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from service.contracts.datasets import Split
@@ -95,10 +95,3 @@ def _notes(made: Made, unseen: bool, num_validation: int) -> list[str]:
 def sheet(made: Made, train: Sequence[Image.Image], caption: str) -> Image.Image:
     """Real images above synthetic ones."""
     return contact_sheet(train[:SHEET_IMAGES], made.shown, f"{made.class_name}: real above synthetic", caption)
-
-
-def pairs_sheet(class_name: str, nearest: Sequence[Image.Image], synthetic: Sequence[Image.Image]) -> Image.Image:
-    """The synthetic images most like a real one, each below the real image it is most like."""
-    style = SheetStyle(columns=max(len(synthetic), 4), max_synthetic_rows=1)
-    title, subtitle = f"{class_name}: the closest cases", "each below the real image it is most like; the nearest first"
-    return contact_sheet(nearest, synthetic, title, subtitle, style)

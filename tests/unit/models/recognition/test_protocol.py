@@ -1,0 +1,178 @@
+"""The protocol on tiny pictures: it shows a gain where there is one, none where there is none, and never peeks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import Canceled, DatasetUnusable
+from models.progress import no_progress
+from models.recognition.config import ClassifierConfig, ProtocolConfig, TrainingConfig
+from models.recognition.data import Development, Labelled, RecognitionData
+from models.recognition.outcome import RecognitionOutcome
+from models.recognition.protocol import run_protocol
+from models.recognition.records import Arm, Purpose, RunRecord
+from models.recognition.verdict import Verdict
+
+NAMES = ("upright", "lying")
+CONFIG = ProtocolConfig(
+    ratios=(1.0, 8.0),
+    num_seeds=3,
+    num_selection_seeds=1,
+    num_replicates=400,
+    training=TrainingConfig(steps=60, batch_size=16, learning_rate=3e-3, image_size_px=16),
+    classifier=ClassifierConfig(hidden_sizes=(8, 16), depths=(1, 1), embedding_size=8),
+)
+
+
+def picture(label: int, rng: np.random.Generator) -> Image.Image:
+    """A bar on noise, upright or lying: mirroring, which augmentation does, leaves it what it is."""
+    pixels = rng.normal(110, 25, (16, 16))
+    row, column = rng.integers(2, 14), rng.integers(1, 7)
+    pixels[row - 1 : row + 1, column : column + 9] += 60
+    return Image.fromarray(np.clip(pixels if label else pixels.T, 0, 255).astype(np.uint8))
+
+
+def pictures(number: int, seed: int, flipped: float = 0.0) -> Labelled:
+    rng = np.random.default_rng(seed)
+    labels = [index % 2 for index in range(number)]
+    drawn = [label if rng.random() >= flipped else 1 - label for label in labels]
+    return Labelled([picture(label, rng) for label in drawn], labels)
+
+
+def data(synthetic: Labelled, validation: int = 20, num_train: int = 6) -> RecognitionData:
+    train = pictures(num_train, 1)
+    development = Development(
+        NAMES, train, pictures(validation, 2), synthetic, [None] * len(synthetic), [None] * len(train)
+    )
+    return RecognitionData(development, lambda: pictures(80, 3))
+
+
+def run(
+    given: RecognitionData, config: ProtocolConfig = CONFIG, done: dict[str, RunRecord] | None = None,
+    on_run: Callable[[RunRecord], None] = lambda record: None,
+) -> RecognitionOutcome:  # fmt: skip
+    return run_protocol(given, config, done=done, on_run=on_run, progress=no_progress)
+
+
+def accuracy_of(outcome: RecognitionOutcome, arm: Arm) -> float:
+    return next(one.accuracy.value for one in outcome.arms if one.arm is arm)
+
+
+@pytest.fixture(scope="module")
+def helped() -> RecognitionOutcome:
+    return run(data(pictures(60, 4)))
+
+
+def test_synthetic_images_of_the_true_distribution_show_a_gain_and_the_larger_ratio_is_chosen(
+    helped: RecognitionOutcome,
+) -> None:
+    assert helped.verdict is Verdict.GAIN_SHOWN, helped.sentence
+    assert helped.chosen_ratio == 8.0
+    gain = next(one for one in helped.lifts if (one.over, one.metric) == (Arm.REAL_AUGMENTED, "accuracy")).measured
+    assert gain.value == pytest.approx(
+        accuracy_of(helped, Arm.REAL_PLUS_SYNTHETIC) - accuracy_of(helped, Arm.REAL_AUGMENTED)
+    )
+    assert 0 < gain.low <= gain.value <= gain.high
+    assert "help" in helped.sentence
+    for arm in helped.arms:
+        confusion = np.asarray(arm.confusion)
+        assert confusion.sum(axis=1).tolist() == [40 * CONFIG.num_seeds] * 2
+        assert arm.accuracy.value == pytest.approx(np.trace(confusion) / confusion.sum())
+
+
+def test_wrongly_labelled_synthetic_images_show_no_gain() -> None:
+    outcome = run(data(pictures(60, 4, flipped=0.5)))
+    assert outcome.verdict in (Verdict.NO_GAIN_SHOWN, Verdict.HARM_SHOWN)
+    assert "help" not in outcome.sentence
+
+
+def test_test_images_are_asked_for_once_and_only_after_every_run_of_the_choice() -> None:
+    purposes: list[Purpose] = []
+    asked_after: list[list[Purpose]] = []
+    given = data(pictures(60, 4))
+
+    def test_images() -> Labelled:
+        asked_after.append(list(purposes))
+        return given.test()
+
+    run(RecognitionData(given.development, test_images), on_run=lambda record: purposes.append(record.run.purpose))
+    assert asked_after == [[Purpose.SELECTION] * 2]
+    assert purposes[2:] == [Purpose.FINAL] * (3 * CONFIG.num_seeds)
+
+
+def test_an_interrupted_protocol_goes_on_and_finds_the_same(helped: RecognitionOutcome) -> None:
+    kept: dict[str, RunRecord] = {}
+
+    def keep(record: RunRecord) -> None:
+        kept[record.run.key] = record
+        if len(kept) in (1, 4, 7):
+            raise Canceled("stop")
+
+    for _ in range(3):
+        with pytest.raises(Canceled):
+            run(data(pictures(60, 4)), done=kept, on_run=keep)
+    counted: list[RunRecord] = []
+    assert run(data(pictures(60, 4)), done=kept, on_run=counted.append) == helped
+    assert len(counted) == 2 + 3 * CONFIG.num_seeds - 7
+
+
+def test_arms_take_equal_steps_share_their_seeds_and_differ_in_their_images(helped: RecognitionOutcome) -> None:
+    records: list[RunRecord] = []
+    run(data(pictures(60, 4)), replace(CONFIG, ratios=(2.0,)), on_run=records.append)
+    final = [record for record in records if record.run.purpose is Purpose.FINAL]
+    assert {record.steps for record in records} == {CONFIG.training.steps}
+    assert {(record.run.arm, record.run.seed) for record in final} == {(arm, seed) for arm in Arm for seed in range(3)}
+    assert {(record.run.arm, record.num_real, record.num_synthetic) for record in final} == {
+        (Arm.REAL_ONLY, 6, 0), (Arm.REAL_AUGMENTED, 6, 0), (Arm.REAL_PLUS_SYNTHETIC, 6, 12),
+    }  # fmt: skip
+
+
+def test_without_validation_images_train_images_are_held_out_for_the_choice_and_their_children_with_them() -> None:
+    train = pictures(12, 1)
+    synthetic = pictures(24, 4)
+    sources: Sequence[int | None] = [index % 12 for index in range(24)]
+    groups = [f"strip {index // 4}" for index in range(12)]
+    development = Development(NAMES, train, Labelled([], []), synthetic, sources, groups)
+    held = development.held_out(0.25, seed=0)
+    kept = {train.images.index(image) for image in held.train.images}
+    out = {train.images.index(image) for image in held.validation.images}
+    assert kept | out == set(range(12)) and not kept & out
+    for label in (0, 1):  # Within a class, a strip is on one side.
+        assert not {groups[i] for i in kept if i % 2 == label} & {groups[i] for i in out if i % 2 == label}
+    parents = [train.images.index(held.train.images[source]) for source in held.sources if source is not None]
+    assert parents == [index % 12 for index in range(24) if index % 12 in kept]
+    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(CONFIG, ratios=(1.0,)))
+    assert any("held out" in note for note in outcome.notes)
+    assert all(arm.num_real == 12 for arm in outcome.arms)
+
+
+def test_what_proves_nothing_is_refused() -> None:
+    given = data(pictures(60, 4))
+    leaked = given.development.train.taken([0, 1])
+    with pytest.raises(DatasetUnusable, match="2 test images are also among the train"):
+        run(RecognitionData(given.development, lambda: leaked), replace(CONFIG, ratios=(1.0,)))
+    alone = replace(given.development, train=given.development.train.taken([0, 1, 3]))
+    with pytest.raises(DatasetUnusable, match="'upright' has 1 train"):
+        run(RecognitionData(alone, given.test))
+
+
+def test_more_synthetic_images_than_there_are_cannot_be_asked_for_twice() -> None:
+    outcome = run(data(pictures(12, 4), num_train=6), replace(CONFIG, ratios=(2.0, 4.0, 8.0), num_seeds=1))
+    assert [tried.ratio for tried in outcome.selection] == [2.0]
+    assert any("Ratio 8 was left out" in note for note in outcome.notes)
+
+
+def test_pictures_of_one_class_that_stand_in_another_too_are_told_and_a_classifier_that_cannot_learn_is_said() -> None:
+    noise = [Image.fromarray(np.random.default_rng(n).integers(0, 255, (16, 16), dtype=np.uint8)) for n in range(60)]
+    train = Labelled([noise[0], noise[0], noise[1], noise[1]], [0, 1, 0, 1])
+    synthetic = Labelled(noise[2:6], [0, 1, 0, 1])
+    development = Development(NAMES, train, Labelled(noise[6:10], [0, 1, 0, 1]), synthetic, [None] * 4, [None] * 4)
+    outcome = run(
+        RecognitionData(development, lambda: Labelled(noise[10:50], [0, 1] * 20)), replace(CONFIG, ratios=(1.0,))
+    )
+    assert any("stand in several classes" in note for note in outcome.notes)
+    assert outcome.verdict is Verdict.NO_GAIN_SHOWN
+    assert "did not learn" in outcome.sentence
