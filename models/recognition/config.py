@@ -23,7 +23,7 @@ class ClassifierConfig:
 class TrainingConfig:
     """How a classifier is trained: the same number of optimiser ``steps`` in every arm."""
 
-    steps: int = 300
+    steps: int = 500
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 5e-2

@@ -40,7 +40,7 @@ class RecognitionSettings(Word):
     ratios: Annotated[list[Ratio], Field(min_length=1, max_length=8)] = Field(default=[0.5, 1.0, 2.0])
     num_seeds: int = Field(default=5, ge=2, le=50, description="Classifiers trained for each arm that is tested.")
     num_selection_seeds: int = Field(default=2, ge=1, le=50, description="Classifiers trained for each ratio tried.")
-    steps: int = Field(default=300, ge=1, le=50_000, description="Optimiser steps, the same in every arm.")
+    steps: int = Field(default=500, ge=1, le=50_000, description="Optimiser steps, the same in every arm.")
     batch_size: int = Field(default=32, ge=2, le=512)
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     image_size_px: int = Field(default=64, ge=16, le=512, description="Images are fitted to a square of this side.")
