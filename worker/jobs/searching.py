@@ -78,7 +78,7 @@ def find_settings(
         material = _material(workshop, base, params, real, extractor, kept)
         done = _done(attempt)
         outcome = search(
-            SearchSpace(checkpoints=tuple(kept)),
+            _space(params, kept),
             _settings(params),
             TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done)),
             first=[_default(params, last)],
@@ -130,6 +130,17 @@ def _material(
         count_copies=count_copies,
         num_images=params.settings.search.images_per_trial,
         seed=derived_seed(params.settings.seed, "search"),
+    )
+
+
+def _space(params: AdaptationParams, kept: Mapping[str, Path]) -> SearchSpace:
+    """Around what suits the base model: fewer steps cost less and may do as well; guidance from none to well above."""
+    usual = params.generation
+    fewer = max(2, round(0.6 * usual.num_inference_steps))
+    return SearchSpace(
+        checkpoints=tuple(kept),
+        guidance_scale=(1.0, min(30.0, max(4.0, 1.5 * usual.guidance_scale))),
+        num_inference_steps=tuple(sorted({fewer, usual.num_inference_steps})),
     )
 
 
