@@ -1,0 +1,207 @@
+"""What the bundled base model and its extractor are good for, on real images: the tables of its model card.
+
+    python tests/benchmarks/base_model.py FOLDER --seeds 0 1 --sheets .sheets
+
+FOLDER holds train/CLASS/* (what a class is adapted to) and test/CLASS/* (what it is scored against). For each class and
+seed it adapts `mini` at its registered settings and scores 48 images from noise before and after, and image-oriented
+ones; then it asks what the autoencoder loses to a classifier, and whether the extractor ranks what it should.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+
+from models.adaptation.trainer import adapt
+from models.adapter import Adapter, load_adapter
+from models.diffusion.base_model import BaseModel, load_base_model
+from models.diffusion.latents import round_trip
+from models.evaluation.copies import CopyGate
+from models.evaluation.features import FeatureExtractor, Features, extract
+from models.evaluation.frechet import frechet_distance
+from models.evaluation.kernel import squared_mmd
+from models.evaluation.mini import load_mini
+from models.evaluation.quality import QualitySettings, split_scores
+from models.generation.config import GenerationConfig, GenerationMode
+from models.generation.engine import Prompts, Sample, Sampler, encode_sources
+from models.generation.lora_slot import LoraSlot
+from models.imaging.arrays import load_image
+from models.imaging.contact_sheet import contact_sheet
+from models.imaging.fit import FitPolicy
+from models.progress import no_progress
+from models.recognition.classifier import TrainingSet, probabilities, train
+from models.recognition.config import ClassifierConfig, TrainingConfig
+from models.recognition.data import Labelled, as_tensor
+from service.registry import BaseModelEntry, load_base_models
+from service.settings import Settings
+from worker.jobs.adaptation import configured
+
+Images = dict[str, list[Image.Image]]
+NUM_IMAGES = 48
+
+
+def images_in(folder: Path) -> Images:
+    return {one.name: [load_image(path) for path in sorted(one.iterdir())] for one in sorted(folder.iterdir())}
+
+
+def adapted(base: BaseModel, entry: BaseModelEntry, images: list[Image.Image], seed: int) -> Adapter:
+    config = replace(configured(entry.adaptation), seed=seed, num_kept=1)
+    with tempfile.TemporaryDirectory() as name:
+        adapt(base, images, config, placeholder_token="<class-1>", out_dir=Path(name) / "adapter",
+              checkpoint_dir=Path(name) / "checkpoints", progress=no_progress)  # fmt: skip
+        return load_adapter(Path(name) / "adapter")
+
+
+def quality_rows(
+    base: BaseModel, entry: BaseModelEntry, extractor: FeatureExtractor, real: tuple[Images, Images], seeds: list[int],
+    sheets: Path,
+) -> Iterator[str]:  # fmt: skip
+    """KID to the test images: before, after, image-oriented; the floor is one half of them against the other."""
+    slot = LoraSlot(base)
+    for name, sources in real[0].items():
+        reference, known = extract(extractor, real[1][name]), extract(extractor, sources)
+        gate, encoded = CopyGate.fit(sources, known), encode_sources(base, sources, FitPolicy.RESIZE)
+        floor = split_scores(reference, reference, QualitySettings())[0].kid
+        for seed in seeds:
+            slot.clear()
+            unadapted = Prompts.of_words(f"a photo of {entry.adaptation.textual_inversion.initializer_text}", base)
+            before = made(base, unadapted, encoded, entry, GenerationMode.FROM_NOISE, seed)
+            adapter = adapted(base, entry, sources, seed)
+            slot.swap_in(adapter)
+            prompts = Prompts.of_adapter(adapter, base)
+            after = made(base, prompts, encoded, entry, GenerationMode.FROM_NOISE, seed)
+            oriented = made(base, prompts, encoded, entry, GenerationMode.IMAGE_ORIENTED, seed)
+            kids = [squared_mmd(reference, features_of(extractor, one)) for one in (before, after, oriented)]
+            verdicts = gate.judge(
+                [one.image for one in oriented],
+                features_of(extractor, oriented),
+                [one.source_index for one in oriented],
+            )
+            share = (kids[1] - floor) / (kids[0] - floor)
+            by_features = sum(verdict.by == "features" for verdict in verdicts)
+            passing = sum(not verdict.is_copy for verdict in verdicts)
+            yield (
+                f"| {name} | {seed} | {kids[0]:.2f} | {kids[1]:.2f} | {100 * share:.0f} % | {kids[2]:.2f} "
+                f"| {floor:.3f} | {len(oriented) - by_features}/{len(oriented)} | {passing}/{len(oriented)} |"
+            )
+            shown = [one.image for one in (*after[:16], *oriented[:16])]
+            contact_sheet(sources, shown, name, "two rows from noise, two image-oriented").save(
+                sheets / f"{name}-{seed}.png"
+            )
+    slot.clear()
+
+
+def made(
+    base: BaseModel, prompts: Prompts, encoded: object, entry: BaseModelEntry, mode: GenerationMode, seed: int
+) -> list[Sample]:
+    usual = entry.generation
+    config = GenerationConfig(mode, usual.strength, usual.guidance_scale, usual.num_inference_steps)
+    return list(Sampler(base, prompts, encoded, config, seed, no_progress).samples(range(NUM_IMAGES)))
+
+
+def features_of(extractor: FeatureExtractor, samples: list[Sample]) -> Features:
+    return extract(extractor, [sample.image for sample in samples])
+
+
+def labelled(images: Images) -> Labelled:
+    pairs = [(image, label) for label, name in enumerate(images) for image in images[name]]
+    return Labelled([image for image, _ in pairs], [label for _, label in pairs])
+
+
+def round_trip_row(base: BaseModel, real: tuple[Images, Images]) -> str:
+    """A classifier trained on originals, asked about test images before and after the autoencoder."""
+    trained_on, asked = labelled(real[0]), labelled(real[1])
+    config = TrainingConfig(steps=800)
+    images = TrainingSet(
+        as_tensor(trained_on, config.image_size_px), torch.tensor(trained_on.labels),
+        torch.zeros(len(trained_on), dtype=torch.bool), augment=True,
+    )  # fmt: skip
+    kept = Labelled(round_trip(base, asked.images, FitPolicy.RESIZE), asked.labels)
+    native = Labelled(
+        [image.resize((base.native_size_px,) * 2, Image.Resampling.BICUBIC) for image in asked.images], asked.labels
+    )
+    right = []
+    for seed in range(3):
+        trained = train(images, len(real[0]), ClassifierConfig(), config, seed, "cpu", no_progress)
+        right.append([share_right(trained.model, one, config.image_size_px) for one in (native, kept)])
+    before, after = np.mean(right, axis=0)
+    return f"| {100 * before:.1f} % | {100 * after:.1f} % | {100 * after / before:.1f} % |"
+
+
+def share_right(model: torch.nn.Module, images: Labelled, size_px: int) -> float:
+    told = probabilities(model, as_tensor(images, size_px), "cpu").argmax(dim=1)
+    return float((told == torch.tensor(images.labels)).float().mean())
+
+
+def ranking_rows(extractor: FeatureExtractor, test: Images) -> Iterator[str]:
+    """FID of one half of each class against the other half, made worse and worse."""
+    halves = {name: (images[::2], images[1::2]) for name, images in test.items()}
+    features = {name: extract(extractor, first) for name, (first, _) in halves.items()}
+    names = list(test)
+    for name, (_, second) in halves.items():
+        other = test[names[(names.index(name) + 1) % len(names)]][1::2]
+        within = frechet_distance(features[name], extract(extractor, second))
+        between = min(frechet_distance(features[name], features[one]) for one in names if one != name)
+        ladders = [
+            [frechet_distance(features[name], extract(extractor, [worse(image, step) for image in second]))
+             for step in range(1, 4)]
+            for worse in (blurred, noised)
+        ]  # fmt: skip
+        ladders.append(
+            [frechet_distance(features[name], extract(extractor, mixed(second, other, step))) for step in range(1, 4)]
+        )
+        told = ["rises" if all(np.diff([within, *ladder]) > 0) else "does not rise" for ladder in ladders]
+        yield f"| {name} | {within:.1f} | {between:.1f} | {between / within:.1f} | {' | '.join(told)} |"
+
+
+def blurred(image: Image.Image, step: int) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(0.7 * step))
+
+
+def noised(image: Image.Image, step: int) -> Image.Image:
+    rng = np.random.default_rng(0)
+    noisy = np.asarray(image, dtype=np.float64) + rng.normal(0, 8 * step, np.asarray(image).shape)
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+def mixed(images: list[Image.Image], other: list[Image.Image], step: int) -> list[Image.Image]:
+    number = len(images) * step // 5
+    return [*other[:number], *images[number:]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--sheets", type=Path, default=Path(".sheets"))
+    arguments = parser.parse_args()
+    arguments.sheets.mkdir(parents=True, exist_ok=True)
+    entry = load_base_models(Settings())["mini"]
+    base, extractor = load_base_model(entry.path, name="mini"), load_mini(Path(entry.path) / "extractor")
+    real = images_in(arguments.folder / "train"), images_in(arguments.folder / "test")
+    parts: list[tuple[str, Callable[[], Iterator[str]]]] = [
+        (
+            "| class | within | to the nearest class | ratio | blur | noise | mixing |",
+            lambda: ranking_rows(extractor, real[1]),
+        ),
+        ("| accuracy on originals | after the round trip | kept |", lambda: iter([round_trip_row(base, real)])),
+        (
+            "| class | seed | unadapted | adapted, from noise | left of it | image-oriented | floor | pass by features "
+            "| pass |",
+            lambda: quality_rows(base, entry, extractor, real, arguments.seeds, arguments.sheets),
+        ),
+    ]
+    for head, rows in parts:
+        print(f"{head}\n|{'---|' * (head.count('|') - 1)}", flush=True)
+        for row in rows():
+            print(row, flush=True)
+        print()
+
+
+if __name__ == "__main__":
+    main()
