@@ -39,7 +39,8 @@ class TrainingConfig:
 class ProtocolConfig:
     """``ratios``: synthetic images for each real train image of a class, of which one is chosen.
 
-    ``num_seeds`` classifiers are trained for each arm that is tested, ``num_selection_seeds`` for each ratio tried.
+    ``num_seeds`` classifiers are trained for each arm that is tested, at least two, because an interval must know how
+    much they differ; ``num_selection_seeds`` for each ratio tried.
     ``held_out_share``: of the train images, for the choice of the ratio where there are no validation images.
     ``confidence``: of the intervals, from ``num_replicates`` bootstrap replicates.
     """
@@ -59,5 +60,14 @@ class ProtocolConfig:
             raise InvalidSettings(
                 f"ratios are {self.ratios}.", field="ratios", remedy="Give different numbers above 0, at least one."
             )
-        if min(self.num_seeds, self.num_selection_seeds) < 1:
-            raise InvalidSettings("There is no seed to train with.", field="num_seeds", remedy="Give at least 1.")
+        least = {"num_seeds": 2, "num_selection_seeds": 1, "num_replicates": 1}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise InvalidSettings(
+                    f"{name} is {getattr(self, name)}.", field=name, remedy=f"Give at least {number}."
+                )
+        for name in ("held_out_share", "confidence"):
+            if not 0 < getattr(self, name) < 1:
+                raise InvalidSettings(
+                    f"{name} is {getattr(self, name)}.", field=name, remedy="Give more than 0 and less than 1."
+                )

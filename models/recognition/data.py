@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from models.errors import DatasetUnusable
-from models.imaging.arrays import to_tensor
+from models.imaging.arrays import eight_bit, to_tensor
 from models.imaging.fit import FitPolicy
 
 MIN_CLASSES, MIN_TRAIN_IMAGES, MIN_TEST_IMAGES = 2, 2, 1
@@ -117,13 +117,17 @@ class RecognitionData:
 
 
 def checked_test(test: Labelled, development: Development) -> Labelled:
-    """``test`` itself. Raises `DatasetUnusable` where a class has no image, or an image was trained or chosen with."""
+    """``test`` itself. Raises `DatasetUnusable` where a class has no image, or an image was trained or chosen with.
+
+    A synthetic image that equals one counts as well: whatever drew it has seen the test.
+    """
     development.require(test, MIN_TEST_IMAGES, "test")
-    known = {_fingerprint(image) for images in (development.train, development.validation) for image in images.images}
+    developed = (development.train, development.validation, development.synthetic)
+    known = {_fingerprint(image) for images in developed for image in images.images}
     seen = sum(_fingerprint(image) in known for image in test.images)
     if seen:
         raise DatasetUnusable(
-            f"{seen} test images are also among the train or validation images.",
+            f"{seen} test images are also among the train, validation or synthetic images.",
             field="test", remedy="Remove them from one of the splits: a test on seen images proves nothing.",
         )  # fmt: skip
     return test
@@ -143,7 +147,8 @@ def twins(development: Development) -> list[str]:
 
 
 def _fingerprint(image: Image.Image) -> str:
-    return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()
+    """Of size and colours as the classifier sees them: a grey picture equals its copy with three equal channels."""
+    return hashlib.sha256(f"{image.size}".encode() + eight_bit(image).convert("RGB").tobytes()).hexdigest()
 
 
 def as_tensor(images: Labelled, size_px: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from models.recognition.config import ProtocolConfig
 from models.recognition.metrics import Labels, accuracy, macro_f1, recalls
 from models.recognition.records import Arm, Purpose, RunRecord, confusion_of, of_arm, stacked
-from models.recognition.verdict import Measured, Replicates, Verdict, has_learned, judged, lift, measured, sentence
+from models.recognition.verdict import Measured, Replicates, Verdict, inconclusive, judged, lift, measured, sentence
 
 _MAX_TELLING = 12
 _METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
@@ -92,14 +92,13 @@ def concluded(
         for name, metric in _METRICS.items()
     ]  # fmt: skip
     gain = lifts[0].measured
-    best = max(arm.accuracy.value for arm in arms.values())
     losses = [record.training_loss for found in runs.values() for record in found]
-    learned = has_learned(losses, best, num_classes, len(truth))
-    verdict = judged(gain) if learned else Verdict.NO_GAIN_SHOWN
+    doubt = inconclusive(losses, [confusion_of(found, truth, num_classes) for found in runs.values()])
+    verdict = judged(gain) if doubt is None else Verdict.NO_GAIN_SHOWN
     with_synthetic, without = arms[Arm.REAL_PLUS_SYNTHETIC].accuracy.value, arms[Arm.REAL_AUGMENTED].accuracy.value
     return RecognitionOutcome(
         verdict=verdict,
-        sentence=sentence(verdict, gain, with_synthetic, without, learned),
+        sentence=doubt or sentence(verdict, gain, with_synthetic, without, config.confidence),
         chosen_ratio=chosen_ratio,
         selection=tuple(selection),
         arms=tuple(arms.values()),

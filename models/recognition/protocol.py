@@ -44,15 +44,16 @@ def choose_ratio(
     development: Development, config: ProtocolConfig, runner: "_Runner"
 ) -> tuple[float, list[RatioTried], list[str]]:
     """The ratio with the best mean accuracy on validation images, the lower log loss deciding between equals."""
-    notes = []
+    notes, whole = [], development
     if not development.has_validation:
         development = development.held_out(config.held_out_share, derived_seed(config.seed, "held out"))
         notes.append(
             f"There are too few validation images: the ratio was chosen on {len(development.validation)} train images "
             "held out for it, which the adapters have seen. The test is not touched by that."
         )
-    ratios, capped = usable_ratios(development, config.ratios)
-    notes += capped
+    ratios, left_out = usable_ratios(development, config.ratios)
+    notes += [*left_out, *shortages(whole, ratios)]
+    runner.expect(len(ratios) * config.num_selection_seeds + len(Arm) * config.num_seeds)
     tried = []
     for ratio in ratios:
         records = [
@@ -70,18 +71,26 @@ def choose_ratio(
 
 
 def usable_ratios(development: Development, ratios: Sequence[float]) -> tuple[list[float], list[str]]:
-    """Those of ``ratios`` that differ in the images they use, and notes on those that ask for more than there are."""
+    """Those of ``ratios`` that differ in the images they use, and notes on those left out."""
     kept: dict[tuple[int, ...], float] = {}
     notes = []
     for ratio in sorted(ratios):
         used = tuple(len(one) for one in synthetic_of(development, ratio))
-        short = any(number < round(ratio * real) for number, real in zip(used, _counts(development), strict=True))
         if used in kept:
             notes.append(f"Ratio {ratio:g} was left out: it uses the same images as ratio {kept[used]:g}.")
-        elif short:
-            notes.append(f"Ratio {ratio:g} asks for more synthetic images than there are: {sum(used)} were used.")
         kept.setdefault(used, ratio)
     return list(kept.values()), notes
+
+
+def shortages(development: Development, ratios: Sequence[float]) -> list[str]:
+    """Notes on those of ``ratios`` for which some class has too few synthetic images."""
+    notes = []
+    for ratio in ratios:
+        wanted = [max(1, round(ratio * real)) for real in _counts(development)]
+        used = [len(own) for own in synthetic_of(development, ratio)]
+        if used != wanted:
+            notes.append(f"Ratio {ratio:g} asks for {sum(wanted)} synthetic images; {sum(used)} are there and used.")
+    return notes
 
 
 def _counts(development: Development) -> list[int]:
@@ -105,8 +114,11 @@ class _Runner:
     ) -> None:  # fmt: skip
         self.records = done
         self._config, self._on_run, self._device, self._progress = config, on_run, device, progress
-        self._num_runs = len(config.ratios) * config.num_selection_seeds + len(Arm) * config.num_seeds
-        self._num_done = 0
+        self._num_runs, self._num_done = 0, 0
+
+    def expect(self, num_runs: int) -> None:
+        """Be told how many runs there are in all, once it is known which ratios differ."""
+        self._num_runs = num_runs
 
     def final(self, development: Development, test: Labelled, ratio: float) -> dict[str, RunRecord]:
         """Every arm with all train images, tested; the arms share their seeds."""

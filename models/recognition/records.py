@@ -36,7 +36,7 @@ class Run:
     @property
     def key(self) -> str:
         """A name that no other run of the protocol has."""
-        return f"{self.purpose}/{self.arm}/{self.ratio:g}/{self.seed}"
+        return f"{self.purpose}/{self.arm}/{self.ratio!r}/{self.seed}"
 
 
 @dataclass(frozen=True)

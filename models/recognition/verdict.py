@@ -1,16 +1,18 @@
 """From predictions to what may be said: lifts with paired intervals, and a verdict in words."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from models.recognition.metrics import Confusion, Labels, accuracy, confusion_matrix
+from models.recognition.metrics import Confusion, Labels, accuracy, confusion_matrix, recalls
 
 Metric = Callable[[Confusion], float]
+#: The share of chance's cross-entropy, log C, that training must get below.
+_LEARNED_LOSS = 0.9
 
 
 class Verdict(StrEnum):
@@ -32,32 +34,39 @@ class Measured:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Weights of bootstrap replicates: ``seeds`` (R, S) and ``images`` (R, N), how often each is drawn.
+    """What another training and another day's images might have given, the same for every arm, which pairs them.
 
-    Seeds are drawn with replacement and, within each class, so are test images: what another training and another
-    day's images might have given. The same replicates serve every arm, which pairs them.
+    ``images`` (R, N): how often each test image is drawn, with replacement within its class. ``luck`` (R,): draws of
+    Student's t with S - 1 degrees of freedom, in standard errors of the mean over S seeds: so few seeds, drawn with
+    replacement themselves, would show too little of how much they differ.
+    ``widening``: sqrt(N / (N - C)), by which a stratified bootstrap of C classes is too narrow; infinite for N = C.
     """
 
-    seeds: npt.NDArray[np.int64]
     images: npt.NDArray[np.int64]
+    luck: npt.NDArray[np.float64]
+    widening: float
 
     @classmethod
     def drawn(cls, truth: Labels, num_seeds: int, num_replicates: int, seed: int) -> "Replicates":
-        """For images of the classes ``truth`` (N,)."""
+        """For images of the classes ``truth`` (N,). Raises `ValueError` for fewer than two seeds."""
+        if num_seeds < 2:
+            raise ValueError(f"{num_seeds} seed tells nothing of how much seeds differ")
         rng = np.random.default_rng(seed)
         images = np.zeros((num_replicates, len(truth)), np.int64)
-        for label in np.unique(truth):
+        labels = np.unique(truth)
+        for label in labels:
             places = np.flatnonzero(truth == label)
             images[:, places] = rng.multinomial(len(places), [1 / len(places)] * len(places), size=num_replicates)
-        seeds = rng.multinomial(num_seeds, [1 / num_seeds] * num_seeds, size=num_replicates)
-        return cls(seeds, images)
+        spare = len(truth) - len(labels)
+        widening = math.sqrt(len(truth) / spare) if spare else math.inf
+        return cls(images, rng.standard_t(num_seeds - 1, size=num_replicates), widening)
 
 
 def measured(truth: Labels, told: Labels, num_classes: int, metric: Metric, replicates: Replicates, confidence: float
              ) -> Measured:  # fmt: skip
-    """The mean of ``metric`` over the runs of ``told`` (S, N), with its interval."""
-    values = _values(truth, told, num_classes, metric, replicates)
-    return _interval(_mean(truth, told, num_classes, metric), values, confidence)
+    """The mean of ``metric``, in [0, 1], over the runs of ``told`` (S, N), with its interval."""
+    runs, values = _runs(truth, told, num_classes, metric), _values(truth, told, num_classes, metric, replicates)
+    return _interval(runs, values, replicates, confidence, (0.0, 1.0))
 
 
 def lift(
@@ -65,21 +74,22 @@ def lift(
     confidence: float,
 ) -> Measured:  # fmt: skip
     """How much the mean of ``metric`` is higher with ``told`` (S, N) than with ``over`` (S, N), paired."""
-    value = _mean(truth, told, num_classes, metric) - _mean(truth, over, num_classes, metric)
+    runs = _runs(truth, told, num_classes, metric) - _runs(truth, over, num_classes, metric)
     values = _values(truth, told, num_classes, metric, replicates) - _values(
         truth, over, num_classes, metric, replicates
     )
-    return _interval(value, values, confidence)
+    return _interval(runs, values, replicates, confidence, (-1.0, 1.0))
 
 
-def _mean(truth: Labels, told: Labels, num_classes: int, metric: Metric) -> float:
-    return float(np.mean([metric(confusion_matrix(truth, row, num_classes)) for row in told]))
+def _runs(truth: Labels, told: Labels, num_classes: int, metric: Metric) -> npt.NDArray[np.float64]:
+    """(S,): ``metric`` of each run on all images."""
+    return np.asarray([metric(confusion_matrix(truth, row, num_classes)) for row in told])
 
 
 def _values(
     truth: Labels, told: Labels, num_classes: int, metric: Metric, replicates: Replicates
 ) -> npt.NDArray[np.float64]:
-    """(R,): in each replicate, the mean of ``metric`` over its seeds, on its images."""
+    """(R,): in each replicate, the mean of ``metric`` over all seeds, on its images."""
     if metric is accuracy:
         right = (told == truth).astype(np.float64)
         per_run = replicates.images @ right.T / replicates.images.sum(axis=1, keepdims=True)
@@ -90,13 +100,26 @@ def _values(
                 for weights in replicates.images
             ]
         )
-    values: npt.NDArray[np.float64] = (per_run * replicates.seeds).sum(axis=1) / replicates.seeds.sum(axis=1)
+    values: npt.NDArray[np.float64] = per_run.mean(axis=1)
     return values
 
 
-def _interval(value: float, values: npt.NDArray[np.float64], confidence: float) -> Measured:
+def _interval(
+    runs: npt.NDArray[np.float64], values: npt.NDArray[np.float64], replicates: Replicates, confidence: float,
+    within: tuple[float, float],
+) -> Measured:  # fmt: skip
+    """Of the mean of ``runs`` (S,): the images' share from the replicates' ``values`` (R,), the seeds' from ``runs``.
+
+    What depends on seed and image together is in both shares, which errs towards a wide interval. With one image a
+    class nothing is known of how images differ: the interval is all that is possible.
+    """
+    value = float(runs.mean())
+    if math.isinf(replicates.widening):
+        return Measured(value, *within)
+    by_image = (values - value) * replicates.widening
+    by_seed = replicates.luck * runs.std(ddof=1) / math.sqrt(len(runs))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.clip(value + np.quantile(by_image + by_seed, [tail, 1 - tail]), *within)
     return Measured(value, float(low), float(high))
 
 
@@ -107,16 +130,12 @@ def judged(gain: Measured) -> Verdict:
     return Verdict.HARM_SHOWN if gain.high < 0 else Verdict.NO_GAIN_SHOWN
 
 
-def sentence(verdict: Verdict, gain: Measured, synthetic: float, augmented: float, learned: bool) -> str:
+def sentence(verdict: Verdict, gain: Measured, synthetic: float, augmented: float, confidence: float) -> str:
     """The verdict for a person: shares are told as percent, differences as points."""
-    if not learned:
-        return (
-            "The classifier did not learn to tell the classes apart, with or without synthetic images; nothing can be "
-            "concluded. Give it more steps, larger images or more real images."
-        )
+    interval = f"{100 * confidence:g} % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
     figures = (
         f"accuracy {100 * synthetic:.1f} % instead of {100 * augmented:.1f} % with classic augmentation alone: "
-        f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+        f"{100 * gain.value:+.1f} points, {interval}"
     )
     words = {
         Verdict.GAIN_SHOWN: "The synthetic images help",
@@ -126,8 +145,28 @@ def sentence(verdict: Verdict, gain: Measured, synthetic: float, augmented: floa
     return f"{words[verdict]}: {figures}."
 
 
-def has_learned(training_losses: list[float], best_accuracy: float, num_classes: int, num_images: int) -> bool:
-    """Whether some training got below chance's loss and some accuracy is above chance by twice its standard error."""
+def inconclusive(training_losses: Sequence[float], confusions: Sequence[Confusion]) -> str | None:
+    """Why nothing can be concluded, for a person; None where something can.
+
+    ``training_losses``: of all runs. ``confusions``: of each arm. A classifier has learned if some training ended
+    clearly below chance's loss, and some arm's mean recall is above chance by twice its standard error. Recall, because
+    a constant answer already has a high accuracy where one class has most of the test images.
+    """
+    num_classes = len(confusions[0])
     chance = 1 / num_classes
-    error = math.sqrt(chance * (1 - chance) / max(num_images, 1))
-    return min(training_losses) < 0.9 * math.log(num_classes) and best_accuracy > chance + 2 * error
+    # Runs of an arm are asked about the same images, so an image counts once however many runs there are.
+    runs_of_arm = len(training_losses) / len(confusions)
+    images = confusions[0].sum(axis=1) / runs_of_arm
+    least = chance + 2 * math.sqrt(chance * (1 - chance) * float(np.sum(1 / images))) / num_classes
+    if min(images) < 2 or least >= 1:
+        return (
+            f"There are too few test images ({images.sum():.0f} of {num_classes} classes) to tell any classifier from "
+            "chance; nothing can be concluded. Add test images."
+        )
+    best = max(float(recalls(confusion).mean()) for confusion in confusions)
+    if min(training_losses) < _LEARNED_LOSS * math.log(num_classes) and best > least:
+        return None
+    return (
+        "The classifier did not learn to tell the classes apart, with or without synthetic images; nothing can be "
+        "concluded. Give it more steps, larger images or more real images."
+    )

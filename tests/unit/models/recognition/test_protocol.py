@@ -26,6 +26,9 @@ CONFIG = ProtocolConfig(
     classifier=ClassifierConfig(hidden_sizes=(8, 16), depths=(1, 1), embedding_size=8),
 )
 
+#: For what does not depend on how well a classifier has learned.
+SHORT = replace(CONFIG, training=replace(CONFIG.training, steps=5))
+
 
 def picture(label: int, rng: np.random.Generator) -> Image.Image:
     """A bar on noise, upright or lying: mirroring, which augmentation does, leaves it what it is."""
@@ -98,7 +101,11 @@ def test_test_images_are_asked_for_once_and_only_after_every_run_of_the_choice()
         asked_after.append(list(purposes))
         return given.test()
 
-    run(RecognitionData(given.development, test_images), on_run=lambda record: purposes.append(record.run.purpose))
+    run(
+        RecognitionData(given.development, test_images),
+        SHORT,
+        on_run=lambda record: purposes.append(record.run.purpose),
+    )
     assert asked_after == [[Purpose.SELECTION] * 2]
     assert purposes[2:] == [Purpose.FINAL] * (3 * CONFIG.num_seeds)
 
@@ -121,9 +128,9 @@ def test_an_interrupted_protocol_goes_on_and_finds_the_same(helped: RecognitionO
 
 def test_arms_take_equal_steps_share_their_seeds_and_differ_in_their_images(helped: RecognitionOutcome) -> None:
     records: list[RunRecord] = []
-    run(data(pictures(60, 4)), replace(CONFIG, ratios=(2.0,)), on_run=records.append)
+    run(data(pictures(60, 4)), replace(SHORT, ratios=(2.0,)), on_run=records.append)
     final = [record for record in records if record.run.purpose is Purpose.FINAL]
-    assert {record.steps for record in records} == {CONFIG.training.steps}
+    assert {record.steps for record in records} == {SHORT.training.steps}
     assert {(record.run.arm, record.run.seed) for record in final} == {(arm, seed) for arm in Arm for seed in range(3)}
     assert {(record.run.arm, record.num_real, record.num_synthetic) for record in final} == {
         (Arm.REAL_ONLY, 6, 0), (Arm.REAL_AUGMENTED, 6, 0), (Arm.REAL_PLUS_SYNTHETIC, 6, 12),
@@ -144,7 +151,7 @@ def test_without_validation_images_train_images_are_held_out_for_the_choice_and_
         assert not {groups[i] for i in kept if i % 2 == label} & {groups[i] for i in out if i % 2 == label}
     parents = [train.images.index(held.train.images[source]) for source in held.sources if source is not None]
     assert parents == [index % 12 for index in range(24) if index % 12 in kept]
-    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(CONFIG, ratios=(1.0,)))
+    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(SHORT, ratios=(1.0,)))
     assert any("held out" in note for note in outcome.notes)
     assert all(arm.num_real == 12 for arm in outcome.arms)
 
@@ -153,14 +160,14 @@ def test_what_proves_nothing_is_refused() -> None:
     given = data(pictures(60, 4))
     leaked = given.development.train.taken([0, 1])
     with pytest.raises(DatasetUnusable, match="2 test images are also among the train"):
-        run(RecognitionData(given.development, lambda: leaked), replace(CONFIG, ratios=(1.0,)))
+        run(RecognitionData(given.development, lambda: leaked), replace(SHORT, ratios=(1.0,)))
     alone = replace(given.development, train=given.development.train.taken([0, 1, 3]))
     with pytest.raises(DatasetUnusable, match="'upright' has 1 train"):
         run(RecognitionData(alone, given.test))
 
 
 def test_more_synthetic_images_than_there_are_cannot_be_asked_for_twice() -> None:
-    outcome = run(data(pictures(12, 4), num_train=6), replace(CONFIG, ratios=(2.0, 4.0, 8.0), num_seeds=1))
+    outcome = run(data(pictures(12, 4), num_train=6), replace(SHORT, ratios=(2.0, 4.0, 8.0), num_seeds=2))
     assert [tried.ratio for tried in outcome.selection] == [2.0]
     assert any("Ratio 8 was left out" in note for note in outcome.notes)
 
@@ -176,3 +183,31 @@ def test_pictures_of_one_class_that_stand_in_another_too_are_told_and_a_classifi
     assert any("stand in several classes" in note for note in outcome.notes)
     assert outcome.verdict is Verdict.NO_GAIN_SHOWN
     assert "did not learn" in outcome.sentence
+
+
+def test_every_step_is_told_in_one_count_and_a_word_to_stop_stops_within_a_classifier() -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def telling(stage: str, step: int, total: int, **figures: float) -> None:
+        told.append((stage, step, total))
+
+    def stopping(stage: str, step: int, total: int, **figures: float) -> None:
+        if step == 7:
+            raise Canceled("stop")
+
+    short = replace(CONFIG, ratios=(2.0, 8.0), num_seeds=2, training=replace(CONFIG.training, steps=10))
+    given, kept = data(pictures(12, 4)), list[RunRecord]()
+    run_protocol(given, short, on_run=kept.append, progress=telling)
+    steps = 10 * (1 + 3 * 2)  # One ratio is tried, because both use all twelve images.
+    assert told == [("selection" if step <= 10 else "recognition", step, steps) for step in range(1, steps + 1)]
+    kept.clear()
+    with pytest.raises(Canceled):
+        run_protocol(given, short, on_run=kept.append, progress=stopping)
+    assert kept == []
+
+
+def test_a_perfect_score_on_a_test_of_one_image_a_class_concludes_nothing() -> None:
+    given = data(pictures(60, 4))
+    outcome = run(RecognitionData(given.development, lambda: pictures(2, 3)), replace(SHORT, ratios=(8.0,)))
+    assert outcome.verdict is Verdict.NO_GAIN_SHOWN
+    assert "too few test images (2 of 2 classes)" in outcome.sentence

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from models.recognition.metrics import accuracy, confusion_matrix, macro_f1, recalls
-from models.recognition.verdict import Measured, Replicates, Verdict, judged, lift
+from models.recognition.verdict import Measured, Replicates, Verdict, inconclusive, judged, lift, measured, sentence
 
 
 def test_metrics_by_hand() -> None:
@@ -58,3 +58,72 @@ def test_the_same_predictions_have_no_lift_at_all() -> None:
 )
 def test_the_verdict_is_whether_the_interval_excludes_nothing(low: float, high: float, verdict: Verdict) -> None:
     assert judged(Measured((low + high) / 2, low, high)) is verdict
+
+
+@pytest.mark.parametrize(("num_seeds", "per_class"), [(2, 100), (5, 100), (5, 2), (5, 1)])
+def test_seeds_that_differ_much_or_few_images_do_not_make_a_lift_of_nothing(num_seeds: int, per_class: int) -> None:
+    """Both arms are equally good in truth; each training has its own luck, each arm its own hard images."""
+    rng = np.random.default_rng(2)
+    found = 0
+    for trial in range(200):
+        truth = np.repeat(np.arange(3), per_class)
+        hard = rng.normal(0, 0.1, (2, len(truth)))
+        luck = rng.normal(0, 0.06, (2, num_seeds, 1))
+        right = rng.random((2, num_seeds, len(truth))) < np.clip(0.7 + hard[:, None] + luck, 0, 1)
+        one, other = np.where(right, truth, (truth + 1) % 3)
+        replicates = Replicates.drawn(truth, num_seeds, 300, trial)
+        found += judged(lift(truth, one, other, 3, accuracy, replicates, 0.95)) is not Verdict.NO_GAIN_SHOWN
+    assert found / 200 <= 0.08
+
+
+def test_a_lift_that_every_seed_and_image_agrees_on_has_no_width_and_seeds_alone_give_students_interval() -> None:
+    truth = np.repeat(np.arange(3), 20)
+    replicates = Replicates.drawn(truth, 4, 40000, 0)
+    wrong = np.tile((truth + 1) % 3, (4, 1))
+    certain = lift(truth, np.tile(truth, (4, 1)), wrong, 3, accuracy, replicates, 0.95)
+    assert (certain.value, certain.low, certain.high) == (1, 1, 1)
+    # As many right in each class of a run, and every image right equally often: images tell nothing of the spread.
+    by_seed = np.array([[0.25], [0.5], [0.5], [0.75]])
+    values = np.array([0.25, 0.5, 0.5, 0.75])
+    told = np.where(np.tile(np.arange(20), 3) < 20 * by_seed, truth, (truth + 1) % 3)
+    found = measured(truth, told, 3, accuracy, Replicates(np.ones((40000, 60), np.int64), replicates.luck, 1.0), 0.95)
+    half = 3.1824 * values.std(ddof=1) / 2  # Student's t, 3 degrees of freedom, 97.5 %.
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.02)
+
+
+def test_intervals_stay_where_the_metric_can_be_and_one_seed_gives_none() -> None:
+    truth = np.repeat(np.arange(3), 10)
+    told = np.tile(truth, (2, 1))
+    told[0, 0] = 1
+    found = measured(truth, told, 3, accuracy, Replicates.drawn(truth, 2, 500, 0), 0.95)
+    assert 0 <= found.low < found.value < found.high <= 1
+    with pytest.raises(ValueError, match="1 seed"):
+        Replicates.drawn(truth, 1, 500, 0)
+
+
+@pytest.mark.parametrize(
+    ("per_class", "right", "loss", "told"),
+    [
+        ((50, 50), (45, 45), 0.1, None),
+        ((50, 50), (27, 26), 0.01, "did not learn"),
+        ((50, 50), (45, 45), 0.69, "did not learn"),
+        ((190, 10), (190, 0), 0.1, "did not learn"),  # Always the common class: 95 % right, and nothing learnt.
+        ((2, 2), (2, 2), 0.1, "too few test images (4 of 2 classes)"),
+        ((90, 1), (90, 1), 0.1, "too few test images (91 of 2 classes)"),
+    ],
+)
+def test_nothing_is_concluded_from_classifiers_at_chance_or_tests_too_small(
+    per_class: tuple[int, int], right: tuple[int, int], loss: float, told: str | None
+) -> None:
+    (a, b), (x, y) = per_class, right
+    of_five_runs = 5.0 * np.array([[x, a - x], [b - y, y]])
+    why = inconclusive([loss] * 15, [of_five_runs] * 3)
+    assert why is None if told is None else why is not None and told in why
+
+
+def test_the_sentence_tells_the_confidence_that_was_asked_for() -> None:
+    told = sentence(Verdict.GAIN_SHOWN, Measured(0.05, 0.01, 0.09), 0.9, 0.85, 0.9)
+    assert told == (
+        "The synthetic images help: accuracy 90.0 % instead of 85.0 % with classic augmentation alone: +5.0 points, "
+        "90 % interval +1.0 to +9.0."
+    )

@@ -1,0 +1,89 @@
+"""What counts as the same picture, and as too few of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import DatasetUnusable
+from models.recognition.data import Development, Labelled, as_tensor, checked_test
+from models.recognition.protocol import shortages, synthetic_of, usable_ratios
+
+NAMES = ("pits", "scale")
+
+
+def pictures(number: int, seed: int) -> Labelled:
+    draws = np.random.default_rng(seed)
+    made = [Image.fromarray(draws.integers(0, 255, (8, 8), dtype=np.uint8)) for _ in range(number)]
+    return Labelled(made, [index % 2 for index in range(number)])
+
+
+def development(num_synthetic: int = 6) -> Development:
+    return Development(
+        NAMES, pictures(6, 0), pictures(4, 1), pictures(num_synthetic, 2), [None] * num_synthetic, [None] * 6
+    )
+
+
+def test_a_grey_test_picture_is_known_again_in_its_copy_with_three_equal_channels() -> None:
+    given = development()
+    copies = Labelled([image.convert("RGB") for image in given.validation.images], given.validation.labels)
+    with pytest.raises(DatasetUnusable, match="4 test images") as refused:
+        checked_test(copies, given)
+    assert refused.value.field == "test"
+
+
+def test_a_synthetic_image_that_equals_a_test_image_is_a_leak_too() -> None:
+    given = development()
+    with pytest.raises(DatasetUnusable, match="1 test images"):
+        checked_test(Labelled([given.synthetic.images[0], *pictures(3, 9).images], given.synthetic.labels[:4]), given)
+
+
+def test_a_test_of_unseen_images_is_taken_as_it_is_and_one_without_a_class_is_refused() -> None:
+    unseen = pictures(4, 9)
+    assert checked_test(unseen, development()) is unseen
+    with pytest.raises(DatasetUnusable, match="'scale' has 0 test"):
+        checked_test(unseen.taken([0, 2]), development())
+
+
+def test_one_class_cannot_be_told_apart_from_anything() -> None:
+    with pytest.raises(DatasetUnusable, match="There are 1 classes; 2 are needed"):
+        replace(development(), class_names=("pits",)).checked()
+
+
+def test_a_class_of_two_images_gives_one_of_them_to_the_choice() -> None:
+    given = replace(development(), train=pictures(4, 0), groups=["a", "a", "a", "a"])
+    held = given.held_out(0.25, seed=3)
+    assert sorted(held.train.labels) == sorted(held.validation.labels) == [0, 1]
+
+
+def test_images_from_noise_stay_in_the_choice_and_sources_are_renumbered() -> None:
+    given = replace(development(), sources=[0, 1, 2, 3, None, None])
+    held = given.held_out(0.34, seed=0)
+    out = [given.train.images.index(image) for image in held.validation.images]
+    expected = [source for source in given.sources if source is None or source not in out]
+    found = [None if source is None else given.train.images.index(held.train.images[source]) for source in held.sources]
+    assert found == expected and None in found
+
+
+def test_an_imbalanced_set_keeps_its_ratio_in_each_class() -> None:
+    train = Labelled(pictures(8, 0).images, [0] * 6 + [1] * 2)
+    given = replace(development(20), train=train, groups=[None] * 8)
+    assert [len(own) for own in synthetic_of(given, 1.5)] == [9, 3]
+    assert all(given.synthetic.labels[index] == label for label in (0, 1) for index in synthetic_of(given, 1.5)[label])
+
+
+def test_ratios_that_use_the_same_images_are_tried_once_and_a_shortage_is_told_in_figures() -> None:
+    ratios, left_out = usable_ratios(development(6), (1.0, 0.5, 2.0, 4.0))
+    assert ratios == [0.5, 1.0]
+    assert left_out == [f"Ratio {ratio} was left out: it uses the same images as ratio 1." for ratio in (2, 4)]
+    assert shortages(development(6), ratios) == []
+    assert shortages(development(6), [2.0]) == ["Ratio 2 asks for 12 synthetic images; 6 are there and used."]
+
+
+def test_grey_becomes_three_equal_channels_in_minus_one_to_one() -> None:
+    black_and_white = Labelled([Image.new("L", (5, 9), 0), Image.new("L", (9, 5), 255)], [0, 1])
+    pixels = as_tensor(black_and_white, 16)
+    assert pixels.shape == (2, 3, 16, 16)
+    assert pixels[0].unique().tolist() == [-1] and pixels[1].unique().tolist() == [1]
+    assert as_tensor(Labelled([], []), 16).shape == (0, 3, 16, 16)
