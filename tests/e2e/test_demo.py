@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,10 +22,11 @@ path = "tiny"
 [models.tiny.adaptation]
 textual_inversion = { steps = 4, batch_size = 2 }
 lora = { steps = 4, batch_size = 2, rank = 2 }
+search = { max_trials = 2, images_per_trial = 8 }
 [models.tiny.generation]
 num_inference_steps = 4
 """
-NUM_IMAGES, NUM_REAL = 3, 8
+NUM_IMAGES, NUM_REAL = 6, 8
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,13 @@ def test_a_folder_of_classes_becomes_images_sheets_a_table_and_a_report(
     told, _ = demo.communicate(timeout=120)
     assert demo.returncode == 1, told  # one class could not be adapted, and the status says so
     out = tmp_path / "out"
+    report = json.loads((out / "report.json").read_text())
+    by_name = {one["class_name"]: one for one in report["classes"]}
     for name in ("pits", "rolled in"):
         images = sorted((out / "images" / name).glob("*.png"))
-        assert len(images) == NUM_IMAGES
+        judging = by_name[name]["generation"]["judging"]
+        assert 0 < len(images) == judging["num_accepted"] <= NUM_IMAGES  # what random weights make is often rejected
+        assert (f"{len(images)} of {NUM_IMAGES} images" in told) == (len(images) < NUM_IMAGES)
         with Image.open(images[0]) as picture:
             assert (picture.size, picture.mode) == ((40, 36), "L")
         with Image.open(out / "contact-sheets" / f"{name}.png") as sheet:
@@ -96,20 +102,19 @@ def test_a_folder_of_classes_becomes_images_sheets_a_table_and_a_report(
     summary = (out / "summary.txt").read_text()
     assert "rolled in" in summary
     assert "broken.png" in summary
-    check_report(out)
+    check_report(report, by_name)
     assert not (out / "service").exists()
     assert not is_served(tmp_path)
 
 
-def check_report(out: Path) -> None:
-    report = json.loads((out / "report.json").read_text())
-    by_name = {one["class_name"]: one for one in report["classes"]}
+def check_report(report: dict[str, Any], by_name: dict[str, dict[str, Any]]) -> None:
     assert set(by_name) == {"pits", "rolled in", "rare"}
     pits = by_name["pits"]
-    assert set(pits["adaptation"]["stage_seconds"]) >= {"caching_latents", "textual_inversion", "lora"}
+    assert set(pits["adaptation"]["stage_seconds"]) >= {"caching_latents", "textual_inversion", "lora", "search"}
+    assert len(pits["adaptation"]["search"]["trials"]) == 2
     assert pits["adaptation"]["num_train_images"] == NUM_REAL
     quality = pits["generation"]["quality"]
-    assert (quality["score"]["num_real"], quality["score"]["num_other"]) == (NUM_REAL, NUM_IMAGES)
+    assert (quality["score"]["num_real"], quality["score"]["num_other"]) == (NUM_REAL, pits["generation"]["num_images"])
     assert quality["seen_by_adaptation"] is True
     assert [one["filename"] for one in report["refused"]] == ["pits/broken.png"]
     assert by_name["rare"]["generation"] is None
