@@ -32,14 +32,14 @@ class CopySummary(Word):
 
 
 class Interval(Word):
-    """A 95 % bootstrap interval."""
+    """A 95 % interval."""
 
     low: float
     high: float
 
 
 class Estimate(Word):
-    """A figure with its 95 % bootstrap interval."""
+    """A figure with its 95 % interval."""
 
     value: float
     interval: Interval
