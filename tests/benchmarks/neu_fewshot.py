@@ -62,7 +62,7 @@ def _finished(out: Path) -> Findings:
 def _run(arguments: argparse.Namespace, plan: Plan, console: Console) -> Findings:
     """Every split, one after the other; the findings are kept after each stage."""
     out: Path = arguments.out
-    splits = neu_plan.read_splits(arguments.data, plan, arguments.splits)
+    splits = neu_plan.read_splits(arguments.data, plan.classes, plan.num_train, plan.num_test, arguments.splits)
     ledger = Ledger(out / "ledger.json", plan.as_json())
     ledger.worked_on_by(results_page.commit())
     findings = Findings(plan.as_json(), _facts(plan, ledger))

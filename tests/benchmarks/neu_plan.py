@@ -1,6 +1,7 @@
 """What the few-shot benchmark does: the arms of the ablation, the rows of its table, and how much of each."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,21 +73,21 @@ class Split:
     test: dict[str, list[Path]]
 
 
-def read_splits(data: Path, plan: Plan, seeds: list[int]) -> list[Split]:
-    """The splits of ``data``/splits.json. Ends the program where one does not exist."""
+def read_splits(data: Path, classes: Sequence[str], num_train: int, num_test: int, seeds: Sequence[int]) -> list[Split]:
+    """The first images of each class in the splits of ``data``/splits.json.
+
+    Ends the program where a split or class does not exist.
+    """
     known = {one["seed"]: one for one in json.loads((data / "splits.json").read_text(encoding="utf-8"))["splits"]}
     if missing := [seed for seed in seeds if seed not in known]:
         raise SystemExit(f"--splits {missing}: {data / 'splits.json'} holds {sorted(known)}.")
 
     def files(of: dict[str, list[str]], at_most: int) -> dict[str, list[Path]]:
-        if unknown := sorted(set(plan.classes) - set(of)):
+        if unknown := sorted(set(classes) - set(of)):
             raise SystemExit(f"--classes {unknown}: the splits hold {sorted(of)}.")
-        return {name: [data / "images" / name / file for file in of[name][:at_most]] for name in plan.classes}
+        return {name: [data / "images" / name / file for file in of[name][:at_most]] for name in classes}
 
-    return [
-        Split(seed, files(known[seed]["train"], plan.num_train), files(known[seed]["test"], plan.num_test))
-        for seed in seeds
-    ]
+    return [Split(seed, files(known[seed]["train"], num_train), files(known[seed]["test"], num_test)) for seed in seeds]
 
 
 def all_classes(data: Path) -> tuple[str, ...]:
