@@ -54,6 +54,9 @@ class SearchReport(Word):
     trials: list[SearchTrial]
     best: int | None
     stopped_because: str = Field(examples=["no_gain_expected"])
+    expected_gain: float | None = Field(
+        default=None, description="What one more trial was expected to lower KID by; null before that was asked."
+    )
     num_images: int
     max_share_copies: float
     reference_split: str

@@ -165,6 +165,8 @@ def _search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None,
         led = f"trial {best} leads" if best is not None else "none of them can be used yet"
         return f"{tried} so far, {feasible} with few enough copies; {led}. The search has not finished."
     why = _STOPPED.get(report.stopped_because, f"It stopped: {report.stopped_because.replace('_', ' ')}.")
+    if report.expected_gain is not None:
+        why += f" One more trial was expected to lower KID by {report.expected_gain:.2g}."
     if best is None:
         return f"{tried}, none of which can be used: see the remarks. {why}"
     return (

@@ -119,6 +119,7 @@ def adaptation_result() -> AdaptationResult:
         trials=TRIALS,
         best=1,
         stopped_because="no_gain_expected",
+        expected_gain=0.0021,
         num_images=24,
         max_share_copies=0.2,
         reference_split="train",

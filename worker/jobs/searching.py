@@ -200,6 +200,7 @@ def _report(outcome: SearchOutcome, params: AdaptationParams, real: Real, floors
         trials=[_told(trial) for trial in outcome.trials],
         best=outcome.best.number if outcome.best is not None else None,
         stopped_because=str(outcome.stopped_because),
+        expected_gain=outcome.expected_gain,
         num_images=params.settings.search.images_per_trial,
         max_share_copies=params.settings.search.max_share_copies,
         reference_split=real.split,
