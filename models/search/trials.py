@@ -15,12 +15,12 @@ class SearchSettings:
     ``max_share_copies``: share of a trial's images, in [0, 1], that may be copies of real ones. ``num_sweep``: trials
     over the range of strength at the most trained checkpoint, from which quality is drawn against strength;
     ``num_spread``: trials that vary all settings. It never stops for want of gain before ``min_trials``, nor before
-    both are over. ``noise_share``: the share of the best
-    trial's ``kid_std`` that counts as noise. All trials use the same seeds and the same real images, so that the
-    difference of two scores is known better than either score, and the share is below 1.
+    both are over. ``noise_share``: the share of the best trial's ``kid_std`` that counts as noise. All trials use the
+    same seeds and the same real images, so that the difference of two scores is known better than either score, and
+    the share is below 1.
     """
 
-    max_trials: int = 12
+    max_trials: int = 10
     max_share_copies: float = 0.2
     seed: int = 0
     num_sweep: int = 5
@@ -31,7 +31,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         for name, least, most in (
             ("max_trials", 1, math.inf), ("max_share_copies", 0, 1), ("num_sweep", 0, math.inf),
-            ("num_spread", 0, math.inf),            ("min_trials", 1, math.inf), ("noise_share", 0, math.inf),
+            ("num_spread", 0, math.inf), ("min_trials", 1, math.inf), ("noise_share", 0, math.inf),
         ):  # fmt: skip
             value = getattr(self, name)
             if not least <= value <= most:

@@ -9,7 +9,7 @@ from service.contracts.words import Word
 class SearchSettings(Word):
     """After the training, settings are tried and the best without copying is kept. ``max_trials`` 0 leaves it out."""
 
-    max_trials: int = Field(default=12, ge=0, le=200)
+    max_trials: int = Field(default=10, ge=0, le=200)
     images_per_trial: int = Field(default=24, ge=8, le=500)
     max_share_copies: float = Field(
         default=0.2, ge=0, lt=1, description="Of a trial's images, that may be copies of real ones."
