@@ -72,7 +72,7 @@ def search(
 
 
 def _noise_floor(settings: SearchSettings, trials: Sequence[Trial]) -> float:
-    best = best_trial(trials, noise_share=0.0)
+    best = best_trial(trials)
     return 0.0 if best is None else settings.noise_share * best.kid_std
 
 
@@ -96,5 +96,5 @@ def _tried(
 
 
 def _outcome(settings: SearchSettings, trials: list[Trial], why: StopReason, gain: float | None) -> SearchOutcome:
-    best = best_trial(trials, settings.noise_share)
+    best = best_trial(trials)
     return SearchOutcome(best, tuple(trials), why, gain, why_none(trials) if best is None else None)

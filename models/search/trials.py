@@ -92,20 +92,10 @@ class Trial:
         return share if share is not None and self.observation.is_scored else 1.0
 
 
-def best_trial(trials: Sequence[Trial], noise_share: float) -> Trial | None:
-    """The feasible trial to generate with; none where no trial is feasible.
-
-    The lowest KID, except that of the trials within the noise of it (``noise_share`` of its ``kid_std``) the one of
-    the highest strength is taken, then the lowest KID, then the first: no score tells them apart, and images made at
-    more strength differ more from their sources and from each other.
-    """
+def best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """The feasible trial to generate with: the lowest KID, then the first; none where no trial is feasible."""
     feasible = [trial for trial in trials if trial.feasible]
-    if not feasible:
-        return None
-    lowest = min(feasible, key=lambda trial: trial.kid)
-    bar = lowest.kid + noise_share * lowest.kid_std
-    tied = [trial for trial in feasible if trial.kid <= bar]
-    return min(tied, key=lambda trial: (-trial.candidate.strength, trial.kid, trial.number))
+    return min(feasible, key=lambda trial: (trial.kid, trial.number)) if feasible else None
 
 
 def why_none(trials: Sequence[Trial]) -> str:

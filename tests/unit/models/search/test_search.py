@@ -200,14 +200,12 @@ def test_searching_leaves_optunas_logging_as_it_was(capsys: pytest.CaptureFixtur
 # ------------------------------------------------------------------------------------------------ the choice
 
 
-def test_among_trials_that_noise_does_not_tell_apart_the_highest_strength_is_best() -> None:
-    trials = [trial(0, 0.4, 0.100), trial(1, 0.6, 0.104), trial(2, 0.9, 0.120), trial(3, 0.6, 0.103)]
-    assert best_trial(trials, noise_share=0.5) is trials[3]
-    assert best_trial(trials, noise_share=0.0) is trials[0]
-    assert best_trial(trials, noise_share=3.0) is trials[2]
+def test_the_lowest_score_is_best_and_of_equal_ones_the_first() -> None:
+    trials = [trial(0, 0.9, 0.104), trial(1, 0.4, 0.100), trial(2, 0.6, 0.100)]
+    assert best_trial(trials) is trials[1]
 
 
 def test_a_trial_that_is_not_feasible_is_never_best() -> None:
     trials = [trial(0, 0.1, -1.0, feasible=False), trial(1, 0.5, 0.3)]
-    assert best_trial(trials, 0.5) is trials[1]
-    assert best_trial(trials[:1], 0.5) is None
+    assert best_trial(trials) is trials[1]
+    assert best_trial(trials[:1]) is None
