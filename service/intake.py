@@ -69,12 +69,14 @@ class Intake:
         database: Database,
         artifacts: ArtifactStore,
         limits: ImageLimits,
+        min_train_images: int,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
     ) -> None:
         self._database = database
         self._artifacts = artifacts
         self._limits = limits
+        self._min_train_images = min_train_images
         self._clock = clock
         self._new_id = new_id
 
@@ -143,7 +145,7 @@ class Intake:
             for note in one.decoded.conversions
         ]
         warnings = [
-            *about_images([*others, *rows], class_names),
+            *about_images([*others, *rows], class_names, self._min_train_images),
             *moved,
             *earlier_warnings,
             *about_conversions(converted),

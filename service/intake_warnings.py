@@ -19,14 +19,17 @@ _CONVERSIONS = {
 }
 
 
-def about_images(images: Sequence[ImageRow], class_names: Iterable[str]) -> list[DatasetWarning]:
-    """Warnings about a version's images, class by class; ``class_names`` may hold classes that stayed empty."""
+def about_images(images: Sequence[ImageRow], class_names: Iterable[str], min_train_images: int) -> list[DatasetWarning]:
+    """Warnings about a version's images, class by class; ``class_names`` may hold classes that stayed empty.
+
+    ``min_train_images``: with fewer an adaptation is refused.
+    """
     by_class: dict[str, list[ImageRow]] = {name: [] for name in sorted(class_names)}
     for image in images:
         by_class.setdefault(image.class_name, []).append(image)
     warnings: list[DatasetWarning] = []
     for name, members in by_class.items():
-        warnings += _about_class(name, members)
+        warnings += _about_class(name, members, min_train_images)
     return warnings + _shared_between_classes(images)
 
 
@@ -45,16 +48,18 @@ def about_conversions(conversions: Sequence[tuple[str, str, str]]) -> list[Datas
     ]
 
 
-def _about_class(name: str, images: Sequence[ImageRow]) -> list[DatasetWarning]:
+def _about_class(name: str, images: Sequence[ImageRow], min_train_images: int) -> list[DatasetWarning]:
     if not images:
         return [DatasetWarning(code="empty_class", class_name=name, message="no image of this class was accepted")]
     found = []
     num_train = sum(image.split == Split.TRAIN for image in images)
     if len(images) == 1:
         found.append(("one_image", "there is one image only: the class can be kept but not adapted"))
+    elif num_train < min_train_images:
+        told = f"{num_train or 'no'} train images: the class can be kept, but to be adapted it needs {min_train_images}"
+        found.append(("few_images", told))
     elif num_train < FEW_IMAGES:
-        told = f"{num_train} train images are few; {FEW_IMAGES} or more adapt better"
-        found.append(("few_images", told if num_train else "no train image: the class can be kept but not adapted"))
+        found.append(("few_images", f"{num_train} train images are few; {FEW_IMAGES} or more adapt better"))
     sizes = Counter(f"{image.width_px}x{image.height_px}" for image in images)
     if len(sizes) > 1:
         found.append(("mixed_sizes", f"images differ in size: {_some([size for size, _ in sizes.most_common()])} px"))
@@ -84,18 +89,21 @@ def _duplicates(name: str, images: Sequence[ImageRow]) -> list[DatasetWarning]:
 
 
 def _shared_between_classes(images: Sequence[ImageRow]) -> list[DatasetWarning]:
+    """One warning for each set of classes that share pictures."""
     owners: dict[str, dict[str, str]] = defaultdict(dict)
     for image in images:
         owners[image.pixel_sha256].setdefault(image.class_name, image.filename)
+    shared: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for files in owners.values():
+        if len(files) > 1:
+            shared[tuple(sorted(files))].append(" = ".join(f"{name}/{file}" for name, file in sorted(files.items())))
     return [
         DatasetWarning(
             code="same_pixels_in_two_classes",
             class_name=None,
-            message="the same pixels have different labels: "
-            + ", ".join(f"{name}/{file}" for name, file in files.items()),
+            message=f"{len(pairs)} pictures have different labels ({', '.join(names)}): {_some(pairs)}",
         )
-        for files in owners.values()
-        if len(files) > 1
+        for names, pairs in sorted(shared.items())
     ]
 
 

@@ -100,7 +100,7 @@ def _parts(
         settings=settings,
         database=database,
         artifacts=store,
-        intake=Intake(database, store, limits, clock, new_id),
+        intake=Intake(database, store, limits, settings.min_train_images, clock, new_id),
         submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
         recognising=Recognising(queueing, registry.classifiers),
         registry=registry,

@@ -11,6 +11,9 @@ from models.recognition.records import Arm, Purpose, RunRecord, confusion_of, of
 from models.recognition.verdict import Measured, Replicates, Verdict, inconclusive, judged, lift, measured, sentence
 
 _MAX_TELLING = 12
+#: Student's t of fewer seeds spreads so far that hardly any lift could be shown.
+_FEW_SEEDS = 4
+_FEW_SEEDS_NOTE = "{} classifiers an arm tell little of how much they differ by luck: 5 or more narrow the intervals."
 _METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
@@ -95,6 +98,7 @@ def concluded(
     losses = [record.training_loss for found in runs.values() for record in found]
     doubt = inconclusive(losses, [confusion_of(found, truth, num_classes) for found in runs.values()])
     verdict = judged(gain) if doubt is None else Verdict.NO_GAIN_SHOWN
+    few = [_FEW_SEEDS_NOTE.format(config.num_seeds)] if config.num_seeds < _FEW_SEEDS else []
     with_synthetic, without = arms[Arm.REAL_PLUS_SYNTHETIC].accuracy.value, arms[Arm.REAL_AUGMENTED].accuracy.value
     return RecognitionOutcome(
         verdict=verdict,
@@ -104,7 +108,7 @@ def concluded(
         arms=tuple(arms.values()),
         lifts=tuple(lifts),
         telling=_telling(told, truth),
-        notes=tuple(notes),
+        notes=(*notes, *few),
     )
 
 
