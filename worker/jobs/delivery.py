@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
-from models.evaluation.gates import Gates, RejectReason, Verdict
 from PIL import Image
 
 from models.evaluation.features import FeatureExtractor, Features, extract
+from models.evaluation.gates import Gates, RejectReason, Verdict
 from models.generation.engine import Sample, Sampler
 from service.contracts.datasets import ImageRecord
 from service.contracts.generations import GeneratedImage, GenerationParams, Judging
