@@ -22,7 +22,8 @@ from service.selection import adapters_to_use
 from service.store import adaptations, datasets, evaluations, generations, jobs
 from service.store.tables import AdaptationRow, AdapterRow, EvaluationRow, GenerationRow, JobRow
 
-MIN_EVALUATED_IMAGES = 2
+#: What an evaluation needs of real images, which are also halved for their floor, and of the others.
+MIN_REAL_IMAGES, MIN_OTHER_IMAGES = 4, 2
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,10 @@ class Submission:
                 remedy="Choose a registered name, or leave the field out.",
             )
         with self._database.transaction() as session:
-            real = _resolved(session, tenant_id, request.real, "real")
+            real = _resolved(session, tenant_id, request.real, "real", MIN_REAL_IMAGES)
             other: DatasetImages | GenerationImages
             if isinstance(request.other, DatasetImages):
-                other = _resolved(session, tenant_id, request.other, "other")
+                other = _resolved(session, tenant_id, request.other, "other", MIN_OTHER_IMAGES)
             else:
                 other = request.other
                 _check_generated(session, tenant_id, other)
@@ -226,15 +227,14 @@ def _generation_params(
     )
 
 
-def _resolved(session: Session, tenant_id: TenantId, images: DatasetImages, field: str) -> DatasetImages:
+def _resolved(session: Session, tenant_id: TenantId, images: DatasetImages, field: str, least: int) -> DatasetImages:
     """The set with its version fixed, and images in it."""
     version = datasets.version(session, tenant_id, images.dataset_id, images.dataset_version_id)
     counts = datasets.class_counts(session, tenant_id, version.id).get(images.class_name, {})
     number = counts.get(images.split, 0)
-    if number < MIN_EVALUATED_IMAGES:
+    if number < least:
         raise InvalidRequest(
-            f"class {images.class_name!r} has {number} images in split {images.split.value}; "
-            f"{MIN_EVALUATED_IMAGES} are needed",
+            f"class {images.class_name!r} has {number} images in split {images.split.value}; {least} are needed",
             code="too_few_images",
             field=field,
             remedy="Name a class and split with more images; GET /v1/datasets/{id} counts them.",
@@ -245,7 +245,7 @@ def _resolved(session: Session, tenant_id: TenantId, images: DatasetImages, fiel
 def _check_generated(session: Session, tenant_id: TenantId, images: GenerationImages) -> None:
     generations.get(session, tenant_id, images.generation_id)
     number = generations.counts(session, tenant_id, images.generation_id).get(images.class_name, 0)
-    if number < MIN_EVALUATED_IMAGES:
+    if number < MIN_OTHER_IMAGES:
         raise Conflict(
             f"the generation has {number} finished images of class {images.class_name!r}",
             code="generation_unfinished",

@@ -59,6 +59,7 @@ class Comparison:
     other: Features
     reference_split: str
     seen_by_adaptation: bool
+    seen_by_search: bool = False
     round_trip: Features | None = None
     copy_candidates: Features | None = None
     notes: Sequence[str] = ()
@@ -88,12 +89,14 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
         kid_interval=_interval(found.intervals.kid) if found.intervals else None,
         density=_estimate(found.density.density, found.intervals.density) if found.intervals else None,
         coverage=_estimate(found.density.coverage, found.intervals.coverage) if found.intervals else None,
+        expected_coverage=found.density.expected_coverage if found.intervals else None,
         matched=_of_splits(found.matched),
         real_floor=_of_splits(found.real_floor),
         copy_floor=_of_copies(found.copy_floor),
         copies=_copies(found.copies),
         reference_split=comparison.reference_split,
         seen_by_adaptation=found.seen_by_adaptation,
+        seen_by_search=comparison.seen_by_search,
         notes=[*comparison.notes, *found.notes],
     )
 

@@ -56,6 +56,20 @@ def kernel_distance(
     return KidScore(squared_mmd(x, y), float(np.std(values)), min(sizes), num_subsets)
 
 
+def kernel_noise(x: Features, y: Features, num_subsets: int = 100, seed: int = 0) -> float:
+    """The part of KID's spread that comes from ``y`` (m, d) alone, by halves of it against all of ``x`` (n, d).
+
+    Sets compared with one and the same ``x`` share the rest, which therefore says nothing about their differences.
+    0 where ``y`` is too small to be halved.
+    """
+    half = len(y) // 2
+    if half < 2:
+        return 0.0
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    rng = np.random.default_rng(seed)
+    return float(np.std([squared_mmd(x, y[rng.permutation(len(y))[:half]]) for _ in range(num_subsets)]))
+
+
 def squared_mmd(x: Features, y: Features) -> float:
     """The unbiased estimate alone: mean k(x, x') over x != x' + mean k(y, y') over y != y' - 2 mean k(x, y)."""
     n, m = len(x), len(y)

@@ -28,6 +28,16 @@ class RatioTried:
 
 
 @dataclass(frozen=True)
+class RatioChoice:
+    """``held_out``: for want of validation images the ratio was chosen on train images kept back for it."""
+
+    ratio: float
+    tried: tuple[RatioTried, ...]
+    held_out: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ArmOutcome:
     """One arm on the test images. ``recall`` (C,), ``confusion`` (C, C) summed over seeds, ``runs_accuracy`` a seed."""
 
@@ -65,8 +75,7 @@ class RecognitionOutcome:
 
     verdict: Verdict
     sentence: str
-    chosen_ratio: float
-    selection: tuple[RatioTried, ...]
+    choice: RatioChoice
     arms: tuple[ArmOutcome, ...]
     lifts: tuple[LiftFound, ...]
     telling: tuple[Telling, ...]
@@ -78,11 +87,10 @@ def concluded(
     truth: Labels,
     num_classes: int,
     config: ProtocolConfig,
-    chosen_ratio: float,
-    selection: Sequence[RatioTried],
+    choice: RatioChoice,
     notes: Sequence[str],
 ) -> RecognitionOutcome:
-    """From the final runs' ``records`` and the ``truth`` (N,) of the test images."""
+    """From the final runs' ``records``, the ``truth`` (N,) of the test images, and ``notes`` on the images."""
     replicates = Replicates.drawn(truth, config.num_seeds, config.num_replicates, config.seed)
     runs = {arm: of_arm(records, Purpose.FINAL, arm) for arm in Arm}
     told = {arm: stacked(found) for arm, found in runs.items()}
@@ -103,12 +111,11 @@ def concluded(
     return RecognitionOutcome(
         verdict=verdict,
         sentence=doubt or sentence(verdict, gain, with_synthetic, without, config.confidence),
-        chosen_ratio=chosen_ratio,
-        selection=tuple(selection),
+        choice=choice,
         arms=tuple(arms.values()),
         lifts=tuple(lifts),
         telling=_telling(told, truth),
-        notes=(*notes, *few),
+        notes=(*notes, *choice.notes, *few),
     )
 
 

@@ -14,7 +14,7 @@ from models.progress import Progress
 from models.recognition.classifier import TrainingSet, probabilities, train
 from models.recognition.config import ProtocolConfig
 from models.recognition.data import Development, Labelled, RecognitionData, as_tensor, checked_test, twins
-from models.recognition.outcome import RatioTried, RecognitionOutcome, concluded
+from models.recognition.outcome import RatioChoice, RatioTried, RecognitionOutcome, concluded
 from models.recognition.records import Arm, Purpose, Run, RunRecord, stacked
 
 
@@ -33,19 +33,18 @@ def run_protocol(
     """
     development = data.development.checked()
     runner = _Runner(config, dict(done or {}), on_run, device, progress)
-    chosen, tried, notes = choose_ratio(development, config, runner)
+    choice = choose_ratio(development, config, runner)
     test = checked_test(data.test(), development)
-    records = runner.final(development, test, chosen)
+    records = runner.final(development, test, choice.ratio)
     truth, num_classes = np.asarray(test.labels), len(development.class_names)
-    return concluded(records, truth, num_classes, config, chosen, tried, [*twins(development), *notes])
+    return concluded(records, truth, num_classes, config, choice, twins(development))
 
 
-def choose_ratio(
-    development: Development, config: ProtocolConfig, runner: "_Runner"
-) -> tuple[float, list[RatioTried], list[str]]:
+def choose_ratio(development: Development, config: ProtocolConfig, runner: "_Runner") -> RatioChoice:
     """The ratio with the best mean accuracy on validation images, the lower log loss deciding between equals."""
     notes, whole = [], development
-    if not development.has_validation:
+    held_out = not development.has_validation
+    if held_out:
         development = development.held_out(config.held_out_share, derived_seed(config.seed, "held out"))
         notes.append(
             f"There are too few validation images: the ratio was chosen on {len(development.validation)} train images "
@@ -67,7 +66,7 @@ def choose_ratio(
         log_loss = float(np.mean([record.log_loss for record in records]))
         tried.append(RatioTried(ratio, records[0].num_synthetic, right, log_loss))
     best = max(tried, key=lambda one: (one.validation_accuracy, -one.validation_log_loss))
-    return best.ratio, tried, notes
+    return RatioChoice(best.ratio, tuple(tried), held_out, tuple(notes))
 
 
 def usable_ratios(development: Development, ratios: Sequence[float]) -> tuple[list[float], list[str]]:

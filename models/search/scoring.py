@@ -11,7 +11,7 @@ from models.diffusion.base_model import BaseModel
 from models.errors import InvalidSettings
 from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
-from models.evaluation.kernel import kernel_distance
+from models.evaluation.kernel import kernel_distance, kernel_noise
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.engine import Prompts, Sample, Sampler, Sources
 from models.generation.lora_slot import LoraSlot
@@ -91,6 +91,7 @@ class TrialScorer:
             share_copies=self._material.count_copies(samples, features) / len(samples),
             num_images=len(samples),
             seconds=time.monotonic() - begun,
+            kid_noise=kernel_noise(self._material.reference, features),
         )
 
     def _swap_in(self, candidate: Candidate) -> None:

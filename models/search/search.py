@@ -73,7 +73,7 @@ def search(
 
 def _noise_floor(settings: SearchSettings, trials: Sequence[Trial]) -> float:
     best = best_trial(trials)
-    return 0.0 if best is None else settings.noise_share * best.kid_std
+    return 0.0 if best is None else settings.noise_share * best.kid_noise
 
 
 def _tried(

@@ -39,7 +39,7 @@ def expected_gain(space: SearchSpace, settings: SearchSettings, trials: Sequence
     if not tried.shape[1]:
         return 0.0
     points = np.array([space.unit(space.drawn(rng)) for _ in range(_NUM_POINTS)])
-    noise = settings.noise_share * float(np.median([trial.kid_std for trial in scored]))
+    noise = settings.noise_share * float(np.median([trial.kid_noise for trial in scored]))
     kid = _Surrogate(tried, np.array([trial.kid for trial in scored]), noise)
     copies = _Surrogate(tried, np.array([trial.share_copies for trial in scored]), _COPIES_NOISE)
     best = float(kid.at(tried[feasible])[0].min())

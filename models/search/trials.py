@@ -15,12 +15,11 @@ class SearchSettings:
     ``max_share_copies``: share of a trial's images, in [0, 1], that may be copies of real ones. ``num_sweep``: trials
     over the range of strength at the most trained checkpoint, from which quality is drawn against strength;
     ``num_spread``: trials that vary all settings. It never stops for want of gain before ``min_trials``, nor before
-    both are over. ``noise_share``: the share of the best trial's ``kid_std`` that counts as noise. All trials use the
-    same seeds and the same real images, so that the difference of two scores is known better than either score, and
-    the share is below 1.
+    both are over. ``noise_share``: the share of the best trial's ``kid_noise`` that counts as noise. All trials use the
+    same seeds, so that the difference of two scores is known better than either, and the share is below 1.
     """
 
-    max_trials: int = 10
+    max_trials: int = 12
     max_share_copies: float = 0.2
     seed: int = 0
     num_sweep: int = 5
@@ -43,7 +42,8 @@ class Observation:
     """How the images of a candidate scored; ``remark`` says why they cannot be used, with scores then possibly none.
 
     ``kid``, ``kid_std``, ``fid``: against the reference, lower is better. ``share_copies`` in [0, 1] of
-    ``num_images``.
+    ``num_images``. ``kid_noise``: the part of the spread that trials do not share, being scored against the same real
+    images; all of it where it is not known.
     """
 
     kid: float | None
@@ -53,6 +53,7 @@ class Observation:
     num_images: int
     seconds: float
     remark: str | None = None
+    kid_noise: float | None = None
 
     @classmethod
     def failed(cls, remark: str, seconds: float, num_images: int = 0) -> "Observation":
@@ -84,6 +85,12 @@ class Trial:
     def kid_std(self) -> float:
         """The objective's spread; infinite for a trial that has none."""
         return _or_infinite(self.observation.kid_std) if self.observation.is_scored else math.inf
+
+    @property
+    def kid_noise(self) -> float:
+        """How far luck may have moved the objective, against other trials of the search."""
+        noise = self.observation.kid_noise
+        return noise if noise is not None and math.isfinite(noise) else self.kid_std
 
     @property
     def share_copies(self) -> float:

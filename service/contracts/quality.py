@@ -50,7 +50,8 @@ class QualityReport(Word):
 
     ``real_floor``: halves of the real images against each other, the best that is possible. ``copy_floor``: the
     sources after the VAE's round trip, what plain copying would score. ``density`` and ``coverage`` (arXiv 2002.09797)
-    tell faithfulness and variety: 1 is as the real images.
+    tell faithfulness and variety; as many unseen real images would cover ``expected_coverage``, less than 1 where they
+    are few.
     """
 
     class_name: str
@@ -60,10 +61,14 @@ class QualityReport(Word):
     kid_interval: Interval | None = None
     density: Estimate | None = None
     coverage: Estimate | None = None
+    expected_coverage: float | None = None
     matched: Score
     real_floor: Score
     copy_floor: Score | None
     copies: CopySummary | None
     reference_split: str
     seen_by_adaptation: bool = Field(description="True where the adapter was trained on the reference images.")
+    seen_by_search: bool = Field(
+        default=False, description="True where the search chose checkpoint and settings by the reference images."
+    )
     notes: list[str] = Field(default_factory=list)

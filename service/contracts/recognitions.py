@@ -123,6 +123,10 @@ class RecognitionResult(Word):
     sentence: str
     chosen_ratio: float
     selection: list[RatioTried]
+    selection_split: Split = Field(
+        default=Split.VALIDATION,
+        description="Where the ratio was chosen: `train` are images held out for it for want of validation images.",
+    )
     arms: list[ArmResult]
     lifts: list[Lift]
     num_images: dict[str, dict[Split, int]] = Field(examples=[{"scratches": {"train": 20, "validation": 5, "test": 5}}])

@@ -9,8 +9,8 @@ from service.contracts.words import Word
 class SearchSettings(Word):
     """After the training, settings are tried and the best without copying is kept. ``max_trials`` 0 leaves it out."""
 
-    max_trials: int = Field(default=10, ge=0, le=200)
-    images_per_trial: int = Field(default=24, ge=8, le=500)
+    max_trials: int = Field(default=12, ge=0, le=200)
+    images_per_trial: int = Field(default=20, ge=8, le=500)
     max_share_copies: float = Field(
         default=0.2, ge=0, lt=1, description="Of a trial's images, that may be copies of real ones."
     )
@@ -33,6 +33,10 @@ class SearchTrial(Word):
     num_images: int
     seconds: float
     remark: str | None = None
+    kid_noise: float | None = Field(
+        default=None,
+        description="The part of `kid_std` not shared by trials, whose real images are the same.",
+    )
 
 
 class FoundSettings(Word):
@@ -67,6 +71,11 @@ class SearchReport(Word):
 
 
 class SearchSoFar(Word):
-    """What a running adaptation has tried; kept in its job's record, so that another worker goes on from it."""
+    """What a running adaptation has tried; kept in its job's record, so that another worker goes on from it.
+
+    ``made_with``: base model and extractor, each with its digest: trials of others cannot be compared.
+    """
+
+    made_with: str = ""
 
     trials: list[SearchTrial]

@@ -171,7 +171,7 @@ def _kid(score: Score) -> str:
 def _reference(quality: QualityReport | None) -> str:
     if quality is None:
         return _NOTHING
-    seen = ", seen" if quality.seen_by_adaptation else ""
+    seen = ", seen" if quality.seen_by_adaptation else ", chosen by" if quality.seen_by_search else ""
     return f"{quality.score.num_real} {quality.reference_split}{seen}"
 
 

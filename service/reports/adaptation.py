@@ -195,9 +195,15 @@ def _curves(trials: Sequence[SearchTrial], report: SearchReport | None, best: in
         text = f"KID of {counted(len(trials), 'trial')} by strength{told}"
         curves.append(Curve(f"KID by strength, with its spread. {note}", text, plot))
     if any(trial.fid is not None for trial in trials):
-        plot = plots.fid_by_strength(trials, best, real, copy)
+        plot = plots.fid_by_strength(trials, best)
         text = f"FID of {counted(len(trials), 'trial')} by strength{told}"
-        curves.append(Curve(f"FID by strength. {note} FID of so few images only ranks.", text, plot))
+        curves.append(
+            Curve(
+                f"FID by strength. {note} FID of so few images only ranks, and has no floor to compare with.",
+                text,
+                plot,
+            )
+        )
     return curves
 
 

@@ -61,6 +61,11 @@ def closeness(quality: QualityReport | None) -> Closeness:
 
 
 def _caution(quality: QualityReport) -> str | None:
+    if quality.seen_by_search:
+        return (
+            "The search chose checkpoint and settings by these very images, so the scores flatter a little. Evaluate "
+            "against a test split for scores that do not."
+        )
     if not quality.seen_by_adaptation:
         return None
     return (

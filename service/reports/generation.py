@@ -146,13 +146,18 @@ def _scores(quality: QualityReport) -> Scores:
         plot=plots.score_against_floors(quality),
         plot_text=_plot_text(quality),
         density=_estimate(quality.density),
-        coverage=_estimate(quality.coverage),
+        coverage=_coverage(quality),
         extractor=[
             Fact("extractor", extractor.name),
             Fact("digest", extractor.digest, code=True),
             Fact("resizing", extractor.resize_rule),
         ],
     )
+
+
+def _coverage(quality: QualityReport) -> str:
+    expected = "" if quality.expected_coverage is None else f"; {quality.expected_coverage:.2f} expected of real images"
+    return _estimate(quality.coverage) + expected
 
 
 def _line(

@@ -99,6 +99,8 @@ def _plain(value: float) -> str:
 def copy_statement(result: GenerationResult) -> str:
     """Whether real images were copied, as far as the record tells."""
     closest = min((ratio for ratio in map(_closest_ratio, result.closest) if ratio is not None), default=None)
+    if not result.num_images:
+        return "Nothing was delivered."
     if _copies_were_judged(result.judging):
         rejected = result.judging.rejected.get("copy", 0) if result.judging is not None else 0
         said = (

@@ -59,12 +59,10 @@ def kid_by_strength(
     return _by_strength(trials, values, best, "KID (lower is closer)", _floors(real_floor, copy_floor, "kid"))
 
 
-def fid_by_strength(
-    trials: Sequence[SearchTrial], best: int | None, real_floor: Score | None, copy_floor: Score | None
-) -> Svg:
-    """FID of each trial, as above."""
+def fid_by_strength(trials: Sequence[SearchTrial], best: int | None) -> Svg:
+    """FID of each trial, without floors: FID of other counts of images cannot be compared with it."""
     values = {trial.number: (trial.fid, 0.0) for trial in trials if trial.fid is not None}
-    return _by_strength(trials, values, best, "FID (lower is closer)", _floors(real_floor, copy_floor, "fid"))
+    return _by_strength(trials, values, best, "FID (lower is closer)", [])
 
 
 def _floors(real: Score | None, copy: Score | None, name: str) -> list[tuple[float, str, str]]:
@@ -175,7 +173,7 @@ def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Svg:
             _legend_above(axes)
         axes.margins(x=0.08, y=0.15)
         axes.set_xticks(list(shares), [f"{ratio:g}" for ratio in shares])
-        _labelled(axes, "synthetic images for each real one", "validation accuracy, %")
+        _labelled(axes, "synthetic images for each real one", "accuracy where it was chosen, %")
 
     return drawn(draw, height_in=2.8)
 

@@ -107,6 +107,7 @@ class Findings:
     arms: Sequence[ArmLine]
     lifts: Sequence[LiftLine]
     ratios: Sequence[tuple[str, int, str, bool]]
+    chosen_on: str
     classes: Sequence[str]
     confusions: Sequence[Confusion]
     recalls: Sequence[RecallLine]
@@ -159,6 +160,7 @@ def _findings(result: RecognitionResult, images: Mapping[str, ImageRecord], pict
             (f"{one.ratio:g}", one.num_synthetic, percent(one.validation_accuracy, 1), one.ratio == result.chosen_ratio)
             for one in result.selection
         ],
+        chosen_on=_chosen_on(result),
         classes=result.classes,
         confusions=[_confusion(arm, result.classes) for arm in result.arms],
         recalls=[_recall(name, result) for name in result.classes],
@@ -177,9 +179,13 @@ def _plots(result: RecognitionResult) -> list[Plot]:
     found.append(Plot(caption, f"Accuracy: {accuracies}", plots.accuracy_of_arms(result.arms)))
     if len(result.selection) > 1:
         sweep = "; ".join(f"ratio {one.ratio:g}: {percent(one.validation_accuracy, 1)}" for one in result.selection)
-        caption = "Choice of the ratio, on validation images alone."
+        caption = f"Choice of the ratio, on {_chosen_on(result)} alone."
         found.append(Plot(caption, sweep, plots.ratio_sweep(result.selection, result.chosen_ratio)))
     return found
+
+
+def _chosen_on(result: RecognitionResult) -> str:
+    return "validation images" if result.selection_split is Split.VALIDATION else "train images held out for it"
 
 
 def _lifts(result: RecognitionResult) -> Svg:

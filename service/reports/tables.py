@@ -70,8 +70,8 @@ def recognition_csv(recognition_id: str, result: RecognitionResult | None) -> st
             for lift in result.lifts
         ]  # fmt: skip
         rows += [
-            {"kind": "selection", "split": "validation", "arm": "real_plus_synthetic", "ratio": one.ratio,
-             "metric": "accuracy", "value": one.validation_accuracy}
+            {"kind": "selection", "split": result.selection_split.value, "arm": "real_plus_synthetic",
+             "ratio": one.ratio, "metric": "accuracy", "value": one.validation_accuracy}
             for one in result.selection
         ]  # fmt: skip
     return _text(_RECOGNITION_COLUMNS, [{"recognition_id": recognition_id, **row} for row in rows])

@@ -51,7 +51,8 @@ def check_search(world: World, adapted: AdaptationResult) -> None:
     assert all(trial.num_images == 8 and trial.kid is not None for trial in search.trials)
     assert (search.reference_split, search.seen_by_adaptation) == ("validation", False)
     best = next((trial for trial in search.trials if trial.number == search.best), None)
-    assert (best is None) == (adapted.found is None) == bool(adapted.warnings)
+    assert (best is None) == (adapted.found is None) == any("found no settings" in one for one in adapted.warnings)
+    assert all(0 < (trial.kid_noise or 0) < (trial.kid_std or 0) for trial in search.trials)
     with world.database.reading() as session:
         row = adapters.get(session, DEFAULT_TENANT, adapted.adapter_id)
     assert row.checkpoint == adapted.checkpoint == (best.checkpoint if best is not None else "lora@3")
@@ -94,6 +95,7 @@ def check_images(world: World, generation_id: GenerationId, made: GenerationResu
         assert picture.info["seed"] == str(images[0].seed)
     assert made.quality is not None
     assert (made.quality.reference_split, made.quality.seen_by_adaptation) == ("validation", False)
+    assert made.quality.seen_by_search
     assert made.quality.score.num_other == 3
     assert made.quality.copy_floor is not None
     assert world.artifacts.path_of(made.contact_sheet).stat().st_size > 1000
@@ -106,6 +108,10 @@ def check_evaluation(world: World, generation_id: GenerationId) -> None:
     )
     found = EvaluationResult.model_validate(finished(world, world.submit_evaluation(request)).result)
     assert (found.quality.seen_by_adaptation, found.quality.score.num_real) == (True, 6)
+    assert not found.quality.seen_by_search
+    itself = EvaluationRequest(real=request.real, other=request.real)
+    shared = EvaluationResult.model_validate(finished(world, world.submit_evaluation(itself)).result)
+    assert any("6 images are in both sets" in note for note in shared.quality.notes)
 
 
 def check_failure(world: World) -> None:

@@ -4,6 +4,9 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from service.contracts.jobs import JobState
 from service.store.tables import JobRow
@@ -39,6 +42,37 @@ def test_a_job_whose_worker_is_killed_is_taken_up_by_another(file_world: World) 
         with file_world.running("worker"):
             row = file_world.wait(job_id, is_final)
     assert (row.state, row.attempts, row.fencing_token) == (JobState.SUCCEEDED, 2, 2)
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["as it was", "with another base model"])
+def test_a_killed_search_goes_on_from_its_trials_unless_the_models_were_replaced(
+    file_world: World, replaced: bool
+) -> None:
+    with file_world.running("worker.maintenance"):
+        job_id = file_world.submit_adaptation(quick(num_trials=9))
+        with file_world.running("worker") as killed:
+            kept = trials_of(file_world.wait(job_id, lambda row: len(trials_of(row)) >= 3))
+            killed.kill()
+            killed.wait()
+        if replaced:
+            with file_world.database.transaction() as session:
+                row = session.get_one(JobRow, job_id)
+                row.interim = {**(row.interim or {}), "made_with": "another base model"}
+        with file_world.running("worker"):
+            row = file_world.wait(job_id, is_final)
+    assert (row.state, row.attempts) == (JobState.SUCCEEDED, 2)
+    found = trials_of(row)
+    assert [trial["number"] for trial in found] == list(range(len(found))) and len(found) >= 8
+    # Seconds are of the clock: a trial that has the same ones was not made again.
+    assert ([trial["seconds"] for trial in found[:3]] == [trial["seconds"] for trial in kept[:3]]) != replaced
+    assert [trial["kid"] for trial in found[:3]] == [trial["kid"] for trial in kept[:3]]
+
+
+def trials_of(row: JobRow) -> list[dict[str, Any]]:
+    """Of a search that is running, or of a finished job's result."""
+    search = (row.result or {}).get("search") or row.interim or {}
+    trials: list[dict[str, Any]] = search.get("trials", [])
+    return trials
 
 
 def ended(pid: int) -> bool:

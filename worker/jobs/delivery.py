@@ -12,7 +12,7 @@ from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.gates import Gates, RejectReason, Verdict
 from models.generation.engine import Sample, Sampler
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import GeneratedImage, GenerationParams, Judging
+from service.contracts.generations import GeneratedImage, GenerationMode, GenerationParams, Judging
 from service.store.artifacts import ArtifactStore
 from worker.jobs.gating import gate_reports, ratio
 from worker.jobs.judgement import SHEET_IMAGES
@@ -141,13 +141,19 @@ class Delivery:
         if self.num_missing == 0:
             return []
         why = ", ".join(f"{number} {_WHY[reason]}" for reason, number in self.rejected.most_common())
-        advice = "raise strength" if self.rejected[RejectReason.COPY] * 2 > sum(self.rejected.values()) else (
-            "lower strength, or adapt the class with more images"
-        )  # fmt: skip
         return [
             f"{len(self.images)} of {self.params.num_images} images: of {self.num_candidates} that were made "
-            f"(the budget), {why}. To get more, {advice}, or raise gates.max_candidates_per_image."
+            f"(the budget), {why}. To get more, {self._advice()}."
         ]
+
+    def _advice(self) -> str:
+        mostly_copies = self.rejected[RejectReason.COPY] * 2 > sum(self.rejected.values())
+        ways = ["raise strength"] if mostly_copies else ["lower strength", "adapt the class with more images"]
+        if self.params.settings.mode is not GenerationMode.IMAGE_ORIENTED:
+            ways = ["adapt the class with more images"]
+        if self.images:
+            ways.append("raise gates.max_candidates_per_image")
+        return ", or ".join(ways)
 
     def closest(self) -> list[GeneratedImage]:
         """The delivered images most like a real one, nearest first."""

@@ -18,6 +18,7 @@ from service.contracts.evaluations import (
 from service.contracts.generations import GenerationParams
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobKind
+from service.errors import NotFound
 from service.store import adaptations, adapters, datasets, generations
 from service.store.tables import JobRow
 from worker.lifecycle import Attempt, Finished
@@ -27,11 +28,14 @@ from worker.workshop import Workshop
 
 @dataclass(frozen=True)
 class Sets:
-    """Digests of both sets' images, and of the train images of the adapter behind a generation."""
+    """Digests of both sets' images, and of the train images of the adapter behind a generation.
+
+    ``trained_on``: empty where there was no adapter, none where it was deleted.
+    """
 
     real: list[str]
     other: list[str]
-    trained_on: list[str]
+    trained_on: list[str] | None
 
 
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
@@ -42,7 +46,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         sets = _sets(session, attempt.job.tenant_id, request)
     extractor = workshop.residents.extractor(request.extractor)
     writer = attempt.progress({"features": 1.0})
-    candidates = sets.trained_on if sets.trained_on else []
+    candidates = sets.trained_on or []
     done, total = 0, len(sets.real) + len(sets.other) + len(candidates)
 
     def count() -> None:
@@ -59,12 +63,23 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         real=real,
         other=other,
         reference_split=request.real.split,
-        seen_by_adaptation=not set(sets.trained_on).isdisjoint(sets.real),
+        seen_by_adaptation=not set(candidates).isdisjoint(sets.real),
         copy_candidates=trained_on if len(trained_on) else None,
+        notes=_notes(sets),
     )
     report = score(comparison, extractor)
     seconds = {"features": round(between - started, 3), "scores": round(time.monotonic() - between, 3)}
     return Finished(EvaluationResult(quality=report, stage_seconds=seconds))
+
+
+def _notes(sets: Sets) -> list[str]:
+    notes = ["No copy floor: an evaluation knows no sources; the generation's own report has it."]
+    shared = len(set(sets.real) & set(sets.other))
+    if shared:
+        notes.append(f"{shared} images are in both sets, which lowers every distance.")
+    if sets.trained_on is None:
+        notes.append("The adapter of these images was deleted: what it was trained on is not known.")
+    return notes
 
 
 def _sets(session: Session, tenant: TenantId, request: EvaluationRequest) -> Sets:
@@ -92,8 +107,11 @@ def _generation_digests(session: Session, tenant: TenantId, images: GenerationIm
     return [image.sha256 for image in found]
 
 
-def _trained_on(session: Session, tenant: TenantId, images: GenerationImages) -> list[str]:
-    """Digests of the images that the generation's adapter was trained on; none for the unadapted baseline."""
+def _trained_on(session: Session, tenant: TenantId, images: GenerationImages) -> list[str] | None:
+    """Digests of the images that the generation's adapter was trained on; empty for the unadapted baseline.
+
+    None where the adapter is no longer there.
+    """
     query = select(JobRow).where(
         JobRow.tenant_id == tenant,
         JobRow.kind == JobKind.GENERATION,
@@ -106,7 +124,10 @@ def _trained_on(session: Session, tenant: TenantId, images: GenerationImages) ->
     params = GenerationParams.model_validate(job.params)
     if params.settings.unadapted:
         return []
-    adapter = adapters.get(session, tenant, params.adapter_id)
+    try:
+        adapter = adapters.get(session, tenant, params.adapter_id)
+    except NotFound:
+        return None
     adaptation = adaptations.get(session, tenant, adapter.adaptation_id)
     records = datasets.images_of(session, tenant, adaptation.dataset_version_id, adapter.class_name, Split.TRAIN)
     return [record.sha256 for record in records]

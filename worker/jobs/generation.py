@@ -71,7 +71,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     begun = time.monotonic()
     delivery.fill(sampler)
     between = time.monotonic()
-    made = Made(params.class_name, delivery.features(), delivery.shown, adapted=adapter is not None)
+    searched = adapter is not None and inputs.adapter.found is not None
+    made = Made(params.class_name, delivery.features(), delivery.shown, adapter is not None, searched)
     real = RealImages([one.sha256 for one in train], [one.sha256 for one in validation], sources)
     quality, warnings = judge(made, real, workshop, base, inputs.fit, writer)
     picture = sheet(made, sources, _caption(params))

@@ -27,12 +27,16 @@ ROUND_TRIP_IMAGES = 100
 
 @dataclass(frozen=True)
 class Made:
-    """The synthetic images of a class: features (N, d) of all of them, and the first few to look at."""
+    """The synthetic images of a class: features (N, d) of all of them, and the first few to look at.
+
+    ``adapted``: by an adapter of the class. ``searched``: one whose settings were searched for.
+    """
 
     class_name: str
     features: Features
     shown: Sequence[Image.Image]
     adapted: bool
+    searched: bool
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def judge(
             other=made.features,
             reference_split=Split.VALIDATION if unseen else Split.TRAIN,
             seen_by_adaptation=made.adapted and not unseen,
+            seen_by_search=made.searched and unseen,
             round_trip=copied if len(copied) >= 2 else None,
             copy_candidates=train_features if unseen else None,
             notes=_notes(made, unseen, len(validation)),

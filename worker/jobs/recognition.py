@@ -196,13 +196,14 @@ def _result(
         classifier=params.settings.classifier,
         verdict=Verdict(outcome.verdict.value),
         sentence=outcome.sentence,
-        chosen_ratio=outcome.chosen_ratio,
+        chosen_ratio=outcome.choice.ratio,
+        selection_split=Split.TRAIN if outcome.choice.held_out else Split.VALIDATION,
         selection=[
             RatioTried(
                 ratio=one.ratio, num_synthetic=one.num_synthetic, validation_accuracy=one.validation_accuracy,
                 validation_log_loss=one.validation_log_loss,
             )
-            for one in outcome.selection
+            for one in outcome.choice.tried
         ],
         arms=[_arm(one, inputs.classes) for one in outcome.arms],
         lifts=[

@@ -47,6 +47,7 @@ class Real:
     train: list[ImageRecord]
     reference: list[ImageRecord]
     split: Split
+    num_validation: int
 
     @classmethod
     def of(cls, records: Sequence[ImageRecord]) -> "Real":
@@ -54,7 +55,8 @@ class Real:
         train = [record for record in records if record.split is Split.TRAIN]
         validation = [record for record in records if record.split is Split.VALIDATION]
         unseen = len(validation) >= MIN_VALIDATION_IMAGES
-        return cls(train, validation if unseen else train, Split.VALIDATION if unseen else Split.TRAIN)
+        split = Split.VALIDATION if unseen else Split.TRAIN
+        return cls(train, validation if unseen else train, split, len(validation))
 
 
 def find_settings(
@@ -76,20 +78,21 @@ def find_settings(
     try:
         floors = _floors(workshop, base, real, extractor, FitPolicy(params.settings.fit.value))
         material = _material(workshop, base, params, real, extractor, kept)
-        done = _done(attempt)
+        made_with = f"{base.name}@{base.revision}, {extractor.name}@{extractor.digest}"
+        done = _done(attempt, made_with)
         outcome = search(
             _space(params, kept),
             _settings(params),
             TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done)),
             first=[_default(params, last)],
             done=done,
-            on_trial=_Record(attempt, list(done)),
+            on_trial=_Record(attempt, made_with, list(done)),
         )
     except DatasetUnusable as error:
         return Found(last, None, None, [f"No settings were searched for: {error}"])
     finally:
         slot.clear()
-    return _found(outcome, last, _report(outcome, params, real, floors))
+    return _found(outcome, last, _report(outcome, params, real, floors), real)
 
 
 def _floors(
@@ -164,16 +167,20 @@ class _Record:
     """Keeps every trial in the job's record as it ends."""
 
     attempt: Attempt
+    made_with: str
     trials: list[Trial]
 
     def __call__(self, trial: Trial) -> None:
         self.trials.append(trial)
-        self.attempt.keep(SearchSoFar(trials=[_told(one) for one in self.trials]))
+        self.attempt.keep(SearchSoFar(made_with=self.made_with, trials=[_told(one) for one in self.trials]))
 
 
-def _done(attempt: Attempt) -> list[Trial]:
-    kept = attempt.job.interim
-    return [_tried(trial) for trial in SearchSoFar.model_validate(kept).trials] if kept is not None else []
+def _done(attempt: Attempt, made_with: str) -> list[Trial]:
+    """The trials of an earlier attempt; none where base model or extractor were replaced in between."""
+    if attempt.job.interim is None:
+        return []
+    kept = SearchSoFar.model_validate(attempt.job.interim)
+    return [_tried(trial) for trial in kept.trials] if kept.made_with == made_with else []
 
 
 def _told(trial: Trial) -> SearchTrial:
@@ -183,7 +190,7 @@ def _told(trial: Trial) -> SearchTrial:
         guidance_scale=trial.candidate.guidance_scale, lora_scale=trial.candidate.lora_scale,
         num_inference_steps=trial.candidate.num_inference_steps, kid=seen.kid, kid_std=seen.kid_std, fid=seen.fid,
         share_copies=seen.share_copies, feasible=trial.feasible, num_images=seen.num_images, seconds=seen.seconds,
-        remark=seen.remark,
+        remark=seen.remark, kid_noise=seen.kid_noise,
     )  # fmt: skip
 
 
@@ -191,7 +198,9 @@ def _tried(told: SearchTrial) -> Trial:
     candidate = Candidate(
         told.checkpoint, told.strength, told.guidance_scale, told.lora_scale, told.num_inference_steps
     )
-    seen = Observation(told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark)
+    seen = Observation(
+        told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark, told.kid_noise
+    )
     return Trial(told.number, candidate, seen, told.feasible)
 
 
@@ -211,13 +220,30 @@ def _report(outcome: SearchOutcome, params: AdaptationParams, real: Real, floors
     )
 
 
-def _found(outcome: SearchOutcome, last: str, report: SearchReport) -> Found:
+def _found(outcome: SearchOutcome, last: str, report: SearchReport, real: Real) -> Found:
+    warnings = _unused(real)
     if outcome.best is None:
         why = outcome.problem or "no trial was good enough"
-        return Found(last, None, report, [f"The search found no settings ({why}); the base model's defaults are used."])
+        warnings.append(f"The search found no settings ({why}); the base model's defaults are used.")
+        return Found(last, None, report, warnings)
+    floor = report.copy_floor
+    if floor is not None and outcome.best.kid > floor.kid + 2 * outcome.best.kid_std:
+        warnings.append(
+            f"At the best settings without copying KID is {outcome.best.kid:.2f}; the sources' own round trip scores "
+            f"{floor.kid:.2f}. Look at the images: more training steps or more train images may help."
+        )
     best = outcome.best.candidate
     settings = FoundSettings(
         strength=best.strength, guidance_scale=best.guidance_scale, lora_scale=best.lora_scale,
         num_inference_steps=best.num_inference_steps,
     )  # fmt: skip
-    return Found(best.checkpoint, settings, report, [])
+    return Found(best.checkpoint, settings, report, warnings)
+
+
+def _unused(real: Real) -> list[str]:
+    if real.split is Split.VALIDATION or not real.num_validation:
+        return []
+    return [
+        f"The class has {real.num_validation} validation images, fewer than {MIN_VALIDATION_IMAGES}: the search scored "
+        "against the train images instead."
+    ]

@@ -4,7 +4,7 @@ import pytest
 from models.errors import DatasetUnusable, InvalidSettings
 from models.evaluation import kernel
 from models.evaluation.features import Features
-from models.evaluation.kernel import kernel_distance, squared_mmd
+from models.evaluation.kernel import kernel_distance, kernel_noise, squared_mmd
 
 
 def sample(n: int, seed: int, shift: float = 0.0, d: int = 16) -> Features:
@@ -62,3 +62,12 @@ def test_subsets_as_large_as_the_set_are_refused_because_they_have_no_spread() -
 def test_one_image_is_refused() -> None:
     with pytest.raises(DatasetUnusable):
         kernel_distance(sample(1, 1), sample(30, 2))
+
+
+def test_noise_is_how_much_the_score_varies_when_only_the_second_set_is_drawn_anew() -> None:
+    x = sample(20, 1)
+    drawn = [sample(30, seed, shift=0.3) for seed in range(2, 202)]
+    varies = float(np.std([squared_mmd(x, y) for y in drawn]))
+    assert np.mean([kernel_noise(x, y) for y in drawn[:40]]) == pytest.approx(varies, rel=0.25)
+    assert kernel_noise(x, drawn[0]) < kernel_distance(x, drawn[0]).kid_std
+    assert kernel_noise(x, drawn[0][:3]) == 0

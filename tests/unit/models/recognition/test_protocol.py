@@ -73,7 +73,7 @@ def test_synthetic_images_of_the_true_distribution_show_a_gain_and_the_larger_ra
     helped: RecognitionOutcome,
 ) -> None:
     assert helped.verdict is Verdict.GAIN_SHOWN, helped.sentence
-    assert helped.chosen_ratio == 8.0
+    assert helped.choice.ratio == 8.0
     gain = next(one for one in helped.lifts if (one.over, one.metric) == (Arm.REAL_AUGMENTED, "accuracy")).measured
     assert gain.value == pytest.approx(
         accuracy_of(helped, Arm.REAL_PLUS_SYNTHETIC) - accuracy_of(helped, Arm.REAL_AUGMENTED)
@@ -168,7 +168,7 @@ def test_what_proves_nothing_is_refused() -> None:
 
 def test_more_synthetic_images_than_there_are_cannot_be_asked_for_twice() -> None:
     outcome = run(data(pictures(12, 4), num_train=6), replace(SHORT, ratios=(2.0, 4.0, 8.0), num_seeds=2))
-    assert [tried.ratio for tried in outcome.selection] == [2.0]
+    assert [tried.ratio for tried in outcome.choice.tried] == [2.0]
     assert any("Ratio 8 was left out" in note for note in outcome.notes)
 
 
