@@ -5,10 +5,10 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import GeneratedImage
+from service.contracts.generations import GeneratedImage, GenerationMode
 from service.contracts.quality import Estimate
 from service.contracts.recognitions import ArmResult, RecognitionResult
-from service.reports.records import GenerationRecord
+from service.reports.records import GenerationClass, GenerationRecord
 
 _GENERATION_COLUMNS = (
     "generation_id", "class_name", "number", "file", "sha256", "width_px", "height_px", "mode", "seed", "candidate",
@@ -40,12 +40,23 @@ def generation_csv(record: GenerationRecord, images: Iterable[GeneratedImage], r
             **image.model_dump(exclude={"size_bytes"}),
         }
         if one is not None:
-            used = one.params.settings.model_dump(mode="json", exclude={"unadapted", "mode"})
-            base_model = one.adapter.base_model if one.adapter is not None else None
-            mode = one.params.settings.mode.value
-            row |= {"adapter_id": one.params.adapter_id, "base_model": base_model, "generation_mode": mode, **used}
+            row |= _used(one)
         rows.append(row)
     return _text(_GENERATION_COLUMNS, rows)
+
+
+def _used(one: GenerationClass) -> dict[str, Cell]:
+    """Adapter and settings as the PNG's own lineage tells them: noise alone is a strength of 1."""
+    settings = one.params.settings
+    used = settings.model_dump(mode="json", exclude={"unadapted", "mode"})
+    if settings.mode is GenerationMode.FROM_NOISE:
+        used["strength"] = 1.0
+    return {
+        "adapter_id": None if settings.unadapted else one.params.adapter_id,
+        "base_model": one.adapter.base_model if one.adapter is not None else None,
+        "generation_mode": settings.mode.value,
+        **used,
+    }
 
 
 def _filename(real: Mapping[str, ImageRecord], image_id: str | None) -> str | None:

@@ -33,9 +33,10 @@ def _how(findings: Findings) -> str:
         f"saw; search of at most {plan['max_trials']} trials of {plan['images_per_trial']} images for each arm, for "
         "image-oriented generation; from noise the same guidance, steps and adapter. Without adaptation: the settings "
         "of both stages. Figures are means over splits with a 95 % bootstrap interval over splits (for recognition: "
-        "splits, then seeds); one split alone has none. Scores are of the extractor that the service uses by default "
-        "and not comparable with other extractors'. *Copies*: of the first "
-        f"{plan['copy_images']} images of each row, what the copy gate rejects. NEU: K. Song and Y. Yan, Applied "
+        "splits, then seeds); one split alone has none. No validation images: twenty images a class are all there is, "
+        "so the search scores against train images and the ratio is chosen on a quarter of them held out. Scores are "
+        "of the extractor that the service uses by default and not comparable with other extractors'. *Copies*: of the "
+        f"first {plan['copy_images']} images of each row, what the copy gate rejects. NEU: K. Song and Y. Yan, Applied "
         "Surface Science 285, 2013; not part of this project."
     )
 
