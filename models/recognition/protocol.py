@@ -88,7 +88,12 @@ def shortages(development: Development, ratios: Sequence[float]) -> list[str]:
         wanted = [max(1, round(ratio * real)) for real in _counts(development)]
         used = [len(own) for own in synthetic_of(development, ratio)]
         if used != wanted:
-            notes.append(f"Ratio {ratio:g} asks for {sum(wanted)} synthetic images; {sum(used)} are there and used.")
+            short = ", ".join(
+                f"{name} {got} of {asked}"
+                for name, got, asked in zip(development.class_names, used, wanted, strict=True)
+                if got < asked
+            )
+            notes.append(f"For ratio {ratio:g} there are too few synthetic images; all are used: {short}.")
     return notes
 
 

@@ -138,7 +138,7 @@ def recognition_page(record: RecognitionRecord, pictures: Pictures) -> Recogniti
         Fact("generation", record.request.generation_id, code=True),
         Fact("classifier", settings.classifier),
         Fact("training", f"{settings.steps} steps of {settings.batch_size} images in every arm"),
-        Fact("classifiers for each arm and ratio", str(settings.num_seeds)),
+        Fact("classifiers", f"{settings.num_seeds} an arm, {settings.num_selection_seeds} for each ratio tried"),
         Fact("seed", str(settings.seed), code=True),
     ]
     progress = progressing(record.job) if record.job is not None else None

@@ -78,7 +78,9 @@ def test_ratios_that_use_the_same_images_are_tried_once_and_a_shortage_is_told_i
     assert ratios == [0.5, 1.0]
     assert left_out == [f"Ratio {ratio} was left out: it uses the same images as ratio 1." for ratio in (2, 4)]
     assert shortages(development(6), ratios) == []
-    assert shortages(development(6), [2.0]) == ["Ratio 2 asks for 12 synthetic images; 6 are there and used."]
+    assert shortages(development(6), [2.0]) == [
+        "For ratio 2 there are too few synthetic images; all are used: pits 3 of 6, scale 3 of 6."
+    ]
 
 
 def test_grey_becomes_three_equal_channels_in_minus_one_to_one() -> None:
