@@ -22,7 +22,7 @@ from enum import StrEnum
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from models.errors import Canceled
+from models.errors import Canceled, Interrupted
 from service.contracts.jobs import Progress
 from service.contracts.words import Word
 from service.errors import StorageFull
@@ -30,6 +30,7 @@ from service.logs import bound, get_logger
 from service.store import leases
 from service.store.database import Database
 from service.store.leases import ClaimedJob, LeaseLost, LeaseState
+from worker.bounds import NO_BOUNDS, Bounds
 from worker.failures import failure_of, is_unexpected
 from worker.progress import Gauge, ProgressWriter
 
@@ -37,10 +38,6 @@ _log = get_logger()
 
 #: What a transaction raises while the record is away for a moment, or has no room: no thread and no loop ends by it.
 RECORD_AWAY = (SQLAlchemyError, StorageFull)
-
-
-class WorkerStopping(Exception):
-    """This worker is asked to stop: leave the job, another one takes it up."""
 
 
 class Ending(StrEnum):
@@ -72,12 +69,17 @@ Work = Callable[["Attempt"], Finished]
 
 @dataclass(frozen=True)
 class LeaseTimes:
-    """Seconds that a lease lasts, between renewals, and without progress until the job counts as hung."""
+    """Seconds that a lease lasts, between renewals, and without progress until the job counts as hung.
+
+    ``progress_seconds`` between two writes of progress, ``ask_seconds`` between two looks at what clients want: shorter
+    than most steps, so that a cancellation takes effect at the next one.
+    """
 
     lease_seconds: float
     heartbeat_seconds: float
     stall_seconds: float
     progress_seconds: float = 0.3
+    ask_seconds: float = 0.05
 
 
 def utc_now() -> datetime:
@@ -88,13 +90,17 @@ def utc_now() -> datetime:
 class Attempt:
     """A claimed job as its work sees it: where to report, and what the heartbeat learned meanwhile."""
 
-    def __init__(self, database: Database, job: ClaimedJob, times: LeaseTimes, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, database: Database, job: ClaimedJob, times: LeaseTimes, stopping: Callable[[], bool],
+        bounds: Bounds = NO_BOUNDS,
+    ) -> None:  # fmt: skip
         self.job = job
         self.database = database
         self._times = times
         self._stopping = stopping
+        self._bounds = bounds
         self._state = LeaseState.HELD
-        self._progressed_at = time.monotonic()
+        self._began_at = self._progressed_at = self._asked_at = time.monotonic()
 
     def progress(self, weights: dict[str, float]) -> ProgressWriter:
         """The reporter to hand to the models; ``weights`` as in `Gauge`."""
@@ -103,14 +109,18 @@ class Attempt:
         )
 
     def check(self) -> None:
-        """Say that the job goes on; raises `Canceled`, `LeaseLost` or `WorkerStopping` where it must not."""
-        self._progressed_at = time.monotonic()
+        """Say that the job goes on. Raises `Canceled`, `LeaseLost`, `Interrupted`, `OutOfBounds` where it must not."""
+        self._progressed_at = now = time.monotonic()
+        if now - self._asked_at >= self._times.ask_seconds:
+            self._ask()
+            self._asked_at = now
         if self._state is LeaseState.LOST:
             raise LeaseLost(self.job.id, self.job.fencing_token)
         if self._state is LeaseState.CANCEL_REQUESTED:
             raise Canceled("A client canceled the job.")
         if self._stopping():
-            raise WorkerStopping
+            raise Interrupted("This worker is asked to stop; another one takes the job up.")
+        self._bounds.check(now - self._began_at)
 
     def keep(self, interim: Word) -> None:
         """Keep results so far in the job's record: clients see them, and the next attempt begins with them."""
@@ -121,6 +131,13 @@ class Attempt:
         except RECORD_AWAY as error:  # The next attempt would only do more again.
             _log.warning("job.interim_unwritten", error=str(error))
         self.check()
+
+    def _ask(self) -> None:
+        try:
+            with self.database.reading() as session:
+                self._learn(leases.state(session, self.job.id, self.job.fencing_token))
+        except RECORD_AWAY as error:  # The heartbeat finds out how long it stays away.
+            _log.warning("job.lease_unread", error=str(error))
 
     def renew(self) -> None:
         """Renew the lease and learn its state. Called by the heartbeat."""
@@ -185,16 +202,18 @@ class Lifecycle:
     """Runs claimed jobs. ``stopping`` tells whether this worker is to stop; ``on_stall`` ends a hung process."""
 
     def __init__(
-        self, database: Database, times: LeaseTimes, *, stopping: Callable[[], bool], on_stall: Callable[[], None]
-    ) -> None:
+        self, database: Database, times: LeaseTimes, *, stopping: Callable[[], bool], on_stall: Callable[[], None],
+        bounds: Bounds = NO_BOUNDS,
+    ) -> None:  # fmt: skip
         self._database = database
+        self._bounds = bounds
         self._times = times
         self._stopping = stopping
         self._on_stall = on_stall
 
     def run(self, job: ClaimedJob, work: Work) -> Ending:
         """Do the work and write how it ended."""
-        attempt = Attempt(self._database, job, self._times, self._stopping)
+        attempt = Attempt(self._database, job, self._times, self._stopping, self._bounds)
         with bound(job_id=job.id, kind=str(job.kind)):
             started = time.monotonic()
             _log.info("job.claimed", attempt=job.attempts, fencing_token=job.fencing_token, class_name=job.class_name)
@@ -217,7 +236,7 @@ class Lifecycle:
             raise
         except Canceled:
             return self._cancel(attempt.job)
-        except WorkerStopping:
+        except Interrupted:
             return self._release(attempt.job)
         except OperationalError:  # The record is out of reach: nothing can be written of this attempt.
             raise

@@ -1,14 +1,13 @@
 """A worker process shows itself: its row says that it lives, what it holds and how much memory it takes."""
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from service.logs import get_logger
 from service.store.database import Database
 from service.store.tables import WorkerRow
+from worker.bounds import resident_bytes
 from worker.lifecycle import RECORD_AWAY, utc_now
 
 _log = get_logger()
@@ -74,12 +73,3 @@ class Presence:
                 _log.warning("worker.unreported", error=str(error))
             if self._over.wait(self._interval_seconds):
                 return
-
-
-def resident_bytes() -> int:
-    """This process's memory in RAM; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

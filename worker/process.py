@@ -20,6 +20,7 @@ from service.store import leases
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.leases import ClaimedJob
+from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.jobs import adaptation, evaluation, generation, recognition
@@ -44,7 +45,7 @@ class WorkingProcess:
 
     def __init__(
         self, database: Database, workshop: Workshop, lifecycle: Lifecycle, *, worker_id: str, lease_seconds: float,
-        stopping: Callable[[], bool],
+        stopping: Callable[[], bool], bounds: Bounds = NO_BOUNDS, replace: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._database = database
         self._workshop = workshop
@@ -52,6 +53,8 @@ class WorkingProcess:
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._stopping = stopping
+        self._bounds = bounds
+        self._replace = replace
         self._job_id: str | None = None
 
     @property
@@ -68,6 +71,9 @@ class WorkingProcess:
                 break
             self._run(job)
             count += 1
+            if self._bounds.is_memory_exceeded():  # What a process took it hardly gives back.
+                _log.warning("worker.memory_exceeded", resident_bytes=resident_bytes())
+                self._replace()
         return count
 
     def _claim(self) -> ClaimedJob | None:
@@ -118,6 +124,7 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
         max_adapters=own.max_adapters,
     )
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
+    bounds = Bounds(own.max_job_seconds, own.max_resident_bytes)
     return WorkingProcess(
         database,
         Workshop(
@@ -128,13 +135,15 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
             settings.data_dir.resolve() / "work",
             registry.classifiers,
         ),
-        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process),
+        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds),
         worker_id=worker_id,
         lease_seconds=settings.lease_seconds,
         stopping=stopping,
+        bounds=bounds,
+        replace=end_this_process,
     )
 
 
 def end_this_process() -> None:
-    """A hung job cannot be interrupted from outside: the process ends, and Celery starts a new one."""
+    """Where a job hangs, or memory is not given back: the process ends, and Celery starts a new one."""
     os.kill(os.getpid(), signal.SIGKILL)

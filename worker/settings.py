@@ -14,6 +14,12 @@ class WorkerSettings(BaseSettings):
     stall_seconds: float = Field(
         default=900.0, gt=0, description="Without progress for so long, a job's process ends and the job starts anew."
     )
+    max_job_seconds: float | None = Field(
+        default=86_400.0, gt=0, description="One attempt at a job may take so long; None: any time."
+    )
+    max_resident_bytes: int | None = Field(
+        default=None, gt=0, description="A job fails where the worker takes more memory; its process is then replaced."
+    )
     progress_seconds: float = Field(default=0.3, ge=0, description="At most one progress write in so long.")
     resend_seconds: float = Field(default=30.0, gt=0, description="A queued row's wake-up is sent again after so long.")
     orphan_sweep_seconds: float = Field(

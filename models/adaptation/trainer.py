@@ -17,7 +17,7 @@ from models.adaptation.stages import LoraStage, Stage, TextualInversionStage
 from models.diffusion.base_model import BaseModel
 from models.diffusion.objective import denoising_loss, sample_timesteps
 from models.diffusion.seeding import generator
-from models.errors import DatasetUnusable, NonFiniteLoss
+from models.errors import DatasetUnusable, Interrupted, NonFiniteLoss
 from models.progress import Progress
 
 _CURVE_POINTS = 60
@@ -57,8 +57,10 @@ def adapt(
 ) -> AdaptationOutcome:
     """Both stages of StableSDG's generator adaptation (arXiv 2405.01872) on ``images`` of one class.
 
-    Goes on from ``checkpoint_dir`` where an interrupted run of the same settings stopped; adapters kept on the way lie
-    there too. The base model is left as it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss``
+    Goes on from ``checkpoint_dir`` where an earlier run of the same settings stopped: at its last checkpoint, or where
+    ``progress`` raised ``Interrupted``. Adapters kept on the way lie there too.
+
+    The base model is left as it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss``
     when training diverges, and whatever ``progress`` raises.
     """
     if len(images) < MIN_TRAIN_IMAGES:
@@ -107,6 +109,12 @@ def _run(
         return
     saved_at = started = time.monotonic()
     spent_before = state.stage_seconds.get(stage.name, 0.0)
+
+    def save() -> None:
+        state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
+        stage.store(state)
+        file.save(state)
+
     window: list[float] = []
     every = max(1, stage.steps // _CURVE_POINTS)
     for step in range(state.step, stage.steps):
@@ -117,11 +125,13 @@ def _run(
             window.clear()
         keeper.passed(stage, step + 1)
         state.step = step + 1
-        progress(stage.name, step + 1, stage.steps, loss=loss)
+        try:
+            progress(stage.name, step + 1, stage.steps, loss=loss)
+        except Interrupted:
+            save()
+            raise
         if time.monotonic() - saved_at > config.checkpoint_seconds:
-            state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
-            stage.store(state)
-            file.save(state)
+            save()
             saved_at = time.monotonic()
     state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
     stage.store(state)

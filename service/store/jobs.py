@@ -146,7 +146,7 @@ def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datet
     session.execute(
         update(JobRow)
         .where(*mine, JobRow.state == JobState.QUEUED)
-        .values(state=JobState.CANCELED, finished_at=at, **bumped)
+        .values(state=JobState.CANCELED, finished_at=at, interim=None, **bumped)
         .execution_options(synchronize_session=False)
     )
     session.refresh(row)

@@ -15,6 +15,8 @@ from service.store.tables import JobRow
 #: only a few at a time, for a worker that wakes goes on claiming, and messages must not pile up.
 UNSENT_AT_ONCE = 100
 RESENT_AT_ONCE = 2
+#: Nothing is kept of a canceled job.
+_CANCELED: dict[str, Any] = {"state": JobState.CANCELED, "interim": None}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
         _return(session, row, outcome, now, max_attempts)
     forsaken = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.cancel_requested_at.is_not(None))
     for row in session.scalars(forsaken.order_by(JobRow.id)):
-        if _change(session, row, {"state": JobState.CANCELED, "finished_at": now}):
+        if _change(session, row, _CANCELED | {"finished_at": now}):
             outcome.canceled.append(JobId(row.id))
     outcome.unsent.extend(_unsent(session, now, resend_after_seconds))
     return outcome
@@ -48,7 +50,7 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
 
 def _return(session: Session, row: JobRow, outcome: SweepOutcome, now: datetime, max_attempts: int) -> None:
     if row.cancel_requested_at is not None:
-        found, changes = outcome.canceled, {"state": JobState.CANCELED, "finished_at": now}
+        found, changes = outcome.canceled, _CANCELED | {"finished_at": now}
     elif row.attempts >= max_attempts:
         failure = _worker_lost(row.attempts).model_dump(mode="json")
         found, changes = outcome.failed, {"state": JobState.FAILED, "finished_at": now, "failure": failure}

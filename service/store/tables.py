@@ -203,7 +203,8 @@ class JobRow(Base):
     params: Mapped[Json]
     adapter_id: Mapped[str | None]
     progress: Mapped[Json | None] = mapped_column(JSON)
-    interim: Mapped[Json | None] = mapped_column(JSON)
+    # Read by those who ask for it alone: it grows with the job, and a job is polled all the time.
+    interim: Mapped[Json | None] = mapped_column(JSON, deferred=True)
     result: Mapped[Json | None] = mapped_column(JSON)
     failure: Mapped[Json | None] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(default=0)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from sqlalchemy.orm import undefer
 
 from models.evaluation.mini import MiniConfig, MiniNetwork, save_mini
 from service.contracts.adaptations import AdaptationParams, AdaptationSettings, LoraSettings, TextualInversionSettings
@@ -177,7 +178,7 @@ class World:
     def job(self, job_id: JobId) -> JobRow:
         """The job's row as it is now."""
         with self.database.reading() as session:
-            return session.get_one(JobRow, job_id)
+            return session.get_one(JobRow, job_id, options=[undefer(JobRow.interim)])
 
     def cancel(self, job_id: JobId) -> None:
         """What the API does for a client."""

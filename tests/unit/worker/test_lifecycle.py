@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from models.errors import DatasetUnusable
 from service.contracts.evaluations import DatasetImages
@@ -71,7 +71,7 @@ def run(database: Database, work: Work, times: LeaseTimes = TIMES, stopping: boo
 
 def row(database: Database) -> JobRow:
     with database.reading() as session:
-        return session.get_one(JobRow, NAME)
+        return session.get_one(JobRow, NAME, options=[undefer(JobRow.interim)])
 
 
 def report_until_stopped(attempt: Attempt) -> Finished:

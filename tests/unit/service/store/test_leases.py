@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import undefer
 
 from service.contracts.ids import AdapterId, JobId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
@@ -57,17 +58,33 @@ def claimed(database: Database, **options: Any) -> ClaimedJob:
 
 def row(database: Database, name: str) -> JobRow:
     with database.reading() as session:
-        return session.get_one(JobRow, name)
+        return session.get_one(JobRow, name, options=[undefer(JobRow.interim)])
 
 
 def test_a_claim_takes_priority_then_the_resident_adapter_then_age(database: Database) -> None:
     queue(database, "old")
-    queue(database, "older", created_at=NOON - timedelta(hours=1))
-    queue(database, "resident", adapter_id="adp", created_at=NOON + timedelta(hours=1))
+    queue(database, "older", created_at=NOON - timedelta(seconds=30))
+    queue(database, "resident", adapter_id="adp", created_at=NOON + timedelta(seconds=20))
     queue(database, "urgent", priority=1, created_at=NOON + timedelta(hours=2))
     order = [claimed(database, resident="adp").id for _ in range(4)]
     assert order == ["urgent", "resident", "older", "old"]
     assert claim(database) is None
+
+
+def test_a_stream_of_jobs_that_suit_the_resident_adapter_holds_no_other_up_for_long(database: Database) -> None:
+    queue(database, "other", adapter_id="adp_other")
+    for number in range(8):
+        queue(database, f"suits{number}", adapter_id="adp", created_at=NOON + timedelta(seconds=20 * number))
+    order = [claimed(database, resident="adp").id for _ in range(6)]
+    assert order == ["suits0", "suits1", "suits2", "suits3", "other", "suits4"]
+
+
+def test_a_tenant_s_own_priorities_put_it_before_nobody_else(database: Database) -> None:
+    for number in range(3):
+        queue(database, f"a{number}", tenant_id="a", priority=9)
+    queue(database, "b0", tenant_id="b")
+    order = [claimed(database, at=NOON + timedelta(seconds=number)).id for number in range(4)]
+    assert order == ["a0", "b0", "a1", "a2"]
 
 
 def test_tenants_take_turns_however_many_jobs_one_of_them_queues(database: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from models.errors import DatasetUnusable, InvalidSettings
+from models.errors import DatasetUnusable, Interrupted, InvalidSettings
 from service.contracts.datasets import Split
 from service.contracts.generations import GeneratedImage, GenerationSettings
 from service.contracts.ids import (
@@ -39,7 +39,7 @@ from service.store.tables import Base, GeneratedImageRow, ImageRow, JobRow
 from tests.fakes.pictures import encoded
 from worker.feature_cache import FeatureCache
 from worker.jobs import recognition
-from worker.lifecycle import Attempt, LeaseTimes, WorkerStopping, utc_now
+from worker.lifecycle import Attempt, LeaseTimes, utc_now
 from worker.residents import Residents
 from worker.workshop import Workshop
 
@@ -167,7 +167,7 @@ def test_images_made_from_what_is_no_train_image_are_left_out_and_said(workshop:
 
 
 def test_a_stopped_job_goes_on_where_it_was_and_finds_the_same(workshop: Workshop) -> None:
-    with pytest.raises(WorkerStopping):
+    with pytest.raises(Interrupted):
         recognition.run(attempt(workshop, stopping=lambda: len(kept(workshop)) >= 3), workshop)
     before = kept(workshop)
     assert len(before) == 3
