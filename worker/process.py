@@ -133,6 +133,7 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
             residents,
             FeatureCache(artifacts),
             settings.data_dir.resolve() / "work",
+            own.checkpoint_seconds,
             registry.classifiers,
         ),
         Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds),

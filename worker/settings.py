@@ -14,6 +14,7 @@ class WorkerSettings(BaseSettings):
     stall_seconds: float = Field(
         default=900.0, gt=0, description="Without progress for so long, a job's process ends and the job starts anew."
     )
+    checkpoint_seconds: float = Field(default=10.0, ge=0, description="How much work a killed job may lose.")
     max_job_seconds: float | None = Field(
         default=86_400.0, gt=0, description="One attempt at a job may take so long; None: any time."
     )

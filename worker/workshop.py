@@ -18,7 +18,8 @@ from worker.workspace import Workspace
 class Workshop:
     """One process's; ``work_dir`` holds a scratch folder for each unfinished job.
 
-    ``classifiers``: by name; one without an entry starts from random weights.
+    ``checkpoint_seconds``: how much work a killed job may lose. ``classifiers``: by name; one without an entry starts
+    from random weights.
     """
 
     database: Database
@@ -26,6 +27,7 @@ class Workshop:
     residents: Residents
     features: FeatureCache
     work_dir: Path
+    checkpoint_seconds: float = 10.0
     classifiers: Mapping[str, ClassifierEntry | None] = field(default_factory=lambda: {SMALL_RESNET: None})
 
     def workspace(self, job_id: JobId) -> Workspace:

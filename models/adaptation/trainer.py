@@ -54,11 +54,13 @@ def adapt(
     out_dir: Path,
     checkpoint_dir: Path,
     progress: Progress,
+    checkpoint_seconds: float = 10.0,
 ) -> AdaptationOutcome:
     """Both stages of StableSDG's generator adaptation (arXiv 2405.01872) on ``images`` of one class.
 
     Goes on from ``checkpoint_dir`` where an earlier run of the same settings stopped: at its last checkpoint, or where
-    ``progress`` raised ``Interrupted``. Adapters kept on the way lie there too.
+    ``progress`` raised ``Interrupted``. Adapters kept on the way lie there too. ``checkpoint_seconds``: how much work a
+    killed run may lose.
 
     The base model is left as it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss``
     when training diverges, and whatever ``progress`` raises.
@@ -74,7 +76,8 @@ def adapt(
     latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed)
     progress("caching_latents", 1, 1)
     prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
-    file = CheckpointFile(checkpoint_dir, config, purpose=f"{base.name}@{base.revision}:{placeholder_token}")
+    purpose = f"{base.name}@{base.revision}:{placeholder_token}"
+    file = CheckpointFile(checkpoint_dir, config, purpose, checkpoint_seconds)
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
     state.stage_seconds["caching_latents"] = time.monotonic() - started
     keeper = Keeper(base, prompt, config, len(images), checkpoint_dir / "kept", out_dir)
@@ -107,7 +110,7 @@ def _run(
         keeper.passed(stage, step, resumed=True)
     if state.stage != stage.name:
         return
-    saved_at = started = time.monotonic()
+    started = time.monotonic()
     spent_before = state.stage_seconds.get(stage.name, 0.0)
 
     def save() -> None:
@@ -130,9 +133,8 @@ def _run(
         except Interrupted:
             save()
             raise
-        if time.monotonic() - saved_at > config.checkpoint_seconds:
+        if file.is_due:
             save()
-            saved_at = time.monotonic()
     state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
     stage.store(state)
     state.stage, state.step, state.optimizer = stage.next_name, 0, None

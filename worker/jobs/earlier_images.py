@@ -15,7 +15,6 @@ _log = get_logger()
 #: The record of N images grows with N: it is written again after so many times what writing it took, so that keeping
 #: costs a generation one part in so many at most.
 _COST = 50
-_MIN_INTERVAL_SECONDS = 1.0
 
 
 class EarlierImages:
@@ -25,7 +24,7 @@ class EarlierImages:
         self._attempt = attempt
         self._workshop = workshop
         self._made_with = made_with
-        self._due_at = time.monotonic() + _MIN_INTERVAL_SECONDS
+        self._due_at = time.monotonic() + workshop.checkpoint_seconds
 
     def restore(self, delivery: Delivery) -> None:
         """Hand ``delivery`` what an earlier attempt made with the same models and what is still stored of it."""
@@ -50,4 +49,4 @@ class EarlierImages:
             return
         self._attempt.keep(delivery.so_far(self._made_with))
         finished = time.monotonic()
-        self._due_at = finished + max(_MIN_INTERVAL_SECONDS, _COST * (finished - started))
+        self._due_at = finished + max(self._workshop.checkpoint_seconds, _COST * (finished - started))

@@ -1,6 +1,7 @@
 """A recognition job on tiny pictures: what it trains on, what it answers, and that a stopped one goes on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,9 +194,7 @@ def test_a_class_whose_synthetic_images_all_come_from_elsewhere_ends_the_job(wor
 def test_a_registered_classifier_is_opened_and_an_unknown_one_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     registered = {"own": ClassifierEntry(name="own", path=str(tmp_path / "empty"))}
-    own = Workshop(
-        workshop.database, workshop.artifacts, workshop.residents, workshop.features, workshop.work_dir, registered
-    )
+    own = replace(workshop, classifiers=registered)
     trying = attempt(workshop, classifier="own")
     with pytest.raises(InvalidSettings, match="not registered on this worker"):
         recognition.run(trying, workshop)
