@@ -1,7 +1,7 @@
 """Worker processes that are made in a moment, so that a test can kill many of them.
 
 A fork server imports what a worker imports, once; each process forked from it composes a worker as Celery's pool
-process does, works off what is queued, and ends.
+process does, works off what is queued, and ends. SIGTERM asks it to stop.
 """
 
 import multiprocessing
@@ -22,6 +22,7 @@ def started(settings: dict[str, Any], checkpoint_seconds: float = 0.0) -> ForkSe
 
 def _work_off(settings: dict[str, Any], checkpoint_seconds: float) -> None:
     import logging
+    import signal
 
     import torch
 
@@ -33,7 +34,9 @@ def _work_off(settings: dict[str, Any], checkpoint_seconds: float) -> None:
     os.environ["DEFECTSYNTH_WORKER_CHECKPOINT_SECONDS"] = str(checkpoint_seconds)
     configure_logs(logging.CRITICAL)
     torch.set_num_threads(1)
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     given = Settings.model_validate(settings)
     database = Database(given.sqlalchemy_url)
-    compose(given, database, worker_id=f"attempt-{os.getpid()}", stopping=lambda: False).work_off()
+    compose(given, database, worker_id=f"attempt-{os.getpid()}", stopping=lambda: bool(stopping)).work_off()
     database.close()

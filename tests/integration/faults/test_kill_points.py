@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import delete
 from starlette.testclient import TestClient
 
-from service.contracts.ids import DEFAULT_TENANT
+from service.contracts.ids import DEFAULT_TENANT, JobId
 from service.contracts.jobs import JobState
 from service.main import create_app
 from service.store import generations, jobs
@@ -23,7 +23,7 @@ from service.store.sweep import sweep
 from service.store.tables import AdapterRow, GeneratedImageRow, JobRow
 from tests.fakes.attempts import started
 from tests.fakes.worker_world import World, now, quick
-from tests.integration.test_recognition import CLASSES, archive
+from tests.integration.test_recognition import CLASSES, NO_GATES, archive
 
 #: In the middle of a job; more may hit a process that starts or ends.
 NUM_KILLS = {"adaptation": 8, "generation": 6, "evaluation": 2, "recognition": 6}
@@ -148,3 +148,31 @@ def test_jobs_killed_at_random_moments_give_the_bytes_of_jobs_that_were_not(kill
             if num_kills >= NUM_KILLS[kind]:
                 break
         assert num_kills >= NUM_KILLS[kind], kind
+
+
+def test_a_generation_whose_worker_is_asked_to_stop_keeps_every_image_and_goes_on(killing: Killing) -> None:
+    dataset_id = killing.client.post("/v1/datasets", files={"archive": ("set.zip", archive())}).json()["id"]
+    settings = quick().model_dump(mode="json")
+    adaptation_id = killing.submitted(
+        "/v1/adaptations", {"dataset_id": dataset_id, "classes": [CLASSES[0]], "settings": settings}
+    )
+    killing.whole()
+    asked = {"adaptation_id": adaptation_id, "num_images": 64, "seed": 5, "gates": NO_GATES}
+    generation_id = killing.submitted("/v1/generations", asked)
+    killing.whole()
+    undisturbed = killing.made(generation_id)
+    killing.queue_again(generation_id)
+    process = started(killing.world.settings.model_dump(), checkpoint_seconds=3600)
+    (row,) = killing.rows(generation_id)
+    told = killing.world.wait(JobId(row.id), lambda row: images_done(row) >= 16)
+    process.terminate()
+    process.join()
+    stopped = killing.world.job(JobId(row.id))
+    assert (stopped.state, stopped.attempts) == (JobState.QUEUED, row.attempts)
+    assert len((stopped.interim or {})["images"]) >= images_done(told)
+    killing.whole()
+    assert killing.made(generation_id) == undisturbed
+
+
+def images_done(row: JobRow) -> int:
+    return int((row.progress or {"figures": {}})["figures"].get("images_done", 0))
