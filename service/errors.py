@@ -13,11 +13,13 @@
     ├── Unauthorized            401  no key, or a wrong one
     ├── NotFound                404  unknown, or another tenant's
     │   └── ArtifactMissing     404  the record names bytes that are gone
+    │       └── ArtifactDamaged 404  the bytes are not those that the record names
     ├── Conflict                409  the right request in the wrong state
     │   └── StillCited          409  something else depends on it
     ├── RequestTooLarge         413  more bytes, images or members than allowed
     ├── UnsupportedMedia        415  not the kind of body this route takes
     ├── QueueFull               429  too many jobs are waiting
+    ├── RecordAway              503  the database does not answer
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -132,6 +134,13 @@ class ArtifactMissing(NotFound):
     remedy = "Restore the artefact folder from its backup, or make the resource again."
 
 
+class ArtifactDamaged(ArtifactMissing):
+    """The stored bytes are not those that the record names."""
+
+    title = "Stored bytes damaged"
+    code = "artifact_damaged"
+
+
 class Conflict(ServiceError):
     """The right request in the wrong state."""
 
@@ -174,6 +183,15 @@ class QueueFull(ServiceError):
     title = "Queue full"
     code = "queue_full"
     remedy = "Wait until jobs have finished, or cancel some."
+
+
+class RecordAway(ServiceError):
+    """The database does not answer; nothing of the request was done."""
+
+    status = 503
+    title = "Database away"
+    code = "database_unavailable"
+    remedy = "Try again in a few seconds; an Idempotency-Key keeps work from being done twice."
 
 
 class StorageFull(ServiceError):

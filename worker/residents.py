@@ -24,7 +24,7 @@ from service.contracts.ids import AdapterId
 from service.logs import get_logger
 from service.registry import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
 from service.store.artifacts import ArtifactStore
-from worker.workspace import unpack
+from worker.workspace import unpack, whole
 
 _log = get_logger()
 T = TypeVar("T")
@@ -152,7 +152,7 @@ class Residents:
         return _Resident(base, LoraSlot(base))
 
     def _load_adapter(self, stored: StoredAdapter) -> Adapter:
-        archive = self._artifacts.path_of(stored.archive_sha256)
+        archive = whole(self._artifacts, stored.archive_sha256)
         try:
             with tempfile.TemporaryDirectory(prefix="adapter-") as folder:
                 unpack(archive, Path(folder))

@@ -8,16 +8,17 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.contracts.datasets import RefusedImage
-from service.errors import InvalidRequest, NoAcceptableImages, ServiceError, StorageFull
+from service.errors import InvalidRequest, NoAcceptableImages, RecordAway, ServiceError, StorageFull
 from service.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"
 _log = get_logger()
+_RETRY_AFTER: Mapping[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: "10", HTTPStatus.SERVICE_UNAVAILABLE: "2"}
 _TAGS = ("constrained-", "function-", "dict[", "list[", "literal[", "json", "union[")
 _TYPE_TAGS = frozenset({"int", "str", "none", "DatasetImages", "GenerationImages"})
 
@@ -76,6 +77,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(DataError, _data_error)
+    app.add_exception_handler(OperationalError, _record_away)
+    app.add_exception_handler(InterfaceError, _record_away)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -97,8 +100,8 @@ def of_error(error: ServiceError, request_id: str | None) -> Problem:
 def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers["Retry-After"] = "10"
+    if error.status in _RETRY_AFTER:
+        headers["Retry-After"] = _RETRY_AFTER[error.status]
     _log.info("request.refused", code=error.code, status=error.status, detail=error.detail)
     return problem_response(of_error(error, _request_id(request)), headers)
 
@@ -180,6 +183,11 @@ def _data_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataError)
     refused = InvalidRequest("a value sent is one that the database cannot hold, such as text with a NUL character")
     return _service_error(request, refused)
+
+
+def _record_away(request: Request, error: Exception) -> Response:
+    _log.error("request.database_unavailable", error=str(error))
+    return _service_error(request, RecordAway("the database does not answer"))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
