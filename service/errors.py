@@ -9,16 +9,20 @@
     │   ├── GroupStraddles      422  one group in two splits
     │   ├── TooFewImages        422  a class cannot be adapted
     │   ├── UnknownBaseModel    422  a base model that is not registered
-    │   └── InvalidCursor       422  a cursor that this list did not give out
+    │   ├── InvalidCursor       422  a cursor that this list did not give out
+    │   └── IdempotencyKeyReused 422 the key came with another request before
     ├── Unauthorized            401  no key, or a wrong one
+    ├── Forbidden               403  the key may not do this
     ├── NotFound                404  unknown, or another tenant's
     │   └── ArtifactMissing     404  the record names bytes that are gone
     │       └── ArtifactDamaged 404  the bytes are not those that the record names
     ├── Conflict                409  the right request in the wrong state
-    │   └── StillCited          409  something else depends on it
+    │   ├── StillCited          409  something else depends on it
+    │   └── IdempotencyKeyInUse 409  a request with the same key is being answered
     ├── RequestTooLarge         413  more bytes, images or members than allowed
     ├── UnsupportedMedia        415  not the kind of body this route takes
     ├── QueueFull               429  too many jobs are waiting
+    ├── QuotaExceeded           429  the tenant or key has had its share
     ├── RecordAway              503  the database does not answer
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
@@ -36,6 +40,8 @@ class ServiceError(Exception):
     title: ClassVar[str] = "Internal error"
     code: str = "internal_error"
     remedy: str = "Try again; if it goes on, give the operator the request id."
+    #: When to try again, where waiting helps.
+    retry_after_seconds: float | None = None
 
     def __init__(
         self, detail: str, *, code: str | None = None, field: str | None = None, remedy: str | None = None
@@ -108,6 +114,14 @@ class InvalidCursor(InvalidRequest):
     remedy = "Use 'next_cursor' of the page before as it is, or leave the cursor out."
 
 
+class IdempotencyKeyReused(InvalidRequest):
+    """The key came with another request before."""
+
+    title = "Idempotency-Key reused"
+    code = "idempotency_key_reused"
+    remedy = "Send a new Idempotency-Key with each new request, and the same one only with the same request."
+
+
 class Unauthorized(ServiceError):
     """No key, or a wrong one."""
 
@@ -115,6 +129,15 @@ class Unauthorized(ServiceError):
     title = "Not authorised"
     code = "unauthorized"
     remedy = "Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+
+
+class Forbidden(ServiceError):
+    """The key may not do this."""
+
+    status = 403
+    title = "Scope missing"
+    code = "scope_missing"
+    remedy = "Use a key with the named scope: `defectsynth keys create NAME --scope write`."
 
 
 class NotFound(ServiceError):
@@ -158,6 +181,15 @@ class StillCited(Conflict):
     remedy = "Delete what cites it first."
 
 
+class IdempotencyKeyInUse(Conflict):
+    """A request with the same key is being answered."""
+
+    title = "Still being answered"
+    code = "idempotency_key_in_use"
+    remedy = "Wait for a second and send the same request again: it gets the first one's answer."
+    retry_after_seconds = 1.0
+
+
 class RequestTooLarge(ServiceError):
     """More bytes, images or members than allowed."""
 
@@ -183,6 +215,19 @@ class QueueFull(ServiceError):
     title = "Queue full"
     code = "queue_full"
     remedy = "Wait until jobs have finished, or cancel some."
+    retry_after_seconds = 10.0
+
+
+class QuotaExceeded(ServiceError):
+    """The tenant or key has had its share; ``setting`` is the operator's limit."""
+
+    status = 429
+    title = "Quota exceeded"
+    code = "quota_exceeded"
+
+    def __init__(self, detail: str, setting: str, retry_after_seconds: float) -> None:
+        super().__init__(f"{detail} ({setting})", remedy="Wait as long as Retry-After says, or ask the operator.")
+        self.retry_after_seconds = max(1.0, retry_after_seconds)
 
 
 class RecordAway(ServiceError):
@@ -192,6 +237,7 @@ class RecordAway(ServiceError):
     title = "Database away"
     code = "database_unavailable"
     remedy = "Try again in a few seconds; an Idempotency-Key keeps work from being done twice."
+    retry_after_seconds = 2.0
 
 
 class StorageFull(ServiceError):

@@ -27,8 +27,10 @@ from service.api.routes import (
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
 from service.intake import Intake
+from service.keys import KeyRing
 from service.logs import configure_logs
 from service.queueing import Queueing, Send
+from service.quotas import Quotas, RateLimits
 from service.recognising import Recognising
 from service.registry import Registry, load_registry
 from service.settings import Settings
@@ -95,7 +97,7 @@ def _parts(
     limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
-    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs)
+    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
     return Parts(
         settings=settings,
         database=database,
@@ -106,6 +108,8 @@ def _parts(
         registry=registry,
         clock=clock,
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
+        keys=KeyRing(settings, database, clock),
+        rates=RateLimits(settings),
         check_broker=wakeups.check if settings.broker_url is not None else None,
     )
 

@@ -259,7 +259,7 @@ class Lifecycle:
 
     def _release(self, job: ClaimedJob) -> Ending:
         with self._database.transaction() as session:
-            leases.release(session, job.id, job.fencing_token)
+            leases.release(session, job.id, job.fencing_token, now=utc_now())
         return Ending.RELEASED
 
     def _fail(self, job: ClaimedJob, error: Exception) -> Ending:

@@ -23,6 +23,7 @@ from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
+from service.store import idempotency
 from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
 from service.store.sweep import SweepOutcome, sweep
@@ -64,6 +65,7 @@ class Maintenance:
                 resend_after_seconds=self._own.resend_seconds,
             )
             self._forget_workers(session)
+            idempotency.forget(session, utc_now() - timedelta(seconds=self._settings.idempotency_seconds))
         self._log(outcome)
         self._announce(outcome)
         self.remove_scratch(self._settings.data_dir.resolve() / "work")

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,7 +19,6 @@ from service.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"
 _log = get_logger()
-_RETRY_AFTER: Mapping[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: "10", HTTPStatus.SERVICE_UNAVAILABLE: "2"}
 _TAGS = ("constrained-", "function-", "dict[", "list[", "literal[", "json", "union[")
 _TYPE_TAGS = frozenset({"int", "str", "none", "DatasetImages", "GenerationImages"})
 
@@ -100,8 +100,8 @@ def of_error(error: ServiceError, request_id: str | None) -> Problem:
 def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-    if error.status in _RETRY_AFTER:
-        headers["Retry-After"] = _RETRY_AFTER[error.status]
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(ceil(error.retry_after_seconds))
     _log.info("request.refused", code=error.code, status=error.status, detail=error.detail)
     return problem_response(of_error(error, _request_id(request)), headers)
 

@@ -1,5 +1,7 @@
 """Multipart uploads: read within bounds, spooled to disk, and turned into what intake receives."""
 
+import hashlib
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,24 @@ class Form:
     classes: list[str]
     splits: list[str]
     groups: list[str]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.size or 0 for file in self._all_files())
+
+    def digest(self) -> str:
+        """SHA-256 of everything that was sent, whatever the boundaries between its parts. Blocks."""
+        told = [[self.name, *lists] for lists in (self.classes, self.splits, self.groups)]
+        files = []
+        for file in self._all_files():
+            file.file.seek(0)
+            files.append([file.filename, hashlib.file_digest(file.file, "sha256").hexdigest()])  # type: ignore[arg-type]
+            file.file.seek(0)
+        return hashlib.sha256(json.dumps([told, files]).encode()).hexdigest()
+
+    def _all_files(self) -> list[UploadFile]:
+        return [*self.files, *([self.archive] if self.archive is not None else [])]
 
 
 @asynccontextmanager

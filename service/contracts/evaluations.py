@@ -6,6 +6,7 @@ from pydantic import Field
 
 from service.contracts.datasets import ClassName, Split
 from service.contracts.ids import DatasetId, EvaluationId, GenerationId, VersionId
+from service.contracts.jobs import Priority
 from service.contracts.quality import QualityReport
 from service.contracts.words import Word
 
@@ -37,6 +38,7 @@ class EvaluationRequest(Word):
     real: DatasetImages
     other: ImageSet = Field(discriminator="source")
     extractor: str | None = Field(default=None, description="A registered name; the service's default when left out.")
+    priority: Priority = 0
 
 
 class EvaluationParams(Word):

@@ -13,6 +13,7 @@ GenerationId = NewType("GenerationId", str)
 EvaluationId = NewType("EvaluationId", str)
 RecognitionId = NewType("RecognitionId", str)
 JobId = NewType("JobId", str)
+KeyId = NewType("KeyId", str)
 Sha256 = NewType("Sha256", str)
 
 #: The tenant of embedded mode and of the admin key.
@@ -20,5 +21,8 @@ DEFAULT_TENANT = TenantId("default")
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id such as ``job_3f…``; prefixes: ds, dsv, img, adn (adaptation), adp (adapter), gen, evl, rec, job."""
+    """A fresh id such as ``job_3f…``; prefixes: ds, dsv, img, adn (adaptation), adp (adapter), gen, evl, rec, job.
+
+    Also key (of the API).
+    """
     return f"{prefix}_{secrets.token_hex(16)}"

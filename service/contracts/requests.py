@@ -8,6 +8,7 @@ from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GateSettings, GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, DatasetId, GenerationId, VersionId
+from service.contracts.jobs import Priority
 from service.contracts.recognitions import RecognitionSettings
 from service.contracts.words import Word
 
@@ -26,6 +27,7 @@ class AdaptationRequest(Word):
         default=AdaptationSettings(),
         description="What is left out, field by field, is taken from the base model's registered defaults.",
     )
+    priority: Priority = 0
 
 
 class GenerationRequest(Word):
@@ -43,6 +45,7 @@ class GenerationRequest(Word):
     )
     gates: GateSettings = GateSettings()
     seed: Seed | None = Field(default=None, description="Drawn and recorded when left out.")
+    priority: Priority = 0
 
 
 class RecognitionRequest(Word):
@@ -55,3 +58,4 @@ class RecognitionRequest(Word):
         default="all", description='"all": every class of the dataset that the generation has images of.'
     )
     settings: RecognitionSettings = RecognitionSettings()
+    priority: Priority = 0

@@ -202,12 +202,12 @@ def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime
     _finish(session, job_id, fencing_token, JobState.CANCELED, now, {"interim": None})
 
 
-def release(session: Session, job_id: JobId, fencing_token: int) -> None:
+def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
     """Give a job back that this worker must leave (it is asked to stop); the attempt is not counted.
 
     Raises `LeaseLost`. The row is due to be sent again at once.
     """
-    changes = {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1}
+    changes = {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1, **_taken(session, job_id, now)}
     if not _change(session, job_id, _held(fencing_token), changes):
         raise LeaseLost(job_id, fencing_token)
 
@@ -215,9 +215,16 @@ def release(session: Session, job_id: JobId, fencing_token: int) -> None:
 def _finish(
     session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any]
 ) -> None:
-    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
+    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None, **_taken(session, job_id, now)}
     if not _change(session, job_id, _held(fencing_token), final):
         raise LeaseLost(job_id, fencing_token)
+
+
+def _taken(session: Session, job_id: JobId, now: datetime) -> dict[str, Any]:
+    """What this attempt adds to the job's seconds of a device."""
+    started_at = session.scalar(select(JobRow.started_at).where(JobRow.id == job_id))
+    seconds = (now - started_at).total_seconds() if started_at is not None else 0.0
+    return {"device_seconds": JobRow.device_seconds + max(0.0, seconds)}
 
 
 _BACK_IN_QUEUE: dict[str, Any] = {

@@ -56,7 +56,9 @@ def _return(session: Session, row: JobRow, outcome: SweepOutcome, now: datetime,
         found, changes = outcome.failed, {"state": JobState.FAILED, "finished_at": now, "failure": failure}
     else:
         found, changes = outcome.requeued, {"state": JobState.QUEUED, "wakeup_at": None, "progress": None}
-    if _change(session, row, {**changes, "lease_expires_at": None, "worker_id": None}):
+    taken = max(0.0, (now - row.started_at).total_seconds()) if row.started_at is not None else 0.0
+    spent = {"device_seconds": row.device_seconds + taken}
+    if _change(session, row, {**changes, **spent, "lease_expires_at": None, "worker_id": None}):
         found.append(JobId(row.id))
 
 

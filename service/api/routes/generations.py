@@ -4,10 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.openapi.models import Example
+from sqlalchemy.orm import Session
 from starlette.responses import Response, StreamingResponse
 
 from service.api.archives import Manifest, ManifestClass, manifest_of, zip_stream
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
+from service.api.idempotency import OnceOf, Told
 from service.api.presenting import generated_image_view, generation_view, state_of
 from service.api.responses import artifact_response
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
@@ -18,6 +20,7 @@ from service.contracts.jobs import JobFailure
 from service.contracts.requests import GenerationRequest
 from service.errors import Conflict, NotFound
 from service.store import adapters, datasets, generations, jobs
+from service.store.tables import GenerationRow
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
@@ -40,6 +43,7 @@ _EXAMPLES = {
 @router.post(
     "",
     status_code=202,
+    response_model=GenerationView,
     responses={
         404: {"description": "No such adaptation or adapter."},
         409: {"description": "The adaptation has not finished."},
@@ -48,16 +52,17 @@ _EXAMPLES = {
 )
 def create_generation(
     request: Annotated[GenerationRequest, Body(openapi_examples=_EXAMPLES)],
-    response: Response,
+    once: OnceOf,
     parts: PartsOf,
     tenant: Tenant,
-) -> GenerationView:
+) -> Response:
     """Queue one generation job a class."""
-    row = parts.submission.generate(tenant, request)
-    response.headers["Location"] = f"/v1/generations/{row.id}"
-    response.headers["Retry-After"] = "2"
-    with parts.database.reading() as session:
-        return generation_view(session, tenant, row)
+
+    def tell(session: Session, row: GenerationRow) -> Told:
+        headers = {"Location": f"/v1/generations/{row.id}", "Retry-After": "2"}
+        return Told(generation_view(session, tenant, row), headers)
+
+    return once.answer(request, 202, lambda note: parts.submission.generate(tenant, request, note), tell)
 
 
 @router.get("")

@@ -172,7 +172,7 @@ def test_a_worker_that_is_to_stop_gives_the_job_back(database: Database) -> None
 def test_a_zombie_finishes_without_a_trace(database: Database) -> None:
     def taken_over_meanwhile(attempt: Attempt) -> Finished:
         with database.transaction() as session:
-            leases.release(session, NAME, attempt.job.fencing_token)
+            leases.release(session, NAME, attempt.job.fencing_token, now=utc_now())
         heir = claimed(database)
         assert heir.fencing_token == attempt.job.fencing_token + 1
         return Finished(RESULT, publish)
@@ -185,7 +185,7 @@ def test_a_zombie_finishes_without_a_trace(database: Database) -> None:
 def test_a_job_whose_lease_was_lost_is_stopped(database: Database) -> None:
     def work(attempt: Attempt) -> Finished:
         with database.transaction() as session:
-            leases.release(session, NAME, attempt.job.fencing_token)
+            leases.release(session, NAME, attempt.job.fencing_token, now=utc_now())
         return report_until_stopped(attempt)
 
     assert run(database, work) is Ending.FORFEITED

@@ -116,7 +116,7 @@ def test_a_zombie_whose_job_was_taken_over_can_write_nothing(database: Database)
         lambda session, token: leases.succeed(session, name, token, result={}, now=late),
         lambda session, token: leases.fail(session, name, token, failure=FAILURE, now=late),
         lambda session, token: leases.cancel(session, name, token, now=late),
-        lambda session, token: leases.release(session, name, token),
+        lambda session, token: leases.release(session, name, token, now=late),
     ]
     for write in writes:
         with pytest.raises(LeaseLost), database.transaction() as session:

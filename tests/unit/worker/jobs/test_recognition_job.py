@@ -173,7 +173,7 @@ def test_a_stopped_job_goes_on_where_it_was_and_finds_the_same(workshop: Worksho
     before = kept(workshop)
     assert len(before) == 3
     with workshop.database.transaction() as session:
-        leases.release(session, JOB, 1)
+        leases.release(session, JOB, 1, now=utc_now())
     resumed = result_of(workshop, attempt(workshop))
     assert kept(workshop)[:3] == before
     assert len(kept(workshop)) == NUM_RUNS
