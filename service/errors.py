@@ -18,6 +18,7 @@
     ├── RequestTooLarge         413  more bytes, images or members than allowed
     ├── UnsupportedMedia        415  not the kind of body this route takes
     ├── QueueFull               429  too many jobs are waiting
+    ├── Unavailable             503  the database does not answer for now
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -174,6 +175,15 @@ class QueueFull(ServiceError):
     title = "Queue full"
     code = "queue_full"
     remedy = "Wait until jobs have finished, or cancel some."
+
+
+class Unavailable(ServiceError):
+    """Something that the service needs does not answer for now."""
+
+    status = 503
+    title = "Not available for now"
+    code = "unavailable"
+    remedy = "Send the request again in some seconds; GET /health/ready says what is missing."
 
 
 class StorageFull(ServiceError):
