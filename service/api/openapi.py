@@ -21,7 +21,12 @@ _EVERYWHERE = {
     503: "The database does not answer for now.",
 }
 _OF_ONE = {404: "Unknown, or another tenant's."}
-_WRITING = {413: "More bytes than allowed.", 507: "The disk is full; nothing half written was left."}
+_WRITING = {
+    408: "The body came too slowly.",
+    413: "More bytes than allowed.",
+    415: "Not the kind of body that the route takes, or a compressed one.",
+    507: "The disk is full; nothing half written was left.",
+}
 _MAKES = {"201", "202"}
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _METHODS = ("get", "post", "put", "delete")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -77,6 +78,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(DataError, _data_error)
     for unavailable in (OperationalError, InterfaceError, NoConnection):
@@ -152,6 +154,7 @@ _HTTP_REMEDIES = {
     404: "Check the path; /docs lists every route.",
     405: "Use one of the methods in the 'Allow' header.",
     413: "Send it in smaller parts, or ask the operator to raise the limit.",
+    408: "Send the body without pauses; a link slower than 10 kB/s is not waited for.",
     416: "Ask for bytes inside the file, or for all of it without a 'Range' header.",
 }
 #: Where the name that Python gives a status changes with its version.
@@ -176,7 +179,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     )
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_allowed_methods(request))
+        headers["Allow"] = ", ".join(_allowed_methods(request)) or "GET, HEAD"  # none: a file of the reference
     return problem_response(problem, headers)
 
 
@@ -188,6 +191,11 @@ def _allowed_methods(request: Request) -> list[str]:
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     ]
+
+
+def _broken_off(request: Request, error: Exception) -> Response:
+    """The client went away while it sent; nobody reads this answer, and nothing crashed."""
+    return _service_error(request, InvalidRequest("the body breaks off", code="body_broken_off", field="body"))
 
 
 def _os_error(request: Request, error: Exception) -> Response:
