@@ -60,7 +60,7 @@ def opened(stream: BinaryIO, limits: ZipLimits) -> Iterator[ZipContents]:
     """The archive's contents, readable inside the block. Raises ``ArchiveUnusable`` and ``RequestTooLarge``."""
     bounded = _BoundedReads(stream, max(limits.max_entries * _DIRECTORY_BYTES_AN_ENTRY, _LEAST_DIRECTORY_BYTES))
     try:
-        archive = zipfile.ZipFile(bounded)  # type: ignore[arg-type]
+        archive = zipfile.ZipFile(bounded)
     except _DAMAGED as error:
         raise ArchiveUnusable("the archive is not a zip, or is truncated or damaged", field="archive") from error
     bounded.max_bytes = limits.max_expanded_bytes

@@ -4,7 +4,6 @@ Two representations exist: a `PIL.Image` of mode "L" or "RGB" (8 bit), and ``pix
 [-1, 1], grey as three equal channels.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ STORED_FORMATS = ("PNG",)
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 
 
-def load_image(path: Path, formats: Sequence[str] | None = STORED_FORMATS) -> Image.Image:
+def load_image(path: Path, formats: tuple[str, ...] | None = STORED_FORMATS) -> Image.Image:
     """The picture at ``path``: turned upright by its EXIF tag, fully read, mode "L" or "RGB".
 
     ``formats``: what it may be, by Pillow's names; None is anything, for files that nobody sent. Raises

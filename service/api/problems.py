@@ -165,7 +165,9 @@ def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     if status == HTTPStatus.BAD_REQUEST:  # FastAPI's, for a body that its JSON parser could not take
-        unreadable = "the body cannot be read: it is not UTF-8, is nested too deeply, or has a number of too many digits"
+        unreadable = (
+            "the body cannot be read: it is not UTF-8, is nested too deeply, or has a number of too many digits"
+        )
         return _service_error(request, InvalidRequest(unreadable, field="body", remedy=_BODY_REMEDY))
     code = _HTTP_CODES.get(status, status.name.lower())
     problem = Problem(

@@ -66,7 +66,9 @@ async def read_form(request: Request, settings: Settings) -> AsyncIterator[Form]
     try:
         data = await parser.parse()
         if not parser.has_ended:
-            raise InvalidRequest("the form breaks off before its last boundary", code="invalid_form", remedy=_FORM_REMEDY)
+            raise InvalidRequest(
+                "the form breaks off before its last boundary", code="invalid_form", remedy=_FORM_REMEDY
+            )
         yield _form(data)
     except MultiPartException as error:
         raise _form_error(error, max_files) from error

@@ -17,10 +17,26 @@ from tests.fakes.pictures import encoded, noise
 
 #: Calls that run what they read. `torch.load` and `yaml.load` have safe forms, which are looked at below.
 FORBIDDEN = {
-    "pickle.load", "pickle.loads", "cPickle.loads", "dill.load", "dill.loads", "joblib.load", "marshal.loads", "shelve.open",
-    "yaml.load", "yaml.unsafe_load", "yaml.full_load", "eval", "exec", "os.system", "os.popen", "torch.jit.load",
-    "torch.hub.load", "tarfile.open", "shutil.unpack_archive",
-}  # fmt: skip
+    "pickle.load",
+    "pickle.loads",
+    "cPickle.loads",
+    "dill.load",
+    "dill.loads",
+    "joblib.load",
+    "marshal.loads",
+    "shelve.open",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "eval",
+    "exec",
+    "os.system",
+    "os.popen",
+    "torch.jit.load",
+    "torch.hub.load",
+    "tarfile.open",
+    "shutil.unpack_archive",
+}
 #: An extractor that the operator registers, compared with the SHA-256 that he pinned before it is opened.
 PINNED = "models/evaluation/inception.py torch.jit.load"
 #: MPO is what cameras call a JPEG with a preview behind it.
@@ -62,7 +78,9 @@ def test_models_are_opened_from_safetensors_alone() -> None:
     ]
     assert len(opened) >= 5
     for path, name, given in opened:
-        told = given.get("use_safetensors") or re.findall(rf"^ *{given.get(None)}\b.*use_safetensors.*$", path.read_text(), re.M)
+        told = given.get("use_safetensors") or re.findall(
+            rf"^ *{given.get(None)}\b.*use_safetensors.*$", path.read_text(), re.M
+        )
         assert "True" in str(told), f"{name_of(path)} {name}"
 
 

@@ -2,9 +2,9 @@
 
     python load.py PORT PATHS REQUESTS_PER_SECOND SECONDS
 
-PATHS are separated by commas and asked for in turn. Requests are due at fixed times and latency counts from when a request was due, so a server that stalls is not spared
-what queues up behind the stall. What is not answered with 200 is counted by what came instead. Loopback only. Prints
-one JSON object.
+PATHS are separated by commas and asked for in turn. Requests are due at fixed times and latency counts from when a
+request was due, so a server that stalls is not spared what queues up behind the stall. What is not answered with 200 is
+counted by what came instead. Loopback only. Prints one JSON object.
 """
 
 import asyncio

@@ -110,7 +110,9 @@ def running(folder: Path) -> Iterator[Service]:
         "DEFECTSYNTH_MAX_QUEUED_JOBS": "100000",
     }  # fmt: skip
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "service.cli", "serve"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "serve"], env=environment, stdout=log, stderr=log
+        )
     try:
         wait_until_live(port)
         database = Database(Settings(data_dir=folder / "data").sqlalchemy_url)

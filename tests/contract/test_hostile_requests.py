@@ -32,12 +32,20 @@ IMAGE = part(b'name="images"; filename="pits/a.png"')
 @pytest.mark.parametrize(
     "body",
     [
-        b"\xff\xfe{}", b"[" * 9_000, b'{"dataset_id": "\\ud800"}', b'{"\\ud800": 1}', b'{"dataset_id": ' + b"9" * 5_000 + b"}",
-        b'{"dataset_id": "a", "settings": {"seed": 1e400}}', b'{"dataset_id": "a", "settings": {"seed": NaN}}',
-        b'{"dataset_id": "a", "base_model": "\\ud83d"}', b'{"dataset_id": "a", "classes": ["\\ud83d"]}', b"null", b"",
+        b"\xff\xfe{}",
+        b"[" * 9_000,
+        b'{"dataset_id": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"dataset_id": ' + b"9" * 5_000 + b"}",
+        b'{"dataset_id": "a", "settings": {"seed": 1e400}}',
+        b'{"dataset_id": "a", "settings": {"seed": NaN}}',
+        b'{"dataset_id": "a", "base_model": "\\ud83d"}',
+        b'{"dataset_id": "a", "classes": ["\\ud83d"]}',
+        b"null",
+        b"",
     ],
     ids=range(11),
-)  # fmt: skip
+)
 def test_json_that_is_no_unicode_too_deep_or_too_long_is_a_422(world: World, body: bytes) -> None:
     answer = world.client.post("/v1/adaptations", content=body, headers=JSON)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
@@ -60,9 +68,20 @@ def test_json_that_is_no_unicode_too_deep_or_too_long_is_a_422(world: World, bod
         (part(b'name="classes"', b"x") * 10_000 + END, 413),
         (END, 422),
     ],
-    ids=["10 kB filename", "3 kB filename", "no UTF-8", "control characters", "no name", "long text", "NUL",
-         "many headers", "NUL group", "10,000 fields", "nothing"],
-)  # fmt: skip
+    ids=[
+        "10 kB filename",
+        "3 kB filename",
+        "no UTF-8",
+        "control characters",
+        "no name",
+        "long text",
+        "NUL",
+        "many headers",
+        "NUL group",
+        "10,000 fields",
+        "nothing",
+    ],
+)
 def test_strange_forms_are_taken_or_refused_in_words(world: World, body: bytes, status: int) -> None:
     answer = world.client.post("/v1/datasets", content=body, headers=FORM)
     assert answer.status_code == status, answer.text
@@ -94,10 +113,17 @@ def cursor(*parts: object) -> str:
 @pytest.mark.parametrize(
     "forged",
     [
-        cursor("0001-01-01T00:00:00+23:59", "x"), cursor("9999-12-31T23:59:59-23:59", "x"), cursor("2026-01-01", "x"),
-        cursor("2026-01-01T00:00:00+00:00", "\ud800"), cursor(["x"], {}), cursor(), "A" * 1_024, "%%%", "é",
+        cursor("0001-01-01T00:00:00+23:59", "x"),
+        cursor("9999-12-31T23:59:59-23:59", "x"),
+        cursor("2026-01-01", "x"),
+        cursor("2026-01-01T00:00:00+00:00", "\ud800"),
+        cursor(["x"], {}),
+        cursor(),
+        "A" * 1_024,
+        "%%%",
+        "é",
     ],
-)  # fmt: skip
+)
 def test_a_forged_cursor_is_a_422(world: World, forged: str) -> None:
     answer = world.client.get("/v1/jobs", params={"cursor": forged})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
@@ -105,10 +131,19 @@ def test_a_forged_cursor_is_a_422(world: World, forged: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "status"),
-    [("bytes=0-3", 206), ("bytes=0-1,5-6", 206), ("bytes=-5", 206), ("bytes=999999-", 416), ("bytes=5-3", 200),
-     ("lines=1-2", 200), ("bytes", 200), ("bytes=" + "9" * 5_000 + "-", 200), ("bytes=" + "0-1," * 3_000, 200)],
+    [
+        ("bytes=0-3", 206),
+        ("bytes=0-1,5-6", 206),
+        ("bytes=-5", 206),
+        ("bytes=999999-", 416),
+        ("bytes=5-3", 200),
+        ("lines=1-2", 200),
+        ("bytes", 200),
+        ("bytes=" + "9" * 5_000 + "-", 200),
+        ("bytes=" + "0-1," * 3_000, 200),
+    ],
     ids=range(9),
-)  # fmt: skip
+)
 def test_a_range_is_served_refused_or_ignored_as_http_has_it(world: World, given: str, status: int) -> None:
     dataset = world.dataset({"pits": 1})
     content = world.client.get(dataset["links"]["images"]).json()["items"][0]["links"]["content"]
@@ -121,15 +156,21 @@ def test_a_range_is_served_refused_or_ignored_as_http_has_it(world: World, given
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("OPTIONS", "/v1/adaptations", "GET, POST"), ("PATCH", "/v1/adapters/adp_0", "GET, DELETE"),
-     ("BREW", "/v1/jobs", "GET"), ("DELETE", "/docs/swagger-ui.css", "GET, HEAD")],
-)  # fmt: skip
+    [
+        ("OPTIONS", "/v1/adaptations", "GET, POST"),
+        ("PATCH", "/v1/adapters/adp_0", "GET, DELETE"),
+        ("BREW", "/v1/jobs", "GET"),
+        ("DELETE", "/docs/swagger-ui.css", "GET, HEAD"),
+    ],
+)
 def test_a_405_names_every_method_of_the_path(world: World, method: str, path: str, allowed: str) -> None:
     answer = world.client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
-def test_a_database_that_is_out_is_a_503_that_says_when_to_come_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_out_is_a_503_that_says_when_to_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sqlalchemy.exc import OperationalError
 
     def out(*arguments: object) -> None:

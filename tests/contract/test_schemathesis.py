@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import schemathesis
 from pydantic import SecretStr
 from schemathesis.engine import events, from_schema
@@ -67,10 +66,15 @@ def config(ids: dict[str, list[str | int]], key: str | None) -> schemathesis.Con
         "continue-on-failure": True,
         "generation": {"max-examples": EXAMPLES, "deterministic": True, "no-shrink": True, "database": "none"},
         "phases": {"stateful": {"max-steps": 5}},
-        "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "409", "416", "422", "429"]}},
+        "checks": {
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "409", "416", "422", "429"]}
+        },
         # It takes the dataset's own id for that of a version, and finds no such version.
         "operations": [
-            {"include-path": "/v1/datasets/{dataset_id}", "checks": {"ensure_resource_availability": {"enabled": False}}}
+            {
+                "include-path": "/v1/datasets/{dataset_id}",
+                "checks": {"ensure_resource_availability": {"enabled": False}},
+            }
         ],
         "dictionaries": {name: {"values": values} for name, values in ids.items()},
         "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.6} for name in ids},

@@ -9,12 +9,38 @@ from tests.fakes.pictures import png
 from tests.fuzz.pictures import cut, flipped, hostile_image, overwritten, truncated
 
 NAMES = (
-    b"pits/a.png", b"train/pits/a.png", b"../../../../tmp/escaped.png", b"/tmp/escaped.png", b"pits/../../escaped.png",
-    b"..\\..\\escaped.png", b"C:\\escaped.png", b"C:escaped.png", b"\\\\host\\share\\a.png", b"pits/a.png\0.exe", b"pits/",
-    b"", b"/", b".", b"..", b"pits//a.png", b"./pits/a.png", b"pits/" + b"a" * 60_000 + b".png", b"a/" * 3_000 + b"a.png",
-    "grübchen/ä.png".encode(), b"pits/\xff\xfe.png", b"pits/\xed\xa0\x80.png", b"pits/a.zip", b"__MACOSX/._a.png",
-    b"pits/CON", b"pits/a.png ", b"~/pits/a.png", b"$(id)/a.png", b"%2e%2e/a.png", b"PITS/A.PNG", b"pits\n/a.png",
-)  # fmt: skip
+    b"pits/a.png",
+    b"train/pits/a.png",
+    b"../../../../tmp/escaped.png",
+    b"/tmp/escaped.png",
+    b"pits/../../escaped.png",
+    b"..\\..\\escaped.png",
+    b"C:\\escaped.png",
+    b"C:escaped.png",
+    b"\\\\host\\share\\a.png",
+    b"pits/a.png\0.exe",
+    b"pits/",
+    b"",
+    b"/",
+    b".",
+    b"..",
+    b"pits//a.png",
+    b"./pits/a.png",
+    b"pits/" + b"a" * 60_000 + b".png",
+    b"a/" * 3_000 + b"a.png",
+    "grübchen/ä.png".encode(),
+    b"pits/\xff\xfe.png",
+    b"pits/\xed\xa0\x80.png",
+    b"pits/a.zip",
+    b"__MACOSX/._a.png",
+    b"pits/CON",
+    b"pits/a.png ",
+    b"~/pits/a.png",
+    b"$(id)/a.png",
+    b"%2e%2e/a.png",
+    b"PITS/A.PNG",
+    b"pits\n/a.png",
+)
 LIES = (0, 1, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
@@ -53,7 +79,10 @@ class Archive:
             packed = _packed(one)
             offset = len(body) if one.offset is None else one.offset
             crc = zlib.crc32(one.data) if one.crc is None else one.crc
-            sizes = (len(packed) if one.packed_size is None else one.packed_size, len(one.data) if one.size is None else one.size)
+            sizes = (
+                len(packed) if one.packed_size is None else one.packed_size,
+                len(one.data) if one.size is None else one.size,
+            )
             shared = struct.pack("<HHHHHIII", 20, one.flags, one.method, 0, 0x21, crc, *sizes)
             local = one.name if one.local_name is None else one.local_name
             body += b"PK\3\4" + shared + struct.pack("<HH", len(local) & 0xFFFF, 0) + local + packed
@@ -100,7 +129,10 @@ def lying_members(draw: random.Random) -> Archive:
 def overlapping(draw: random.Random) -> Archive:
     """Many names for the same bytes: what a small file can make of itself is more than any ratio says."""
     first = _member(draw)
-    rest = [Member(b"pits/%d.png" % number, first.data, offset=draw.choice((0, 0, 7))) for number in range(draw.randint(1, 40))]
+    rest = [
+        Member(b"pits/%d.png" % number, first.data, offset=draw.choice((0, 0, 7)))
+        for number in range(draw.randint(1, 40))
+    ]
     for one in rest:
         one.local_name = first.name
     return Archive([first, *rest])
@@ -126,7 +158,14 @@ def many_entries(draw: random.Random) -> Archive:
 def bombs(draw: random.Random) -> Archive:
     zeros = bytes(draw.choice((1_000_000, 3_000_000, 25_000_000)))
     inner = Archive([Member(b"pits/a.png", zeros)]).file()
-    return Archive([_member(draw), draw.choice((Member(b"pits/zeros.png", zeros), Member(b"pits/inner.zip", inner), Member(b"pits/inner.png", inner)))])
+    return Archive(
+        [
+            _member(draw),
+            draw.choice(
+                (Member(b"pits/zeros.png", zeros), Member(b"pits/inner.zip", inner), Member(b"pits/inner.png", inner))
+            ),
+        ]
+    )
 
 
 def strange_names(draw: random.Random) -> Archive:

@@ -33,7 +33,16 @@ SECONDS_AN_INPUT = 5.0
 #: Everything that a stored PNG may hold; anything else is metadata.
 BARE_PNG = {b"IHDR", b"IDAT", b"IEND"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-_MAKES_OR_STARTS = {"os.mkdir", "os.rename", "os.link", "os.symlink", "subprocess.Popen", "os.exec", "os.system", "socket.connect"}
+_MAKES_OR_STARTS = {
+    "os.mkdir",
+    "os.rename",
+    "os.link",
+    "os.symlink",
+    "subprocess.Popen",
+    "os.exec",
+    "os.system",
+    "socket.connect",
+}
 
 
 class Trespass:
@@ -120,7 +129,9 @@ def run(folder: Path, first: int, count: int) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     slowest = (0.0, "")
-    with TestClient(create_app(settings_of(folder), send=lambda kind, job_id: True), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings_of(folder), send=lambda kind, job_id: True), raise_server_exceptions=False
+    ) as client:
         for number in range(first, first + count):
             began = time.process_time()
             trick, answer = send(client, number)
@@ -131,9 +142,14 @@ def run(folder: Path, first: int, count: int) -> dict[str, Any]:
             outcomes[outcome(answer)] += 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
-        "wrong": wrong, "trespass": trespass.seen, "strays": strays(folder), "outcomes": dict(outcomes.most_common()),
-        "slowest_seconds": slowest[0], "slowest": slowest[1], "peak_bytes": peak,
-    }  # fmt: skip
+        "wrong": wrong,
+        "trespass": trespass.seen,
+        "strays": strays(folder),
+        "outcomes": dict(outcomes.most_common()),
+        "slowest_seconds": slowest[0],
+        "slowest": slowest[1],
+        "peak_bytes": peak,
+    }
 
 
 def outcome(answer: Any) -> str:

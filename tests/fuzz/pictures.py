@@ -38,13 +38,26 @@ def originals() -> tuple[tuple[str, bytes], ...]:
     tiffs = [
         encoded(noise(seed, (40, 36), mode), "TIFF", compression=compression, tiffinfo=tags, **told)
         for seed, (mode, compression) in enumerate(
-            [("L", None), ("RGB", "tiff_lzw"), ("L", "packbits"), ("RGB", "jpeg"), ("1", "group4"), ("CMYK", "tiff_deflate")]
+            [
+                ("L", None),
+                ("RGB", "tiff_lzw"),
+                ("L", "packbits"),
+                ("RGB", "jpeg"),
+                ("1", "group4"),
+                ("CMYK", "tiff_deflate"),
+            ]
         )
     ]
     webps = [encoded(noise(seed, (40, 36), "RGB"), "WEBP", lossless=bool(seed), xmp=SECRET, **told) for seed in (0, 1)]
     deep = Image.frombytes("I;16", (40, 36), random.Random(0).randbytes(40 * 36 * 2))
     bmps = [encoded(noise(seed, (40, 36), mode), "BMP") for seed, mode in enumerate(("L", "RGB", "1", "P"))]
-    found = {"png": [*pngs, encoded(deep, "PNG")], "jpg": jpegs, "tif": [*tiffs, encoded(deep, "TIFF")], "webp": webps, "bmp": bmps}
+    found = {
+        "png": [*pngs, encoded(deep, "PNG")],
+        "jpg": jpegs,
+        "tif": [*tiffs, encoded(deep, "TIFF")],
+        "webp": webps,
+        "bmp": bmps,
+    }
     return tuple((suffix, data) for suffix, files in found.items() for data in files)
 
 
@@ -83,25 +96,40 @@ def cut(draw: random.Random, data: bytes) -> bytes:
     begin = draw.randrange(len(data))
     end = min(len(data), begin + draw.randint(1, 200))
     piece, place = data[begin:end], draw.randrange(len(data))
-    return draw.choice((data[:begin] + data[end:], data[:end] + piece * draw.randint(1, 40) + data[end:], data[:place] + piece + data[place:]))
+    return draw.choice(
+        (
+            data[:begin] + data[end:],
+            data[:end] + piece * draw.randint(1, 40) + data[end:],
+            data[:place] + piece + data[place:],
+        )
+    )
 
 
 def spliced(draw: random.Random, data: bytes) -> bytes:
     """Half of one file and half of another, or one behind the other."""
     _, other = draw.choice(originals())
-    return data + other if draw.random() < 0.5 else data[: draw.randrange(len(data))] + other[draw.randrange(len(other)) :]
+    return (
+        data + other if draw.random() < 0.5 else data[: draw.randrange(len(data))] + other[draw.randrange(len(other)) :]
+    )
 
 
 def polyglot(draw: random.Random, data: bytes) -> bytes:
     """Something else before or behind the image."""
     page = b"<html><script>alert(1)</script></html>"
-    foreign = draw.choice((b"%PDF-1.7\n", b"GIF89a\x01\x00\x01\x00", b"PK\x03\x04", b"#!/bin/sh\n", b"\x7fELF", page, b"8BPS"))
+    foreign = draw.choice(
+        (b"%PDF-1.7\n", b"GIF89a\x01\x00\x01\x00", b"PK\x03\x04", b"#!/bin/sh\n", b"\x7fELF", page, b"8BPS")
+    )
     return foreign + data if draw.random() < 0.3 else data + foreign
 
 
 def chunk(kind: bytes, body: bytes, length: int | None = None) -> bytes:
     """A chunk of a PNG; ``length`` is what it claims."""
-    return struct.pack(">I", len(body) if length is None else length) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return (
+        struct.pack(">I", len(body) if length is None else length)
+        + kind
+        + body
+        + struct.pack(">I", zlib.crc32(kind + body))
+    )
 
 
 def redrawn(draw: random.Random, data: bytes) -> bytes:
@@ -122,11 +150,15 @@ def redrawn(draw: random.Random, data: bytes) -> bytes:
             chunks.pop(draw.randrange(len(chunks)))
         case 3:
             size = [draw.choice((0, 1, 15, 16, 40, 2_000, 2_001, 60_000, 2**31 - 1)) for _ in range(2)]
-            kind = bytes([draw.choice((1, 2, 4, 8, 16, 3)), draw.choice((0, 2, 3, 4, 6, 1)), 0, 0, draw.choice((0, 1, 2))])
+            kind = bytes(
+                [draw.choice((1, 2, 4, 8, 16, 3)), draw.choice((0, 2, 3, 4, 6, 1)), 0, 0, draw.choice((0, 1, 2))]
+            )
             chunks[0] = (b"IHDR", struct.pack(">II", *size) + kind)
         case 4:
             bomb = zlib.compress(bytes(30_000_000))
-            chunks[1:1] = [draw.choice(((b"zTXt", b"k\0\0" + bomb), (b"iCCP", b"k\0\0" + bomb), (b"iTXt", b"k\0\1\0\0\0" + bomb)))]
+            chunks[1:1] = [
+                draw.choice(((b"zTXt", b"k\0\0" + bomb), (b"iCCP", b"k\0\0" + bomb), (b"iTXt", b"k\0\1\0\0\0" + bomb)))
+            ]
         case _:
             frames = struct.pack(">II", draw.choice((0, 1, 2, 2**31)), 0)
             chunks[1:1] = [(b"acTL", frames), (b"fcTL", struct.pack(">IIIIIHHBB", 0, 40, 36, 0, 0, 1, 1, 0, 0))]
@@ -160,10 +192,14 @@ def relinked(draw: random.Random, data: bytes) -> bytes:
     (number,) = struct.unpack_from("<H", changed, directory)
     entry = directory + 2 + 12 * draw.randrange(max(1, number))
     place, value = draw.choice(
-        ((entry + 2, struct.pack("<H", draw.randrange(20))), (entry + 4, struct.pack("<I", draw.choice(_NUMBERS))),
-         (entry + 8, struct.pack("<I", draw.choice((*_NUMBERS, directory)))), (entry, struct.pack("<H", draw.randrange(254, 350))),
-         (directory + 2 + 12 * number, struct.pack("<I", directory)))
-    )  # fmt: skip
+        (
+            (entry + 2, struct.pack("<H", draw.randrange(20))),
+            (entry + 4, struct.pack("<I", draw.choice(_NUMBERS))),
+            (entry + 8, struct.pack("<I", draw.choice((*_NUMBERS, directory)))),
+            (entry, struct.pack("<H", draw.randrange(254, 350))),
+            (directory + 2 + 12 * number, struct.pack("<I", directory)),
+        )
+    )
     changed[place : place + len(value)] = value
     return bytes(changed)
 
@@ -173,8 +209,19 @@ def untouched(draw: random.Random, data: bytes) -> bytes:
 
 
 MUTATIONS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
-    flipped, truncated, overwritten, overwritten, cut, spliced, polyglot, redrawn, redrawn, relinked, relinked, untouched,
-)  # fmt: skip
+    flipped,
+    truncated,
+    overwritten,
+    overwritten,
+    cut,
+    spliced,
+    polyglot,
+    redrawn,
+    redrawn,
+    relinked,
+    relinked,
+    untouched,
+)
 RARE: tuple[Callable[[random.Random, bytes], bytes], ...] = (empty_png, many_scans)
 
 

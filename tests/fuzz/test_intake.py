@@ -22,11 +22,21 @@ SECONDS_AN_INPUT = 0.5
 def fuzzed(folder: Path, first: int, count: int) -> dict[str, Any]:
     """What the child tells; it sees no folder but its own."""
     (folder / "tmp").mkdir()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "TMPDIR": str(folder / "tmp"),
+        "OMP_NUM_THREADS": "1",
+    }
     child = subprocess.run(
         [sys.executable, "-B", "-m", "tests.fuzz.child", str(folder), str(first), str(count)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60 + SECONDS_AN_INPUT * count, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60 + SECONDS_AN_INPUT * count,
+        check=False,
+    )
     assert child.returncode == 0, f"the child ended with {child.returncode}:\n{child.stderr[-3000:]}"
     told: dict[str, Any] = json.loads(child.stdout)
     return told

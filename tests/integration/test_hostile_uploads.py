@@ -37,8 +37,8 @@ class Running:
 
     def spooled(self) -> list[str]:
         """Temporary files that the process holds; they have no name, so only it can give their room back."""
-        links = [Path(f"/proc/{self.process.pid}/fd/{one}") for one in os.listdir(f"/proc/{self.process.pid}/fd")]
-        return [target for one in links if one.is_symlink() and "(deleted)" in (target := os.readlink(one))]
+        links = list(Path(f"/proc/{self.process.pid}/fd").iterdir())
+        return [told for one in links if one.is_symlink() and "(deleted)" in (told := str(one.readlink()))]
 
     @contextmanager
     def connected(self, *pieces: bytes) -> Iterator[socket.socket]:
@@ -59,12 +59,18 @@ class Running:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder, port = tmp_path_factory.mktemp("api"), free_port()
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "DEFECTSYNTH_DATA_DIR": str(folder / "data"),
-        "DEFECTSYNTH_PORT": str(port), "DEFECTSYNTH_MAX_REQUEST_BYTES": str(LIMIT_BYTES),
-    }  # fmt: skip
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TMPDIR": str(folder),
+        "DEFECTSYNTH_DATA_DIR": str(folder / "data"),
+        "DEFECTSYNTH_PORT": str(port),
+        "DEFECTSYNTH_MAX_REQUEST_BYTES": str(LIMIT_BYTES),
+    }
     log = folder / "api.log"
     with log.open("wb") as stream:
-        process = subprocess.Popen([sys.executable, "-m", "service.cli", "api"], env=environment, stdout=stream, stderr=stream)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "api"], env=environment, stdout=stream, stderr=stream
+        )
     running = Running(port, psutil.Process(process.pid), log)
     try:
         assert wait_for(running.is_live), log.read_text()
@@ -101,11 +107,14 @@ def test_a_length_above_the_limit_is_refused_before_a_byte_of_it(api: Running) -
 @pytest.mark.parametrize(
     "headers",
     [
-        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"Content-Length: -5\r\n\r\n",
-        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", b"Content-Length: x\r\n\r\n", b"A" * 200_000 + b": b\r\n\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: -5\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        b"Content-Length: x\r\n\r\n",
+        b"A" * 200_000 + b": b\r\n\r\n",
     ],
     ids=["both lengths", "a negative length", "two lengths", "no number", "a long header"],
-)  # fmt: skip
+)
 def test_lies_about_the_length_are_refused_or_harmless(api: Running, headers: bytes) -> None:
     try:
         told = api.answer(HEAD + headers)

@@ -40,7 +40,9 @@ def test_a_directory_of_half_a_million_entries_is_refused_before_it_is_parsed() 
     entry = Archive([Member(b"a", b"", method=0)]).file()
     begin, end = entry.index(b"PK\1\2"), entry.index(b"PK\5\6")
     directory = entry[begin:end] * 500_000
-    archive = entry[:begin] + directory + entry[end : end + 12] + len(directory).to_bytes(4, "little") + entry[end + 16 :]
+    archive = (
+        entry[:begin] + directory + entry[end : end + 12] + len(directory).to_bytes(4, "little") + entry[end + 16 :]
+    )
     assert len(zipfile.ZipFile(io.BytesIO(archive)).infolist()) == 500_000
     tracemalloc.start()
     with pytest.raises(RequestTooLarge) as refused:
@@ -52,5 +54,7 @@ def test_a_directory_of_half_a_million_entries_is_refused_before_it_is_parsed() 
 
 
 def test_a_long_archive_of_few_members_is_read() -> None:
-    found = contents(zipped({f"pits/{number}.png": bytes([number]) * 300_000 for number in range(90)}, zipfile.ZIP_STORED))
+    found = contents(
+        zipped({f"pits/{number}.png": bytes([number]) * 300_000 for number in range(90)}, zipfile.ZIP_STORED)
+    )
     assert len(found.members) == 90
