@@ -219,7 +219,7 @@ def _data_error(request: Request, error: Exception) -> Response:
 
 def _database_error(request: Request, error: Exception) -> Response:
     """The database is out, locked for long or has no connection left: nothing that the client did."""
-    _log.error("database.unavailable", path=request.url.path, exc_info=error)
+    _log.error("database.unavailable", path=request.url.path, error=str(getattr(error, "orig", error)))
     return _service_error(request, Unavailable("the database does not answer"))
 
 
