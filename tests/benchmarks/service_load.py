@@ -47,6 +47,7 @@ class Sample:
     """The service at one moment."""
 
     num_done: int
+    api_cpu_seconds: float
     rss_mb: dict[str, float]
     database_mb: float
 
@@ -91,7 +92,10 @@ class Service:
             rss["maintenance" if "worker.maintenance" in child.cmdline() else "worker"] += child.memory_info().rss
         size = sum(path.stat().st_size for path in self.data_dir.glob("defectsynth.db*"))
         done = self.count("succeeded", "failed", "canceled")
-        self.samples.append(Sample(done, {name: value / 1e6 for name, value in rss.items()}, size / 1e6))
+        spent = self.process.cpu_times()
+        self.samples.append(
+            Sample(done, spent.user + spent.system, {name: value / 1e6 for name, value in rss.items()}, size / 1e6)
+        )
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 180.0) -> None:
@@ -150,10 +154,12 @@ def slope(samples: list[Sample], of: Callable[[Sample], float]) -> float:
 def table(samples: list[Sample], found: dict[str, Any], num_failed: int, seconds: float) -> Table:
     shown = Table("what", "measured", title=f"{seconds / 60:.1f} minutes, {os.cpu_count()} cores")
     done = samples[-1].num_done - samples[0].num_done
+    cpu_seconds = samples[-1].api_cpu_seconds - samples[0].api_cpu_seconds
     shown.add_row("polls", f"{found['num_requests']}, {found['per_second']:.0f} a second")
     shown.add_row("polls not answered with 200", str(found["errors"] or 0))
     for name in ("p50_ms", "p99_ms", "longest_ms"):
         shown.add_row(f"GET /v1/jobs/{{id}}, worker busy: {name.removesuffix('_ms')}", f"{found[name]:.1f} ms")
+    shown.add_row("API, CPU a poll", f"{1000 * cpu_seconds / found['num_requests']:.2f} ms")
     shown.add_row("jobs done", f"{done}, {60 * done / seconds:.0f} a minute, {num_failed} failed")
     at = {"start": samples[0], "middle": samples[len(samples) // 2], "end": samples[-1]}
     for name in samples[0].rss_mb:
