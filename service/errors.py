@@ -23,7 +23,7 @@
     ├── UnsupportedMedia        415  not the kind of body this route takes
     ├── QueueFull               429  too many jobs are waiting
     ├── QuotaExceeded           429  the tenant or key has had its share
-    ├── RecordAway              503  the database does not answer
+    ├── Unavailable             503  the database does not answer for now
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -230,13 +230,13 @@ class QuotaExceeded(ServiceError):
         self.retry_after_seconds = max(1.0, retry_after_seconds)
 
 
-class RecordAway(ServiceError):
-    """The database does not answer; nothing of the request was done."""
+class Unavailable(ServiceError):
+    """Something that the service needs does not answer for now."""
 
     status = 503
-    title = "Database away"
-    code = "database_unavailable"
-    remedy = "Try again in a few seconds; an Idempotency-Key keeps work from being done twice."
+    title = "Not available for now"
+    code = "unavailable"
+    remedy = "Send the request again in some seconds; GET /health/ready says what is missing."
     retry_after_seconds = 2.0
 
 

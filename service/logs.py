@@ -12,8 +12,11 @@ import structlog
 def configure_logs(level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Set structlog up for this process; called by composition roots. ``stream`` defaults to stderr."""
     out = stream or sys.stderr
+    # The stock traceback on a terminal shows every local variable, and so keys and passwords.
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if out.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if out.isatty()
+        else structlog.processors.JSONRenderer()
     )
     processors: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -71,7 +71,7 @@ def create_app(
     for one in (jobs, *resources, health):
         app.include_router(one.router)
     problems.install(app)
-    openapi.install(app)
+    openapi.install(app, asks_for_key=settings.demands_keys)
     reference.install(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_request_bytes, max_json_bytes=settings.max_json_bytes)
     app.add_middleware(RequestIds)

@@ -36,7 +36,7 @@ class EvaluationRequest(Word):
     """``other`` is scored against ``real``."""
 
     real: DatasetImages
-    other: ImageSet = Field(discriminator="source")
+    other: ImageSet = Field(discriminator="source", json_schema_extra={"required": ["source"]})
     extractor: str | None = Field(default=None, description="A registered name; the service's default when left out.")
     priority: Priority = 0
 

@@ -9,11 +9,10 @@ from sqlalchemy import (
     ColumnElement,
     ColumnExpressionArgument,
     Integer,
+    ScalarSelect,
     String,
-    and_,
     bindparam,
     func,
-    or_,
     select,
     update,
 )
@@ -30,21 +29,21 @@ from service.store.tables import JobRow, UtcDateTime
 LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
 
 _PRIORITY, _CREATED_AT = bindparam("priority", type_=Integer), bindparam("created_at", type_=UtcDateTime)
-#: Built once: pollers ask for it all the time, and building it costs more than running it.
-_NUM_BEFORE = (
-    select(func.count())
-    .select_from(JobRow)
-    .where(
-        JobRow.state == JobState.QUEUED,
-        or_(
-            JobRow.priority > _PRIORITY,
-            and_(JobRow.priority == _PRIORITY, JobRow.created_at < _CREATED_AT),
-            and_(
-                JobRow.priority == _PRIORITY,
-                JobRow.created_at == _CREATED_AT,
-                JobRow.id < bindparam("job_id", type_=String),
-            ),
-        ),
+
+
+def _num_queued(*before: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED, *before).scalar_subquery()
+
+
+#: Built once: pollers ask for it all the time, and building it costs more than running it. Three counts, each a range
+#: of the index `job_runnable`: one condition with OR reads every queued row, five times slower at a thousand of them.
+_NUM_BEFORE = select(
+    _num_queued(JobRow.priority > _PRIORITY)
+    + _num_queued(JobRow.priority == _PRIORITY, JobRow.created_at < _CREATED_AT)
+    + _num_queued(
+        JobRow.priority == _PRIORITY,
+        JobRow.created_at == _CREATED_AT,
+        JobRow.id < bindparam("job_id", type_=String),
     )
 )
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import Once, OnceOf, Told
 from service.api.presenting import dataset_summary, dataset_view
-from service.api.responses import artifact_response
+from service.api.responses import artifact_response, stored
 from service.api.uploads import Form, read_form, upload_of
 from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView
 from service.contracts.datasets import CLASS_NAME_PATTERN, ClassName
@@ -22,7 +22,8 @@ from service.store import datasets
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
-_FILES = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FILES = {"type": "array", "items": _FILE, "minItems": 1}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _LISTS = {
     "splits": {**_TEXTS, "description": "train, validation, test or empty (train) for each image, in their order."},
@@ -34,11 +35,7 @@ _WHOLE_FORM = {
     "images": _IMAGES,
     "classes": {**_TEXTS, "description": "The class of each image, where its filename does not say it."},
     **_LISTS,
-    "archive": {
-        "type": "string",
-        "contentMediaType": "application/zip",
-        "description": "Instead of images: a zip of class/image.png or split/class/image.png.",
-    },
+    "archive": {**_FILE, "description": "Instead of images: a zip of class/image.png or split/class/image.png."},
 }
 _CLASS_FORM = {"images": _FILES, **_LISTS}
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
@@ -46,7 +43,8 @@ _KIND: dict[int | str, dict[str, Any]] = {415: {"description": "Not multipart/fo
 
 
 def _multipart(properties: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties}
+    sources = [{"required": [name]} for name in ("images", "archive") if name in properties]
+    schema = {"type": "object", "properties": properties, "oneOf": sources, "additionalProperties": False}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
@@ -150,7 +148,7 @@ def list_images(
 @router.get(
     "/{dataset_id}/images/{image_id}",
     response_class=Response,
-    responses=_NOT_FOUND | {200: {"content": {"image/png": {}}, "description": "The image as it is kept."}},
+    responses=_NOT_FOUND | stored("image/png", "The image as it is kept."),
 )
 def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """One real image as PNG."""

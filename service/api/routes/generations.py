@@ -11,7 +11,7 @@ from service.api.archives import Manifest, ManifestClass, manifest_of, zip_strea
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import OnceOf, Told
 from service.api.presenting import generated_image_view, generation_view, state_of
-from service.api.responses import artifact_response
+from service.api.responses import artifact_response, stored
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GenerationParams, GenerationResult
@@ -25,7 +25,7 @@ from service.store.tables import GenerationRow
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
-_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "A PNG."}}
+_PNG = stored("image/png", "A PNG.")
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A zip."}}
 _EXAMPLES = {
     "24 images a class": Example(value={"adaptation_id": "adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "num_images": 24}),

@@ -22,7 +22,7 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/ready", responses={503: {"description": "The database or the files cannot be used."}})
+@router.get("/ready", responses={503: {"model": ReadyView, "description": "The database or the files cannot be used."}})
 def ready(response: Response, parts: PartsOf) -> ReadyView:
     """`ready` or `degraded` with 200, `unready` with 503. Without a worker, work is accepted and waits."""
     checks = {

@@ -148,7 +148,7 @@ def test_what_a_publishing_transaction_wrote_is_gone_when_the_lease_was_lost(dat
     name = queue(database, "job")
     job = claimed(database)
     with database.transaction() as session:
-        leases.release(session, name, job.fencing_token)
+        leases.release(session, name, job.fencing_token, now=NOON)
     with pytest.raises(LeaseLost), database.transaction() as session:
         session.add(JobRow(**{**columns(row(database, name)), "id": "published"}))
         session.flush()
@@ -165,7 +165,7 @@ def test_a_released_job_has_its_attempt_back_and_is_due_to_be_sent(database: Dat
     name = queue(database, "job", wakeup_at=NOON)
     job = claimed(database)
     with database.transaction() as session:
-        leases.release(session, name, job.fencing_token)
+        leases.release(session, name, job.fencing_token, now=NOON)
     found = row(database, name)
     assert (found.state, found.attempts, found.wakeup_at, found.fencing_token) == (JobState.QUEUED, 0, None, 1)
 
