@@ -14,7 +14,7 @@ from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobKind
 from service.contracts.words import Word
 from service.errors import QueueFull, StorageFull
-from service.logs import get_logger
+from service.logs import bound_value, get_logger
 from service.store import jobs
 from service.store.database import Database
 from service.store.tables import JobRow
@@ -53,7 +53,10 @@ class Queueing:
     def queue(
         self, session: Session, tenant_id: TenantId, kind: JobKind, resource_id: str, queued: Sequence[QueuedJob]
     ) -> list[JobRow]:
-        """Queued rows in the caller's transaction, to be run in their order. Raises ``QueueFull``."""
+        """Queued rows in the caller's transaction, to be run in their order. Raises ``QueueFull``.
+
+        Each keeps the id of the request that is being answered, which the worker's log repeats.
+        """
         if jobs.num_queued(session) + len(queued) > self._max_queued_jobs:
             raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
         now = self.clock()
@@ -68,6 +71,7 @@ class Queueing:
                 one.params,
                 now + timedelta(microseconds=place),  # A microsecond apart, so that they run in the order asked for.
                 AdapterId(one.adapter_id) if one.adapter_id is not None else None,
+                bound_value("request_id"),
             )
             for place, one in enumerate(queued)
         ]

@@ -5,7 +5,6 @@ is replaced. With early acknowledgement a wake-up would wait behind a job while 
 late and prefetched singly, it goes to who is free. Delivered twice, it finds nothing to claim.
 """
 
-import logging
 import os
 import signal
 import warnings
@@ -46,8 +45,7 @@ def create_app(settings: Settings) -> Celery:
 
 def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT, then leave the job to others; the exit status."""
-    configure_logs()
-    logging.basicConfig(level=logging.WARNING)
+    configure_logs(settings.log_level)
     # It warns of pickled messages, which are not accepted here, not of rights that this worker would need.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     follow_parent()

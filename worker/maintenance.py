@@ -110,7 +110,7 @@ class Maintenance:
 
 def run(settings: Settings) -> int:
     """Sweep every ``sweep_seconds`` until SIGTERM or SIGINT; the exit status."""
-    configure_logs()
+    configure_logs(settings.log_level)
     follow_parent()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -74,7 +74,7 @@ def register(celery: Celery, settings: Settings) -> None:
     @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def begin(**_: object) -> None:
         die_with_parent(SIGKILL)
-        configure_logs()
+        configure_logs(settings.log_level)
         children[:] = [_born(settings, stopping)]
 
     @worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -12,6 +12,8 @@ from fastapi import Depends, Query, Request
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.errors import Unauthorized
 from service.intake import Intake
+from service.metrics import ApiMetrics
+from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry
 from service.settings import Settings
@@ -34,7 +36,8 @@ class Parts:
     registry: Registry
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter
-    check_broker: Callable[[], None] | None
+    readiness: Readiness
+    metrics: ApiMetrics
 
 
 async def parts_of_app(request: Request) -> Parts:

@@ -65,7 +65,11 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(sqlite: Database) -> None
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     with pytest.raises(KeyError), database.transaction() as session:
-        session.execute(text("INSERT INTO worker VALUES ('w', 'cpu', NULL, NULL, 1, '2026-01-01 00:00:00')"))
+        session.execute(
+            text(
+                "INSERT INTO worker (id, device, resident_adapter_id, job_id, rss_bytes, seen_at) VALUES ('w', 'cpu', NULL, NULL, 1, '2026-01-01 00:00:00')"
+            )
+        )
         raise KeyError("x")
     with database.reading() as session:
         assert session.scalars(select(WorkerRow)).all() == []
@@ -73,7 +77,11 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
 
 def test_writers_queue_up_so_that_read_then_write_loses_nothing(sqlite: Database) -> None:
     with sqlite.transaction() as session:
-        session.execute(text("INSERT INTO worker VALUES ('w', 'cpu', NULL, NULL, 0, '2026-01-01 00:00:00')"))
+        session.execute(
+            text(
+                "INSERT INTO worker (id, device, resident_adapter_id, job_id, rss_bytes, seen_at) VALUES ('w', 'cpu', NULL, NULL, 0, '2026-01-01 00:00:00')"
+            )
+        )
 
     def count() -> None:
         for _ in range(20):
