@@ -16,7 +16,9 @@ from service.broker import JOBS_QUEUE, broker_of
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
 from service.store.database import Database
+from worker.metrics import OF_WORKER, Metrics, Observe, Pipe, unobserved
 from worker.parentage import die_with_parent
+from worker.settings import WorkerSettings
 from worker.tasks import register
 
 _log = get_logger()
@@ -24,7 +26,7 @@ _log = get_logger()
 PARENT_PID_VARIABLE = "DEFECTSYNTH_PARENT_PID"
 
 
-def create_app(settings: Settings) -> Celery:
+def create_app(settings: Settings, observe: Observe = unobserved) -> Celery:
     """The app with its task, connected to nothing yet."""
     celery = Celery("defectsynth")
     celery.conf.update(broker_of(settings).worker_config())
@@ -39,7 +41,7 @@ def create_app(settings: Settings) -> Celery:
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
-    register(celery, settings)
+    register(celery, settings, observe)
     return celery
 
 
@@ -50,7 +52,7 @@ def run(settings: Settings) -> int:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     follow_parent()
     _migrate(settings)
-    worker = create_app(settings).Worker(
+    worker = create_app(settings, _observed(WorkerSettings())).Worker(
         pool_cls="prefork",
         concurrency=1,
         queues=[JOBS_QUEUE],
@@ -64,6 +66,16 @@ def run(settings: Settings) -> int:
     worker.start()
     _log.info("worker.stopped")
     return int(worker.exitcode or 0)
+
+
+def _observed(own: WorkerSettings) -> Observe:
+    """Where the pool process tells what it measures: this process, where its settings have it answer scrapes."""
+    if not own.metrics_port:
+        return unobserved
+    metrics, pipe = Metrics(OF_WORKER), Pipe()
+    pipe.follow(metrics)
+    metrics.serve(own.metrics_host, own.metrics_port)
+    return pipe
 
 
 def follow_parent() -> None:

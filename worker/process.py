@@ -6,6 +6,7 @@ Torch is imported here and nowhere above, so that the parent stays small and CUD
 import os
 import signal
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -24,6 +25,7 @@ from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.jobs import adaptation, evaluation, generation, recognition
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
+from worker.metrics import Observe, unobserved
 from worker.presence import Doing
 from worker.residents import Residents
 from worker.settings import WorkerSettings
@@ -53,11 +55,13 @@ class WorkingProcess:
         self._lease_seconds = lease_seconds
         self._stopping = stopping
         self._job_id: str | None = None
+        self._looked_at: datetime | None = None
 
     @property
     def doing(self) -> Doing:
         """What the process's row says."""
-        return Doing(self._job_id, self._workshop.residents.adapter_id)
+        held = torch.cuda.memory_reserved() if torch.cuda.is_initialized() else 0
+        return Doing(self._job_id, self._workshop.residents.adapter_id, self._looked_at, held)
 
     def work_off(self) -> int:
         """Run jobs until there is none to claim; how many were run."""
@@ -71,6 +75,7 @@ class WorkingProcess:
         return count
 
     def _claim(self) -> ClaimedJob | None:
+        self._looked_at = utc_now()
         with self._database.transaction() as session:
             return leases.claim(
                 session,
@@ -100,7 +105,10 @@ class WorkingProcess:
             raise
 
 
-def compose(settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool]) -> WorkingProcess:
+def compose(
+    settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool],
+    observe: Observe = unobserved,
+) -> WorkingProcess:  # fmt: skip
     """Everything a working process needs, from its settings."""
     own = WorkerSettings()
     transformers_logging.disable_progress_bar()
@@ -116,6 +124,7 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
         extractor=settings.extractor,
         max_base_models=own.max_base_models,
         max_adapters=own.max_adapters,
+        observe=observe,
     )
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
     return WorkingProcess(
@@ -127,8 +136,9 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
             FeatureCache(artifacts),
             settings.data_dir.resolve() / "work",
             registry.classifiers,
+            observe,
         ),
-        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process),
+        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, observe=observe),
         worker_id=worker_id,
         lease_seconds=settings.lease_seconds,
         stopping=stopping,

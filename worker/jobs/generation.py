@@ -22,6 +22,7 @@ from worker.jobs.gating import fitted_gates
 from worker.jobs.judgement import Made, RealImages, judge, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
+from worker.metrics import Observe, What
 from worker.residents import StoredAdapter
 from worker.workshop import Workshop
 from worker.workspace import load_images
@@ -70,6 +71,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     sampler = Sampler(base, prompts, encoded, _configured(params), params.seed, Steps(writer, delivery))
     begun = time.monotonic()
     delivery.fill(sampler)
+    _count(delivery, workshop.observe)
     between = time.monotonic()
     searched = adapter is not None and inputs.adapter.found is not None
     made = Made(params.class_name, delivery.features(), delivery.shown, adapter is not None, searched)
@@ -92,6 +94,12 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         warnings=[*delivery.warnings(), *warnings],
     )  # fmt: skip
     return _finished(attempt, params, delivery.images, result)
+
+
+def _count(delivery: Delivery, observe: Observe) -> None:
+    observe(What.ACCEPTED, len(delivery.images))
+    for reason, number in delivery.rejected.items():
+        observe(What.REJECTED, number, reason)
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
