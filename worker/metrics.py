@@ -132,8 +132,11 @@ class Metrics:
 
 
 def _made(what: What, kind: Kind, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-    given = {"buckets": kind.buckets} if kind.buckets else {}
-    metric = kind.type(what, kind.help, list(kind.labels), registry=registry, **given)
+    metric: Counter | Gauge | Histogram
+    if kind.type is Histogram:
+        metric = Histogram(what, kind.help, list(kind.labels), buckets=kind.buckets, registry=registry)
+    else:
+        metric = kind.type(what, kind.help, list(kind.labels), registry=registry)
     combinations: list[tuple[str, ...]] = [()]
     for values in kind.labels.values():
         combinations = [(*before, value) for before in combinations for value in values]
