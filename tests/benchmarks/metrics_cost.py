@@ -79,7 +79,7 @@ def fill(database: Database) -> None:
     draws, now = random.Random(0), datetime.now(UTC)
     rows = [
         {
-            "id": f"job_{number:06}", "tenant_id": "a", "kind": draws.choice(list(JobKind)), "resource_id": f"r{number}",
+            "id": f"job_{number:06}", "tenant_id": "a", "kind": draws.choice(list(JobKind)), "resource_id": "r",
             "class_name": "pits", "state": draws.choice(STATES), "priority": 0, "params": {"settings": "x" * 600},
             "result": {"report": "y" * 3000}, "revision": 9, "attempts": 1, "fencing_token": 1,
             "created_at": now - timedelta(seconds=number),
