@@ -56,7 +56,7 @@ def api() -> None:
     from service.main import create_app
 
     settings = _settings()
-    configure_logs()
+    configure_logs(settings.log_level)
     try:
         application = create_app(settings)
     except ValueError as error:

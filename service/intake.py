@@ -73,6 +73,7 @@ class Intake:
         min_train_images: int,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
+        count: Callable[[int, Sequence[RefusedImage]], None] = lambda num_accepted, refused: None,
     ) -> None:
         self._database = database
         self._artifacts = artifacts
@@ -80,6 +81,7 @@ class Intake:
         self._min_train_images = min_train_images
         self._clock = clock
         self._new_id = new_id
+        self._count = count
 
     def create(
         self, tenant_id: TenantId, name: str, upload: Upload, note: Callable[[Session, Receipt], None] = nothing
@@ -127,6 +129,7 @@ class Intake:
                 continue
             stored = self._artifacts.put_bytes(decoded.png)
             accepted.append(_Accepted(image, _without_bytes(decoded), stored))
+        self._count(len(accepted), refused)
         if not accepted and not refused:
             raise ArchiveUnusable("the archive holds no image", field="archive")
         if not accepted:

@@ -15,7 +15,7 @@ from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobKind
 from service.contracts.words import Word
 from service.errors import QueueFull, StorageFull
-from service.logs import get_logger
+from service.logs import bound_value, get_logger
 from service.quotas import NO_QUOTAS, Quotas
 from service.store import jobs
 from service.store.database import Database
@@ -78,7 +78,8 @@ class Queueing:
     ) -> list[JobRow]:
         """Queued rows in the caller's transaction, to be run in their order.
 
-        Raises ``QueueFull`` and ``QuotaExceeded``.
+        Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``
+        and ``QuotaExceeded``.
         """
         num_images = sum(one.num_images for one in queued)
         self._quotas.check(session, tenant_id, self.clock(), num_jobs=len(queued), num_images=num_images)
@@ -97,6 +98,7 @@ class Queueing:
                 now + timedelta(microseconds=place),  # A microsecond apart, so that they run in the order asked for.
                 AdapterId(one.adapter_id) if one.adapter_id is not None else None,
                 priority,
+                bound_value("request_id"),
             )
             for place, one in enumerate(queued)
         ]

@@ -1,6 +1,7 @@
 """Settings, read from ``DEFECTSYNTH_*`` variables by the composition roots alone. Units are in the names."""
 
 import ipaddress
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -8,6 +9,15 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_ADMIN_KEY_CHARACTERS = 32
+
+
+class LogLevel(StrEnum):
+    """From which events on a process logs."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class Settings(BaseSettings):
@@ -25,6 +35,8 @@ class Settings(BaseSettings):
     key_secret: SecretStr | None = Field(
         default=None, description="Keys are kept as HMACs under it; None: a file in data_dir, made once."
     )
+    metrics_token: SecretStr | None = Field(default=None, description="What /metrics asks for; None: nothing.")
+    log_level: LogLevel = LogLevel.INFO
     device: str = "auto"
     base_models: Path | None = Field(default=None, description="TOML registry of further base models and extractors.")
     extractor: str = Field(default="mini", description="Name of the extractor where a request names none.")
@@ -58,6 +70,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=5.0, gt=0)
     sweep_seconds: float = Field(default=5.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
+    stuck_seconds: float = Field(
+        default=120.0, gt=0, description="A job that waits so long beside an idle worker makes readiness degraded."
+    )
 
     @model_validator(mode="after")
     def _refuse_unsafe_combinations(self) -> Self:

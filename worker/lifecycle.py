@@ -12,6 +12,7 @@ The heartbeat is a thread beside the job. It stops renewing when the job reports
 hangs must not hold its row for ever.
 """
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from service.store.database import Database
 from service.store.leases import ClaimedJob, LeaseLost, LeaseState
 from worker.bounds import NO_BOUNDS, Bounds
 from worker.failures import failure_of, is_unexpected
+from worker.metrics import Observe, What, unobserved
 from worker.progress import Gauge, ProgressWriter
 
 _log = get_logger()
@@ -72,7 +74,8 @@ class LeaseTimes:
     """Seconds that a lease lasts, between renewals, and without progress until the job counts as hung.
 
     ``progress_seconds`` between two writes of progress, ``ask_seconds`` between two looks at what clients want: shorter
-    than most steps, so that a cancellation takes effect at the next one.
+    than most steps, so that a cancellation takes effect at the next one. Progress is written to the
+    row and, far less often, to the log.
     """
 
     lease_seconds: float
@@ -80,6 +83,7 @@ class LeaseTimes:
     stall_seconds: float
     progress_seconds: float = 0.3
     ask_seconds: float = 0.05
+    progress_log_seconds: float = 60.0
 
 
 def utc_now() -> datetime:
@@ -93,19 +97,25 @@ class Attempt:
     def __init__(
         self, database: Database, job: ClaimedJob, times: LeaseTimes, stopping: Callable[[], bool],
         bounds: Bounds = NO_BOUNDS,
+        observe: Observe = unobserved,
     ) -> None:  # fmt: skip
         self.job = job
+        self._observe = observe
         self.database = database
         self._times = times
         self._stopping = stopping
         self._bounds = bounds
         self._state = LeaseState.HELD
-        self._began_at = self._progressed_at = self._asked_at = time.monotonic()
+        self._began_at = self._logged_at = self._progressed_at = self._asked_at = time.monotonic()
 
     def progress(self, weights: dict[str, float]) -> ProgressWriter:
         """The reporter to hand to the models; ``weights`` as in `Gauge`."""
         return ProgressWriter(
-            Gauge(weights), check=self.check, write=self._write, interval_seconds=self._times.progress_seconds
+            Gauge(weights),
+            check=self.check,
+            write=self._write,
+            interval_seconds=self._times.progress_seconds,
+            observe=self._observe,
         )
 
     def check(self) -> None:
@@ -157,11 +167,18 @@ class Attempt:
         return time.monotonic() - self._progressed_at > self._times.stall_seconds
 
     def _write(self, progress: Progress) -> None:
+        self._log(progress)
         try:
             with self.database.transaction() as session:
                 self._learn(leases.record_progress(session, self.job.id, self.job.fencing_token, progress))
         except RECORD_AWAY as error:  # Progress is a courtesy: a database that is away for a moment ends no job.
             _log.warning("job.progress_unwritten", error=str(error))
+
+    def _log(self, progress: Progress) -> None:
+        """Now and then, so that the log of a long job tells that it goes on."""
+        if time.monotonic() - self._logged_at >= self._times.progress_log_seconds:
+            self._logged_at = time.monotonic()
+            _log.info("job.progress", **progress.model_dump(exclude={"figures"}))
 
     def _learn(self, state: LeaseState) -> None:
         if self._state is LeaseState.HELD:
@@ -176,7 +193,9 @@ class Heartbeat:
         self._interval_seconds = times.heartbeat_seconds
         self._on_stall = on_stall
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        # In this thread's context, so that its events, too, say which job they are about.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._beat,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()
@@ -189,13 +208,13 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._over.wait(self._interval_seconds):
             if self._attempt.is_stalled:
-                _log.error("job.stalled", job_id=self._attempt.job.id)
+                _log.error("job.stalled")
                 self._on_stall()
                 return
             try:
                 self._attempt.renew()
             except RECORD_AWAY as error:
-                _log.warning("job.lease_unrenewed", job_id=self._attempt.job.id, error=str(error))
+                _log.warning("job.lease_unrenewed", error=str(error))
 
 
 class Lifecycle:
@@ -204,17 +223,21 @@ class Lifecycle:
     def __init__(
         self, database: Database, times: LeaseTimes, *, stopping: Callable[[], bool], on_stall: Callable[[], None],
         bounds: Bounds = NO_BOUNDS,
+        observe: Observe = unobserved,
     ) -> None:  # fmt: skip
         self._database = database
         self._bounds = bounds
         self._times = times
         self._stopping = stopping
         self._on_stall = on_stall
+        self._observe = observe
 
     def run(self, job: ClaimedJob, work: Work) -> Ending:
         """Do the work and write how it ended."""
-        attempt = Attempt(self._database, job, self._times, self._stopping, self._bounds)
-        with bound(job_id=job.id, kind=str(job.kind)):
+        attempt = Attempt(self._database, job, self._times, self._stopping, self._bounds, self._observe)
+        if job.fencing_token == 1:
+            self._observe(What.WAIT, max(0.0, (utc_now() - job.created_at).total_seconds()), job.kind)
+        with bound(**_keys(job)):
             started = time.monotonic()
             _log.info("job.claimed", attempt=job.attempts, fencing_token=job.fencing_token, class_name=job.class_name)
             try:
@@ -225,7 +248,9 @@ class Lifecycle:
             except RECORD_AWAY as error:  # The ending itself cannot be written, so the lease runs out.
                 _log.error("job.record_unreachable", error=str(error))
                 ending = Ending.FORFEITED
-            _log.info(f"job.{ending}", seconds=round(time.monotonic() - started, 2))
+            seconds = time.monotonic() - started
+            self._observe(What.ATTEMPT, seconds, job.kind, ending)
+            _log.info(f"job.{ending}", seconds=round(seconds, 2))
         return ending
 
     def _attempt(self, attempt: Attempt, work: Work) -> Ending:
@@ -270,4 +295,11 @@ class Lifecycle:
             _log.warning("job.error", code=failure.code, message=failure.message)
         with self._database.transaction() as session:
             leases.fail(session, job.id, job.fencing_token, failure=failure, now=utc_now())
+        self._observe(What.FAILURE, 1, job.kind, failure.code)
         return Ending.FAILED
+
+
+def _keys(job: ClaimedJob) -> dict[str, str]:
+    """What every event of the job carries; ``request_id`` leads back to the request that submitted it."""
+    keys = {"job_id": job.id, "kind": str(job.kind), "tenant_id": job.tenant_id}
+    return keys | ({"request_id": job.request_id} if job.request_id is not None else {})

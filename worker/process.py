@@ -6,6 +6,7 @@ Torch is imported here and nowhere above, so that the parent stays small and CUD
 import os
 import signal
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -25,6 +26,7 @@ from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.jobs import adaptation, evaluation, generation, recognition
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
+from worker.metrics import Observe, unobserved
 from worker.presence import Doing
 from worker.residents import Residents
 from worker.settings import WorkerSettings
@@ -56,11 +58,13 @@ class WorkingProcess:
         self._bounds = bounds
         self._replace = replace
         self._job_id: str | None = None
+        self._looked_at: datetime | None = None
 
     @property
     def doing(self) -> Doing:
         """What the process's row says."""
-        return Doing(self._job_id, self._workshop.residents.adapter_id)
+        held = torch.cuda.memory_reserved() if torch.cuda.is_initialized() else 0
+        return Doing(self._job_id, self._workshop.residents.adapter_id, self._looked_at, held)
 
     def work_off(self) -> int:
         """Run jobs until there is none to claim; how many were run."""
@@ -77,6 +81,7 @@ class WorkingProcess:
         return count
 
     def _claim(self) -> ClaimedJob | None:
+        self._looked_at = utc_now()
         with self._database.transaction() as session:
             return leases.claim(
                 session,
@@ -106,7 +111,10 @@ class WorkingProcess:
             raise
 
 
-def compose(settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool]) -> WorkingProcess:
+def compose(
+    settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool],
+    observe: Observe = unobserved,
+) -> WorkingProcess:  # fmt: skip
     """Everything a working process needs, from its settings."""
     own = WorkerSettings()
     transformers_logging.disable_progress_bar()
@@ -122,6 +130,7 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
         extractor=settings.extractor,
         max_base_models=own.max_base_models,
         max_adapters=own.max_adapters,
+        observe=observe,
     )
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
     bounds = Bounds(own.max_job_seconds, own.max_resident_bytes)
@@ -135,8 +144,9 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
             settings.data_dir.resolve() / "work",
             own.checkpoint_seconds,
             registry.classifiers,
+            observe,
         ),
-        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds),
+        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds, observe=observe),
         worker_id=worker_id,
         lease_seconds=settings.lease_seconds,
         stopping=stopping,

@@ -31,4 +31,7 @@ class WorkerSettings(BaseSettings):
         ge=3600,
         description="Stored files that nothing names are kept so long: their rows come later.",
     )
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65_535, description="Where a worker answers scrapes; 0: nowhere.")
+    maintenance_metrics_port: int = Field(default=0, ge=0, le=65_535, description="The same of maintenance.")
     forget_worker_seconds: float = Field(default=3600.0, gt=0, description="Workers unseen for so long are forgotten.")

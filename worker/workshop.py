@@ -10,6 +10,7 @@ from service.registry import ClassifierEntry
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from worker.feature_cache import FeatureCache
+from worker.metrics import Observe, unobserved
 from worker.residents import Residents
 from worker.workspace import Workspace
 
@@ -29,6 +30,7 @@ class Workshop:
     work_dir: Path
     checkpoint_seconds: float = 10.0
     classifiers: Mapping[str, ClassifierEntry | None] = field(default_factory=lambda: {SMALL_RESNET: None})
+    observe: Observe = unobserved
 
     def workspace(self, job_id: JobId) -> Workspace:
         """The job's scratch folder."""

@@ -13,7 +13,9 @@ from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
 from service.intake import Intake
 from service.keys import KeyRing
+from service.metrics import ApiMetrics
 from service.quotas import RateLimits
+from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry
 from service.settings import Settings
@@ -38,7 +40,8 @@ class Parts:
     upload_slots: CapacityLimiter
     keys: KeyRing
     rates: RateLimits
-    check_broker: Callable[[], None] | None
+    readiness: Readiness
+    metrics: ApiMetrics
 
 
 async def parts_of_app(request: Request) -> Parts:

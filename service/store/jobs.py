@@ -69,12 +69,14 @@ def insert(
     at: datetime,
     adapter_id: AdapterId | None = None,
     priority: int = 0,
+    request_id: str | None = None,
 ) -> JobRow:
-    """A queued job."""
+    """A queued job. ``request_id``: of the request that submits it."""
     row = JobRow(
         id=job_id,
         tenant_id=tenant_id,
         kind=kind,
+        request_id=request_id,
         resource_id=resource_id,
         class_name=class_name,
         state=JobState.QUEUED,

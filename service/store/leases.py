@@ -60,6 +60,8 @@ class ClaimedJob:
     adapter_id: AdapterId | None
     fencing_token: int
     attempts: int
+    created_at: datetime
+    request_id: str | None
 
 
 def claim(
@@ -139,6 +141,8 @@ def _claimed(row: JobRow, *, fencing_token: int, attempts: int) -> ClaimedJob:
         adapter_id=AdapterId(row.adapter_id) if row.adapter_id else None,
         fencing_token=fencing_token,
         attempts=attempts,
+        created_at=row.created_at,
+        request_id=row.request_id,
     )
 
 

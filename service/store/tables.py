@@ -186,6 +186,7 @@ class JobRow(Base):
 
     ``revision`` grows with every change a client can see (it is the ETag and the event id). ``wakeup_at``: when a
     message was last sent for this row; null means never. ``interim``: results so far, for the worker that goes on.
+    ``request_id``: of the HTTP request that submitted it, for the logs.
     """
 
     __tablename__ = "job"
@@ -193,10 +194,12 @@ class JobRow(Base):
         Index("job_runnable", "state", "priority", "created_at"),
         Index("job_of_resource", "resource_id", "class_name"),
         Index("job_of_tenant", "tenant_id", "created_at", "id"),
+        Index("job_counted", "state", "kind", "created_at"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str]
     kind: Mapped[str]
+    request_id: Mapped[str | None]
     resource_id: Mapped[str]
     class_name: Mapped[str]
     state: Mapped[str]
@@ -252,7 +255,7 @@ class IdempotencyRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process that reported lately."""
+    """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message."""
 
     __tablename__ = "worker"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -261,3 +264,4 @@ class WorkerRow(Base):
     job_id: Mapped[str | None]
     rss_bytes: Mapped[int]
     seen_at: Mapped[datetime]
+    looked_at: Mapped[datetime | None]

@@ -201,4 +201,6 @@ class Steps:
         done, asked = len(self.delivery.images), self.delivery.params.num_images
         counts = {"images_done": float(done), "num_candidates": float(self.delivery.num_candidates)}
         progress = done * total + step * min(BATCH_SIZE, asked - done)
-        self.writer(stage, progress, asked * total, **{**figures, **counts})
+        self.writer.pace.done(stage, step)
+        self.writer.report(stage, progress, asked * total, **{**figures, **counts})
+        self.writer.pace.begin()

@@ -25,6 +25,7 @@ from worker.jobs.gating import fitted_gates
 from worker.jobs.judgement import Made, RealImages, judge, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
+from worker.metrics import Observe, What
 from worker.residents import StoredAdapter
 from worker.workshop import Workshop
 from worker.workspace import load_images
@@ -79,6 +80,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     except Interrupted:
         earlier.keep(delivery, now=True)
         raise
+    _count(delivery, workshop.observe)
     between = time.monotonic()
     searched = adapter is not None and inputs.adapter.found is not None
     made = Made(params.class_name, delivery.features(), delivery.shown, adapter is not None, searched)
@@ -101,6 +103,12 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         warnings=[*delivery.warnings(), *warnings],
     )  # fmt: skip
     return _finished(attempt, params, delivery.images, result)
+
+
+def _count(delivery: Delivery, observe: Observe) -> None:
+    observe(What.ACCEPTED, len(delivery.images))
+    for reason, number in delivery.rejected.items():
+        observe(What.REJECTED, number, reason)
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
