@@ -199,7 +199,7 @@ def test_a_database_that_is_out_is_a_503_that_says_when_to_come_again(
     monkeypatch.setattr("service.store.jobs.get", out)
     answer = world.client.get("/v1/jobs/job_0")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert answer.headers["retry-after"] == "5"
+    assert answer.headers["retry-after"] == "2"
     assert "refused" not in answer.text
 
 

@@ -25,7 +25,7 @@ from tests.integration.test_recognition import CLASSES, NO_GATES, archive
 
 FREEZE_SECONDS = 4.0
 #: Of each request, with one key.
-CLIENTS = 1
+CLIENTS = 3
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_whatever_is_killed_what_was_accepted_is_done_once_and_whole(
     work = [
         {"adaptation_id": adaptation["id"], "num_images": {name: number}, "seed": number, "gates": NO_GATES}
         for name in CLASSES
-        for number in (3, 40)
+        for number in (3, 16)
     ]
     lines = []
     for fault in FAULTS:
