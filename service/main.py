@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from service import queue
 from service.api import openapi, problems, reference
-from service.api.dependencies import Parts
+from service.api.dependencies import Parts, tenant_of_key
 from service.api.measuring import Measured
 from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import (
@@ -72,7 +72,9 @@ def create_app(
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
     resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, registered)
-    for one in (jobs, *resources, health, metrics):
+    for one in (jobs, *resources):  # Whatever a route asks for itself, none is open that should not be.
+        app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
+    for one in (health, metrics):
         app.include_router(one.router)
     problems.install(app)
     openapi.install(app, asks_for_key=settings.demands_keys)

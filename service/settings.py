@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-MIN_ADMIN_KEY_CHARACTERS = 32
+MIN_SECRET_CHARACTERS = 32
 
 
 class LogLevel(StrEnum):
@@ -77,15 +77,16 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_unsafe_combinations(self) -> Self:
         """A reachable address needs keys; a lease must outlive several heartbeats."""
-        if self.admin_key is not None and len(self.admin_key.get_secret_value()) < MIN_ADMIN_KEY_CHARACTERS:
-            raise ValueError(
-                f"DEFECTSYNTH_ADMIN_KEY is shorter than {MIN_ADMIN_KEY_CHARACTERS} characters: "
-                "make one with `openssl rand -hex 32`"
-            )
+        for name, secret in (("ADMIN_KEY", self.admin_key), ("KEY_SECRET", self.key_secret)):
+            if secret is not None and len(secret.get_secret_value()) < MIN_SECRET_CHARACTERS:
+                raise ValueError(
+                    f"DEFECTSYNTH_{name} is shorter than {MIN_SECRET_CHARACTERS} characters: "
+                    "make one with `openssl rand -hex 32`"
+                )
         if not self.demands_keys and not is_loopback(self.host):
             raise ValueError(
                 f"DEFECTSYNTH_HOST is {self.host}, which others can reach: set DEFECTSYNTH_ADMIN_KEY to at least "
-                f"{MIN_ADMIN_KEY_CHARACTERS} characters (for example from `openssl rand -hex 32`), or set "
+                f"{MIN_SECRET_CHARACTERS} characters (for example from `openssl rand -hex 32`), or set "
                 "DEFECTSYNTH_REQUIRE_KEYS=true and make keys with `defectsynth keys create`, or use 127.0.0.1"
             )
         if self.lease_seconds < 2 * self.heartbeat_seconds:
