@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.store.events import record_ended
 from service.store.tables import JobRow, Json
 
 #: How often a claim tries again when another worker was faster.
@@ -203,6 +204,7 @@ def _finish(
     final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
     if not _change(session, job_id, _held(fencing_token), final):
         raise LeaseLost(job_id, fencing_token)
+    record_ended(session, [job_id], now)
 
 
 _BACK_IN_QUEUE: dict[str, Any] = {
