@@ -19,7 +19,7 @@ _EVERYWHERE = {
     500: "Something unexpected; the log has the request id.",
 }
 _WRITING = {413: "More bytes than allowed.", 507: "The disk is full; nothing half written was left."}
-_METHODS = ("get", "post", "put", "delete")
+_METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def install(app: FastAPI) -> None:
@@ -57,7 +57,7 @@ def _completed(app: FastAPI) -> dict[str, Any]:
 def _complete_operation(operation: dict[str, Any], method: str) -> None:
     operation["security"] = [{}, {"bearer": []}, {"key": []}]
     errors = dict(_EVERYWHERE)
-    if method in ("post", "put"):
+    if method in ("post", "put", "patch"):
         errors |= _WRITING
     for status, answer in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400 and int(status) not in errors:

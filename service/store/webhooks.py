@@ -80,6 +80,11 @@ def enable(row: WebhookRow) -> None:
     row.state, row.disabled_reason, row.failing_since = WebhookState.ENABLED, None, None
 
 
+def lock(session: Session, webhook_id: WebhookId) -> WebhookRow | None:
+    """A webhook, locked until the transaction ends; None where it is gone."""
+    return session.scalars(locked(select(WebhookRow).where(WebhookRow.id == webhook_id))).one_or_none()
+
+
 def locked(query: Select[WebhookRow]) -> Select[WebhookRow]:
     """Against whoever else asks for the lock, not against new deliveries that refer to the row."""
     return query.with_for_update(key_share=True).execution_options(populate_existing=True)
