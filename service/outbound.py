@@ -26,8 +26,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII without blanks, control characters and the backslash
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-#: What the library calls global and is not one host of the public network: each leads to another, IPv4, address.
-_NOT_PUBLIC = tuple(ipaddress.ip_network(one) for one in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16"))
+#: What some version of the library calls global: ways into other addresses (6to4, Teredo), and documentation.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(one) for one in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
+)
 
 
 @dataclass(frozen=True)
