@@ -37,11 +37,10 @@ def record_ended(session: Session, job_ids: Sequence[str], now: datetime) -> Non
     """
     if not job_ids:
         return
-    ended = select(JobRow).where(JobRow.id.in_(job_ids)).order_by(JobRow.id)
-    tenant_ids = session.scalars(select(JobRow.tenant_id).where(JobRow.id.in_(job_ids)).distinct()).all()
-    told = webhooks.listening(session, tenant_ids)
+    told = webhooks.listening(session, job_ids)
     if not told:
         return
+    ended = select(JobRow).where(JobRow.id.in_(job_ids)).order_by(JobRow.id)
     rows = session.scalars(ended.execution_options(populate_existing=True)).all()
     for happened in [*(_job_ended(row, now) for row in rows), *_resources_finished(session, rows, now)]:
         _deliver(session, happened, told, now)

@@ -64,8 +64,9 @@ def is_known(session: Session, tenant_id: TenantId, resource_id: str) -> bool:
     return session.scalars(select(JobRow.id).where(named, JobRow.tenant_id == tenant_id).limit(1)).first() is not None
 
 
-def listening(session: Session, tenant_ids: Collection[str]) -> list[WebhookRow]:
-    """The enabled webhooks of these tenants, locked until the transaction ends, in one order."""
+def listening(session: Session, job_ids: Collection[str]) -> list[WebhookRow]:
+    """The enabled webhooks of the jobs' tenants, locked until the transaction ends, in one order."""
+    tenant_ids = select(JobRow.tenant_id).where(JobRow.id.in_(job_ids))
     query = select(WebhookRow).where(WebhookRow.tenant_id.in_(tenant_ids), WebhookRow.state == WebhookState.ENABLED)
     return list(session.scalars(locked(query.order_by(WebhookRow.id))))
 
@@ -87,4 +88,4 @@ def lock(session: Session, webhook_id: WebhookId) -> WebhookRow | None:
 
 def locked(query: Select[WebhookRow]) -> Select[WebhookRow]:
     """Against whoever else asks for the lock, not against new deliveries that refer to the row."""
-    return query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return query.with_for_update(key_share=True, of=WebhookRow).execution_options(populate_existing=True)

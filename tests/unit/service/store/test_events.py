@@ -1,5 +1,6 @@
 """What ended is announced in the transaction that ends it, on a real SQLite file and a real PostgreSQL."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -144,6 +145,19 @@ def test_of_jobs_that_end_at_the_same_moment_exactly_one_is_the_last(database: D
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(end, names))
     assert Counter(announced(database)) == {"job.succeeded": 6, "generation.finished": 1}
+
+
+def test_a_job_that_ends_while_anothers_end_is_not_yet_committed_waits_and_is_the_last(database: Database) -> None:
+    webhook(database, "w")
+    first, second = job(database, "j1"), job(database, "j2")
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as session:
+            leases.succeed(session, first, 1, result={}, now=NOON)
+            waiting = pool.submit(succeed, database, second)
+            time.sleep(0.5)
+            assert not waiting.done()
+        waiting.result(timeout=20)
+    assert Counter(announced(database)) == {"job.succeeded": 2, "generation.finished": 1}
 
 
 def test_one_event_has_one_id_for_every_webhook(database: Database) -> None:

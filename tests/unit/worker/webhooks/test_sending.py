@@ -242,6 +242,21 @@ def test_what_a_sender_took_and_did_not_record_is_sent_again_under_the_same_id(
     assert (world.delivery("d").state, world.delivery("d").attempts) == (DeliveryState.DELIVERED, 2)
 
 
+def test_a_sender_that_is_late_does_not_disturb_the_next_ones_attempt(world: World) -> None:
+    world.webhook("http://127.0.0.1/")
+    world.ping("d")
+    late = world.sender(post=answering(Answer(status=204)))
+    claimed = late.claim({})
+    assert claimed is not None
+    world.clock.pass_(60)
+    assert world.sender().claim({}) is not None
+    before = world.delivery("d")
+    late.attempt(claimed)
+    after = world.delivery("d")
+    assert (after.state, after.attempts) == (DeliveryState.PENDING, 2)
+    assert (after.next_attempt_at, after.last_status) == (before.next_attempt_at, None)
+
+
 def test_a_claim_outlives_the_attempt(world: World) -> None:
     world.webhook("http://127.0.0.1/")
     world.ping("d")
