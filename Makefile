@@ -5,10 +5,11 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 MINUTES ?= 120
+LOAD_MINUTES ?= 10
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help env demo serve test bench lint prior clean
+.PHONY: help env demo serve test bench load fuzz lint prior clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -39,6 +40,13 @@ test: $(INSTALLED) lint  ## get the servers the tests need, check the style and 
 
 bench: $(INSTALLED)  ## print the speed and memory figures
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+
+load: $(INSTALLED)  ## 1,000 queued jobs and 200 polls a second; LOAD_MINUTES=10
+	@$(BIN)/python -m tests.benchmarks.service_load --minutes $(LOAD_MINUTES)
+
+fuzz: $(INSTALLED)  ## 10,000 hostile files through the intake, and long runs of schemathesis (half an hour)
+	@FUZZ_INPUTS=10000 $(BIN)/python -m pytest -s tests/fuzz
+	@SCHEMATHESIS_EXAMPLES=100 $(BIN)/python -m pytest -s tests/contract/test_schemathesis.py
 
 lint: $(INSTALLED)  ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .

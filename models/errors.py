@@ -9,6 +9,7 @@
     ├── DatasetUnusable         code = "dataset_unusable"       too few images, unreadable images, duplicates only
     ├── AdapterUnusable         code = "adapter_unusable"       the artefact is damaged or made for another base model
     ├── ExtractorUnusable       code = "extractor_unusable"     the feature extractor cannot be opened or gives nonsense
+    ├── Interrupted             code = "interrupted"            raised by a progress callback: stop here, go on later
     └── Canceled                code = "canceled"               raised by a progress callback: stop here, keep nothing
 
 The worker maps each of them at one border to what a client sees. Wrong calls by our own code (shapes that do not fit)
@@ -63,6 +64,12 @@ class ExtractorUnusable(ModelError):
     """The feature extractor's folder is missing or damaged, or its features are not finite."""
 
     code: ClassVar[str] = "extractor_unusable"
+
+
+class Interrupted(ModelError):
+    """A progress callback asks to stop. Work keeps where it stands, for the run that goes on, and unwinds at once."""
+
+    code: ClassVar[str] = "interrupted"
 
 
 class Canceled(ModelError):

@@ -3,6 +3,7 @@
 Without a broker URL the messages are files under ``data_dir/broker``.
 """
 
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +78,16 @@ def broker_of(settings: Settings) -> Broker:
             "health_check_interval": 30,
         }
     return Broker(settings.broker_url, None, options)
+
+
+def check_files(settings: Settings) -> None:
+    """Raise ``OSError`` where no message can be written to the folder of the filesystem transport."""
+    _files(settings)
+    unfinished = settings.broker_dir / "messages" / f"{secrets.token_hex(8)}.part"
+    try:
+        unfinished.write_bytes(b"ready")
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _files(settings: Settings) -> Broker:

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from service import cli_keys
 from service.registry import BUNDLED_MODEL
 from service.settings import Settings
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(cli_keys.app, name="keys")
 _PR_SET_PDEATHSIG = 1
 _CTRL_C = 130
 
@@ -54,7 +56,7 @@ def api() -> None:
     from service.main import create_app
 
     settings = _settings()
-    configure_logs()
+    configure_logs(settings.log_level)
     try:
         application = create_app(settings)
     except ValueError as error:

@@ -12,7 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from service.contracts.datasets import RefusedImage
 from service.contracts.ids import Sha256
 
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+#: All that uploads are ever opened as; what is stored, and opened later, is PNG.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+STORED_FORMATS = ("PNG",)
 _SUFFIXES: Mapping[str, frozenset[str]] = {
     "PNG": frozenset({".png"}),
     "JPEG": frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}),
@@ -68,6 +70,8 @@ class ImageRefusal(Exception):
 def bound_pillow(limits: ImageLimits) -> None:
     """Make Pillow itself refuse what is above the limit, in every thread; called once by the composition root."""
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    # What it warns of is told to the client as a refusal, or harms no pixel; a hostile file would fill the log with it.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -93,11 +97,11 @@ def decode(data: bytes, filename: str, limits: ImageLimits) -> DecodedImage:
 
 
 def _decode(data: bytes, filename: str, limits: ImageLimits) -> DecodedImage:
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as probe:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as probe:
         _check_header(probe, limits)
         conversions = _extension_note(probe.format or "", filename)
         probe.verify()
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.mode not in _GREY_16 and any(";16" in str(tile.args) for tile in image.tile):
             conversions.append("16_bit_to_8_bit")
         image.load()
@@ -167,10 +171,14 @@ def _grey_16_to_8(image: Image.Image) -> Image.Image:
     """The full range 0-65535 to 0-255, the same for every image, so that brightness stays comparable."""
     import numpy as np  # rarely needed, and a fifth of the API's start
 
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65_535:
         raise ImageRefusal("unsupported_mode", "its grey values exceed 16 bits", "Save it with 8 or 16 bits a pixel.")
-    return Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
+    scaled = values.astype(np.uint32)  # in place from here on: a picture may have 64 million pixels
+    scaled *= 255
+    scaled += 32_767
+    scaled //= 65_535
+    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def _as_png(image: Image.Image, conversions: tuple[str, ...]) -> DecodedImage:

@@ -119,7 +119,7 @@ class Children:
 
 def serve(settings: Settings) -> None:
     """Run everything until SIGINT or SIGTERM. Raises `CannotServe`."""
-    configure_logs()
+    configure_logs(settings.log_level)
     _make_data_dir(settings.data_dir)
     with _only_one(settings.data_dir.resolve()), _listening(settings.host, settings.port) as listener:
         _migrate(settings)

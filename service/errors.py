@@ -11,15 +11,21 @@
     │   ├── UnknownBaseModel    422  a base model that is not registered
     │   ├── UrlRefused          422  a webhook's URL that nothing may be sent to
     │   │   └── HostUnresolved  422  its host has no address
-    │   └── InvalidCursor       422  a cursor that this list did not give out
+    │   ├── InvalidCursor       422  a cursor that this list did not give out
+    │   └── IdempotencyKeyReused 422 the key came with another request before
     ├── Unauthorized            401  no key, or a wrong one
+    ├── Forbidden               403  the key may not do this
     ├── NotFound                404  unknown, or another tenant's
     │   └── ArtifactMissing     404  the record names bytes that are gone
+    │       └── ArtifactDamaged 404  the bytes are not those that the record names
     ├── Conflict                409  the right request in the wrong state
-    │   └── StillCited          409  something else depends on it
+    │   ├── StillCited          409  something else depends on it
+    │   └── IdempotencyKeyInUse 409  a request with the same key is being answered
     ├── RequestTooLarge         413  more bytes, images or members than allowed
     ├── UnsupportedMedia        415  not the kind of body this route takes
     ├── QueueFull               429  too many jobs are waiting
+    ├── QuotaExceeded           429  the tenant or key has had its share
+    ├── Unavailable             503  the database does not answer for now
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -36,6 +42,8 @@ class ServiceError(Exception):
     title: ClassVar[str] = "Internal error"
     code: str = "internal_error"
     remedy: str = "Try again; if it goes on, give the operator the request id."
+    #: When to try again, where waiting helps.
+    retry_after_seconds: float | None = None
 
     def __init__(
         self, detail: str, *, code: str | None = None, field: str | None = None, remedy: str | None = None
@@ -126,6 +134,14 @@ class InvalidCursor(InvalidRequest):
     remedy = "Use 'next_cursor' of the page before as it is, or leave the cursor out."
 
 
+class IdempotencyKeyReused(InvalidRequest):
+    """The key came with another request before."""
+
+    title = "Idempotency-Key reused"
+    code = "idempotency_key_reused"
+    remedy = "Send a new Idempotency-Key with each new request, and the same one only with the same request."
+
+
 class Unauthorized(ServiceError):
     """No key, or a wrong one."""
 
@@ -133,6 +149,15 @@ class Unauthorized(ServiceError):
     title = "Not authorised"
     code = "unauthorized"
     remedy = "Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+
+
+class Forbidden(ServiceError):
+    """The key may not do this."""
+
+    status = 403
+    title = "Scope missing"
+    code = "scope_missing"
+    remedy = "Use a key with the named scope: `defectsynth keys create NAME --scope write`."
 
 
 class NotFound(ServiceError):
@@ -152,6 +177,13 @@ class ArtifactMissing(NotFound):
     remedy = "Restore the artefact folder from its backup, or make the resource again."
 
 
+class ArtifactDamaged(ArtifactMissing):
+    """The stored bytes are not those that the record names."""
+
+    title = "Stored bytes damaged"
+    code = "artifact_damaged"
+
+
 class Conflict(ServiceError):
     """The right request in the wrong state."""
 
@@ -167,6 +199,15 @@ class StillCited(Conflict):
     title = "Still in use"
     code = "still_cited"
     remedy = "Delete what cites it first."
+
+
+class IdempotencyKeyInUse(Conflict):
+    """A request with the same key is being answered."""
+
+    title = "Still being answered"
+    code = "idempotency_key_in_use"
+    remedy = "Wait for a second and send the same request again: it gets the first one's answer."
+    retry_after_seconds = 1.0
 
 
 class RequestTooLarge(ServiceError):
@@ -194,6 +235,29 @@ class QueueFull(ServiceError):
     title = "Queue full"
     code = "queue_full"
     remedy = "Wait until jobs have finished, or cancel some."
+    retry_after_seconds = 10.0
+
+
+class QuotaExceeded(ServiceError):
+    """The tenant or key has had its share; ``setting`` is the operator's limit."""
+
+    status = 429
+    title = "Quota exceeded"
+    code = "quota_exceeded"
+
+    def __init__(self, detail: str, setting: str, retry_after_seconds: float) -> None:
+        super().__init__(f"{detail} ({setting})", remedy="Wait as long as Retry-After says, or ask the operator.")
+        self.retry_after_seconds = max(1.0, retry_after_seconds)
+
+
+class Unavailable(ServiceError):
+    """Something that the service needs does not answer for now."""
+
+    status = 503
+    title = "Not available for now"
+    code = "unavailable"
+    remedy = "Send the request again in some seconds; GET /health/ready says what is missing."
+    retry_after_seconds = 2.0
 
 
 class StorageFull(ServiceError):

@@ -15,6 +15,7 @@ from service.decoding import DecodedImage, ImageLimits, ImageRefusal, decode
 from service.errors import ArchiveUnusable, NoAcceptableImages
 from service.intake_splits import Candidate, assign, refuse_straddling
 from service.intake_warnings import about_conversions, about_images
+from service.queueing import nothing
 from service.store import datasets
 from service.store.artifacts import ArtifactStore, StoredArtifact
 from service.store.database import Database
@@ -72,6 +73,7 @@ class Intake:
         min_train_images: int,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
+        count: Callable[[int, Sequence[RefusedImage]], None] = lambda num_accepted, refused: None,
     ) -> None:
         self._database = database
         self._artifacts = artifacts
@@ -79,16 +81,24 @@ class Intake:
         self._min_train_images = min_train_images
         self._clock = clock
         self._new_id = new_id
+        self._count = count
 
-    def create(self, tenant_id: TenantId, name: str, upload: Upload) -> Receipt:
-        """A new dataset. Raises ``NoAcceptableImages``, ``ArchiveUnusable``, ``GroupStraddles``, ``StorageFull``."""
+    def create(
+        self, tenant_id: TenantId, name: str, upload: Upload, note: Callable[[Session, Receipt], None] = nothing
+    ) -> Receipt:
+        """A new dataset; ``note`` ends its transaction.
+
+        Raises ``NoAcceptableImages``, ``ArchiveUnusable``, ``GroupStraddles`` and ``StorageFull``.
+        """
         refuse_straddling([(image.group, image.split) for image in upload.images], {})
         accepted, refused = self._accept(upload)
         with self._database.transaction() as session:
             dataset_id = DatasetId(self._new_id("ds"))
             dataset = datasets.insert_dataset(session, tenant_id, dataset_id, name, self._clock())
             version = self._record(session, dataset, accepted, [], [], upload.class_names)
-        return Receipt(dataset, version, len(accepted), refused)
+            receipt = Receipt(dataset, version, len(accepted), refused)
+            note(session, receipt)
+        return receipt
 
     def replace_class(self, tenant_id: TenantId, dataset_id: str, class_name: str, upload: Upload) -> Receipt:
         """A new version in which the class holds exactly these images; other classes stay as they are.
@@ -119,6 +129,7 @@ class Intake:
                 continue
             stored = self._artifacts.put_bytes(decoded.png)
             accepted.append(_Accepted(image, _without_bytes(decoded), stored))
+        self._count(len(accepted), refused)
         if not accepted and not refused:
             raise ArchiveUnusable("the archive holds no image", field="archive")
         if not accepted:

@@ -65,4 +65,4 @@ def checked_class(name: str) -> str:
 
 def short(filename: str) -> str:
     """The file's own name, cut to what the record holds."""
-    return PurePosixPath(filename.replace("\\", "/")).name[-_MAX_FILENAME_CHARACTERS:]
+    return PurePosixPath(filename.replace("\\", "/").replace("\0", "")).name[-_MAX_FILENAME_CHARACTERS:]

@@ -1,12 +1,14 @@
 """Read an uploaded zip without trusting it: nothing is unpacked to disk, members are read one by one within bounds."""
 
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from itertools import pairwise
+from typing import Any, BinaryIO
 
 from service.contracts.datasets import RefusedImage
 from service.decoding import ImageRefusal
@@ -17,7 +19,13 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"
 _CLUTTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _RATIO_COUNTS_FROM_BYTES = 2**20
 _ENCRYPTED = 0x1
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
+#: The two that Python expands piece by piece; of LZMA and bzip2 it expands whatever a piece holds, without a bound.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_LOCAL_HEADER_BYTES = 30
+#: A member's entry in the directory takes some hundred bytes; zipfile itself looks for the end in the last 64 KiB.
+_DIRECTORY_BYTES_AN_ENTRY = 1024
+_LEAST_DIRECTORY_BYTES = 2**17
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,39 @@ class ZipContents:
 @contextmanager
 def opened(stream: BinaryIO, limits: ZipLimits) -> Iterator[ZipContents]:
     """The archive's contents, readable inside the block. Raises ``ArchiveUnusable`` and ``RequestTooLarge``."""
+    bounded = _BoundedReads(stream, max(limits.max_entries * _DIRECTORY_BYTES_AN_ENTRY, _LEAST_DIRECTORY_BYTES))
     try:
-        archive = zipfile.ZipFile(stream)
+        archive = zipfile.ZipFile(bounded)
     except _DAMAGED as error:
         raise ArchiveUnusable("the archive is not a zip, or is truncated or damaged", field="archive") from error
+    bounded.max_bytes = limits.max_expanded_bytes
     with archive:
         _check_size(archive.infolist(), limits)
+        _refuse_overlaps(archive.infolist())
         yield _contents(archive, limits)
+
+
+class _BoundedReads:
+    """A file of which no more is read at once than allowed: zipfile reads a directory whole, before anything can be
+    counted, and a directory of 500 MB becomes ten million objects."""
+
+    def __init__(self, stream: BinaryIO, max_bytes: int) -> None:
+        self._stream = stream
+        self.max_bytes = max_bytes
+
+    def read(self, num_bytes: int = -1) -> bytes:
+        """Stock, but raises ``RequestTooLarge``."""
+        data = self._stream.read(self.max_bytes + 1 if num_bytes < 0 else min(num_bytes, self.max_bytes + 1))
+        if len(data) > self.max_bytes:
+            raise RequestTooLarge(
+                "the archive's directory is longer than that of the entries that are allowed (max_zip_entries)",
+                code="zip_too_many_entries",
+                field="archive",
+            )
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _check_size(entries: list[zipfile.ZipInfo], limits: ZipLimits) -> None:
@@ -73,6 +107,15 @@ def _check_size(entries: list[zipfile.ZipInfo], limits: ZipLimits) -> None:
             "(max_zip_expanded_bytes)",
             code="zip_bomb",
             field="archive",
+        )
+
+
+def _refuse_overlaps(entries: list[zipfile.ZipInfo]) -> None:
+    """Members that share their bytes: no tool writes that, and it multiplies what a small file makes of itself."""
+    spans = sorted((one.header_offset, one.compress_size + _LOCAL_HEADER_BYTES) for one in entries)
+    if any(offset + size > following for (offset, size), (following, _) in pairwise(spans)):
+        raise ArchiveUnusable(
+            "members of the archive overlap", code="zip_overlap", field="archive", remedy="Make the archive again."
         )
 
 
@@ -125,6 +168,10 @@ def _check_member(entry: zipfile.ZipInfo, limits: ZipLimits) -> None:
         return
     if entry.flag_bits & _ENCRYPTED:
         raise ImageRefusal("encrypted", "it is encrypted", "Make the archive without a password.")
+    if entry.compress_type not in _METHODS:
+        raise ImageRefusal(
+            "unsupported_compression", "it is compressed by an unusual method", "Make a zip with the method 'deflate'."
+        )
     if entry.filename.lower().endswith(_ARCHIVES):
         raise ImageRefusal("nested_archive", "it is an archive inside the archive", "Unpack it first.")
     if entry.file_size > _RATIO_COUNTS_FROM_BYTES and entry.file_size > limits.max_expansion_ratio * max(

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from service import queue
 from service.api import openapi, problems, reference
 from service.api.dependencies import Parts
+from service.api.measuring import Measured
 from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import (
     adaptations,
@@ -20,6 +21,7 @@ from service.api.routes import (
     generations,
     health,
     jobs,
+    metrics,
     recognitions,
     registered,
     reports,
@@ -28,9 +30,13 @@ from service.api.routes import (
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
 from service.intake import Intake
+from service.keys import KeyRing
 from service.logs import configure_logs
+from service.metrics import ApiMetrics, read_record
 from service.outbound import Resolve, resolve_by_system
 from service.queueing import Queueing, Send
+from service.quotas import Quotas, RateLimits
+from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry, load_registry
 from service.settings import Settings
@@ -71,20 +77,22 @@ def create_app(
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
     resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, webhooks, registered)
-    for one in (jobs, *resources, health):
+    for one in (jobs, *resources, health, metrics):
         app.include_router(one.router)
     problems.install(app)
-    openapi.install(app)
+    openapi.install(app, asks_for_key=settings.demands_keys)
     reference.install(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_request_bytes, max_json_bytes=settings.max_json_bytes)
     app.add_middleware(RequestIds)
+    app.add_middleware(Measured, metrics=parts.metrics)
     return app
 
 
 def from_environment() -> FastAPI:
     """For ``uvicorn --factory service.main:from_environment``."""
-    configure_logs()
-    return create_app(Settings())
+    settings = Settings()
+    configure_logs(settings.log_level)
+    return create_app(settings)
 
 
 def _parts(
@@ -101,19 +109,23 @@ def _parts(
     limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
-    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs)
+    measured = ApiMetrics(read_record(database, clock), settings.data_dir)
+    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
     return Parts(
         settings=settings,
         database=database,
         artifacts=store,
-        intake=Intake(database, store, limits, settings.min_train_images, clock, new_id),
+        intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
         submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
         recognising=Recognising(queueing, registry.classifiers),
         webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
         registry=registry,
         clock=clock,
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
-        check_broker=wakeups.check if settings.broker_url is not None else None,
+        keys=KeyRing(settings, database, clock),
+        rates=RateLimits(settings),
+        readiness=Readiness(database, store, wakeups.check, settings, clock),
+        metrics=measured,
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of
+from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of, check_files
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobKind
 from service.logs import get_logger
@@ -35,7 +35,10 @@ class Queue:
         return True
 
     def check(self) -> None:
-        """Raise the transport's own error where the broker does not answer."""
+        """Raise the transport's own error where no wake-up could be sent: the broker is out, or its folder is full."""
+        if self._settings.broker_url is None:
+            check_files(self._settings)
+            return
         with self._sender().connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
 

@@ -6,6 +6,7 @@ A wake-up that is not delivered loses nothing: rows without one are sent again b
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -14,23 +15,37 @@ from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobKind
 from service.contracts.words import Word
 from service.errors import QueueFull, StorageFull
-from service.logs import get_logger
+from service.logs import bound_value, get_logger
+from service.quotas import NO_QUOTAS, Quotas
 from service.store import jobs
 from service.store.database import Database
 from service.store.tables import JobRow
 
 #: Wakes a worker for a committed row; False, never an error, where the broker cannot be reached.
 Send = Callable[[JobKind, JobId], bool]
+R = TypeVar("R")
+#: Called with the resource's row at the end of the transaction that makes it and its jobs.
+Note = Callable[[Session, R], None]
+
+
+def nothing(session: Session, row: object) -> None:
+    """A `Note` that notes nothing."""
+
+
 _log = get_logger()
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """One job to be written. ``adapter_id``: which adapter it needs, so that a worker that holds it takes it."""
+    """One job to be written. ``adapter_id``: which adapter it needs, so that a worker that holds it takes it.
+
+    ``num_images``: what it counts against the tenant's images a day.
+    """
 
     class_name: str
     params: Word
     adapter_id: str | None = None
+    num_images: int = 0
 
 
 class Queueing:
@@ -43,17 +58,31 @@ class Queueing:
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
         max_queued_jobs: int,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         self.database = database
         self.clock = clock
         self.new_id = new_id
         self._send = send
         self._max_queued_jobs = max_queued_jobs
+        self._quotas = quotas
 
     def queue(
-        self, session: Session, tenant_id: TenantId, kind: JobKind, resource_id: str, queued: Sequence[QueuedJob]
+        self,
+        session: Session,
+        tenant_id: TenantId,
+        kind: JobKind,
+        resource_id: str,
+        queued: Sequence[QueuedJob],
+        priority: int = 0,
     ) -> list[JobRow]:
-        """Queued rows in the caller's transaction, to be run in their order. Raises ``QueueFull``."""
+        """Queued rows in the caller's transaction, to be run in their order.
+
+        Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``
+        and ``QuotaExceeded``.
+        """
+        num_images = sum(one.num_images for one in queued)
+        self._quotas.check(session, tenant_id, self.clock(), num_jobs=len(queued), num_images=num_images)
         if jobs.num_queued(session) + len(queued) > self._max_queued_jobs:
             raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
         now = self.clock()
@@ -68,6 +97,8 @@ class Queueing:
                 one.params,
                 now + timedelta(microseconds=place),  # A microsecond apart, so that they run in the order asked for.
                 AdapterId(one.adapter_id) if one.adapter_id is not None else None,
+                priority,
+                bound_value("request_id"),
             )
             for place, one in enumerate(queued)
         ]

@@ -12,7 +12,7 @@ from service.contracts.jobs import JobKind, JobState
 from service.contracts.recognitions import RecognitionParams
 from service.contracts.requests import RecognitionRequest
 from service.errors import Conflict, InvalidRequest, NotFound, TooFewImages
-from service.queueing import QueuedJob, Queueing
+from service.queueing import Note, QueuedJob, Queueing, nothing
 from service.store import adaptations, adapters, datasets, generations, jobs, recognitions
 from service.store.datasets import SplitCounts
 from service.store.tables import JobRow, RecognitionRow
@@ -38,7 +38,9 @@ class Recognising:
         self._queueing = queueing
         self._classifiers = classifiers
 
-    def recognise(self, tenant_id: TenantId, request: RecognitionRequest) -> RecognitionRow:
+    def recognise(
+        self, tenant_id: TenantId, request: RecognitionRequest, note: Note[RecognitionRow] = nothing
+    ) -> RecognitionRow:
         """Queue one recognition job; the dataset's version is fixed now.
 
         Raises ``NotFound``, ``InvalidRequest``, ``TooFewImages``, ``Conflict`` and ``QueueFull``.
@@ -68,7 +70,8 @@ class Recognising:
                 notes=chosen.notes,
             )
             queued = [QueuedJob(_told_together(chosen.classes), params)]
-            rows = self._queueing.queue(session, tenant_id, JobKind.RECOGNITION, row.id, queued)
+            rows = self._queueing.queue(session, tenant_id, JobKind.RECOGNITION, row.id, queued, request.priority)
+            note(session, row)
         self._queueing.wake(rows)
         return row
 

@@ -1,6 +1,7 @@
 """Settings, read from ``DEFECTSYNTH_*`` variables by the composition roots alone. Units are in the names."""
 
 import ipaddress
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -12,8 +13,17 @@ from service.outbound import AllowList
 MIN_ADMIN_KEY_CHARACTERS = 32
 
 
+class LogLevel(StrEnum):
+    """From which events on a process logs."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class Settings(BaseSettings):
-    """One process's settings. Refuses to listen beyond loopback without an admin key."""
+    """One process's settings. Refuses to listen beyond loopback without keys."""
 
     model_config = SettingsConfigDict(env_prefix="DEFECTSYNTH_", frozen=True, extra="ignore")
 
@@ -22,7 +32,13 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(default=None, description="Redis or AMQP URL; None: files under data_dir/broker.")
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
-    admin_key: SecretStr | None = None
+    admin_key: SecretStr | None = Field(default=None, description="The operator's own key: every scope.")
+    require_keys: bool = Field(default=False, description="Ask for a key on loopback too. An admin key implies it.")
+    key_secret: SecretStr | None = Field(
+        default=None, description="Keys are kept as HMACs under it; None: a file in data_dir, made once."
+    )
+    metrics_token: SecretStr | None = Field(default=None, description="What /metrics asks for; None: nothing.")
+    log_level: LogLevel = LogLevel.INFO
     device: str = "auto"
     base_models: Path | None = Field(default=None, description="TOML registry of further base models and extractors.")
     extractor: str = Field(default="mini", description="Name of the extractor where a request names none.")
@@ -40,7 +56,15 @@ class Settings(BaseSettings):
     max_zip_expanded_bytes: int = Field(default=2 * 2**30, ge=1)
     max_images_per_class_generation: int = Field(default=10_000, ge=1)
     min_train_images: int = Field(default=4, ge=1)
-    max_queued_jobs: int = Field(default=1_000, ge=1)
+    max_queued_jobs: int = Field(default=1_000, ge=1, description="Of all tenants.")
+    max_queued_jobs_per_tenant: int | None = Field(default=None, ge=1)
+    max_images_per_day: int | None = Field(default=None, ge=1, description="Asked for by a tenant in 24 hours.")
+    max_device_seconds_per_day: float | None = Field(
+        default=None, gt=0, description="That the jobs which a tenant submitted in the last 24 hours may have taken."
+    )
+    max_requests_per_minute: int | None = Field(default=None, ge=1, description="Of one key.")
+    max_upload_bytes_per_day: int | None = Field(default=None, ge=1, description="Of a tenant.")
+    idempotency_seconds: float = Field(default=86_400.0, gt=0, description="An Idempotency-Key is known for so long.")
     max_webhooks: int = Field(default=50, ge=1, description="Of one tenant.")
     webhook_allow: str = Field(
         default="",
@@ -53,19 +77,23 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=5.0, gt=0)
     sweep_seconds: float = Field(default=5.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
+    stuck_seconds: float = Field(
+        default=120.0, gt=0, description="A job that waits so long beside an idle worker makes readiness degraded."
+    )
 
     @model_validator(mode="after")
     def _refuse_unsafe_combinations(self) -> Self:
-        """A reachable address needs a key; a lease must outlive several heartbeats."""
+        """A reachable address needs keys; a lease must outlive several heartbeats."""
         if self.admin_key is not None and len(self.admin_key.get_secret_value()) < MIN_ADMIN_KEY_CHARACTERS:
             raise ValueError(
                 f"DEFECTSYNTH_ADMIN_KEY is shorter than {MIN_ADMIN_KEY_CHARACTERS} characters: "
                 "make one with `openssl rand -hex 32`"
             )
-        if self.admin_key is None and not is_loopback(self.host):
+        if not self.demands_keys and not is_loopback(self.host):
             raise ValueError(
                 f"DEFECTSYNTH_HOST is {self.host}, which others can reach: set DEFECTSYNTH_ADMIN_KEY to at least "
-                f"{MIN_ADMIN_KEY_CHARACTERS} characters (for example from `openssl rand -hex 32`), or use 127.0.0.1"
+                f"{MIN_ADMIN_KEY_CHARACTERS} characters (for example from `openssl rand -hex 32`), or set "
+                "DEFECTSYNTH_REQUIRE_KEYS=true and make keys with `defectsynth keys create`, or use 127.0.0.1"
             )
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise ValueError("DEFECTSYNTH_LEASE_SECONDS must be at least twice DEFECTSYNTH_HEARTBEAT_SECONDS")
@@ -74,6 +102,11 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError(f"DEFECTSYNTH_WEBHOOK_ALLOW: {error}") from error
         return self
+
+    @property
+    def demands_keys(self) -> bool:
+        """Whether every request under /v1 needs a key."""
+        return self.require_keys or self.admin_key is not None
 
     @property
     def sqlalchemy_url(self) -> str:

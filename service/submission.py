@@ -16,7 +16,7 @@ from service.contracts.requests import AdaptationRequest, GenerationRequest
 from service.contracts.search import FoundSettings
 from service.errors import Conflict, InvalidRequest, TooFewImages, UnknownBaseModel
 from service.merging import class_seed, merged
-from service.queueing import QueuedJob, Queueing
+from service.queueing import Note, QueuedJob, Queueing, nothing
 from service.registry import BaseModelEntry
 from service.selection import adapters_to_use
 from service.store import adaptations, datasets, evaluations, generations, jobs
@@ -52,7 +52,9 @@ class Submission:
         self._extractors = extractors
         self._limits = limits
 
-    def adapt(self, tenant_id: TenantId, request: AdaptationRequest) -> AdaptationRow:
+    def adapt(
+        self, tenant_id: TenantId, request: AdaptationRequest, note: Note[AdaptationRow] = nothing
+    ) -> AdaptationRow:
         """Queue one adaptation job a class.
 
         Raises ``UnknownBaseModel``, ``NotFound``, ``InvalidRequest``, ``TooFewImages`` and ``QueueFull``.
@@ -85,11 +87,14 @@ class Submission:
                 )
                 for name in classes
             ]
-            rows = self._queueing.queue(session, tenant_id, JobKind.ADAPTATION, row.id, queued)
+            rows = self._queueing.queue(session, tenant_id, JobKind.ADAPTATION, row.id, queued, request.priority)
+            note(session, row)
         self._queueing.wake(rows)
         return row
 
-    def generate(self, tenant_id: TenantId, request: GenerationRequest) -> GenerationRow:
+    def generate(
+        self, tenant_id: TenantId, request: GenerationRequest, note: Note[GenerationRow] = nothing
+    ) -> GenerationRow:
         """Queue one generation job a class. Raises ``NotFound``, ``Conflict``, ``InvalidRequest``, ``QueueFull``."""
         self._check_num_images(request)
         seed = request.seed if request.seed is not None else secrets.randbits(32)
@@ -100,16 +105,18 @@ class Submission:
             asked = merged(defaults, request.settings, "settings")
             row = generations.insert(session, tenant_id, generation_id, seed, asked, self._clock())
             queued = [
-                QueuedJob(
-                    adapter.class_name, _generation_params(generation_id, adapter, request, seed, defaults), adapter.id
-                )
-                for adapter in chosen
+                QueuedJob(one.class_name, params, params.adapter_id, params.num_images)
+                for one in chosen
+                for params in [_generation_params(generation_id, one, request, seed, defaults)]
             ]
-            rows = self._queueing.queue(session, tenant_id, JobKind.GENERATION, row.id, queued)
+            rows = self._queueing.queue(session, tenant_id, JobKind.GENERATION, row.id, queued, request.priority)
+            note(session, row)
         self._queueing.wake(rows)
         return row
 
-    def evaluate(self, tenant_id: TenantId, request: EvaluationRequest) -> EvaluationRow:
+    def evaluate(
+        self, tenant_id: TenantId, request: EvaluationRequest, note: Note[EvaluationRow] = nothing
+    ) -> EvaluationRow:
         """Queue one evaluation job; dataset versions are fixed now. Raises as ``adapt``, and ``Conflict``."""
         if request.extractor is not None and request.extractor not in self._extractors:
             raise InvalidRequest(
@@ -131,7 +138,8 @@ class Submission:
             row = evaluations.insert(session, tenant_id, evaluation_id, fixed, self._clock())
             params = EvaluationParams(evaluation_id=evaluation_id, request=fixed)
             queued = [QueuedJob(real.class_name, params)]
-            rows = self._queueing.queue(session, tenant_id, JobKind.EVALUATION, row.id, queued)
+            rows = self._queueing.queue(session, tenant_id, JobKind.EVALUATION, row.id, queued, request.priority)
+            note(session, row)
         self._queueing.wake(rows)
         return row
 

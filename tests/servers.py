@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -21,10 +22,10 @@ _POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[str]:
+def redis(folder: Path, port: int | None = None) -> Iterator[str]:
     """A Redis server that keeps nothing; its URL."""
     program = _program("redis-server")
-    port = _free_port()
+    port = port or free_port()
     arguments = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no"]
     with _running([program, *arguments], folder / "redis.log", signal.SIGTERM) as process:
         _wait_for_redis(process, port, folder / "redis.log")
@@ -33,12 +34,27 @@ def redis(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL cluster; the URL of its empty database ``postgres``, whose user may make further ones.
+    """A PostgreSQL cluster; the URL of its empty database ``postgres``, whose user may make further ones."""
+    with postgres_cluster() as cluster, postgres_server(cluster) as url:
+        yield url
 
-    The server refuses to run as root: for root it runs as the user that its package made. Its time zone is not UTC, as
-    an operator's may be.
+
+@dataclass(frozen=True)
+class Cluster:
+    """The files of a PostgreSQL cluster, the port it listens on, and the user that its server runs as."""
+
+    folder: Path
+    port: int
+    user: str | None
+
+
+@contextmanager
+def postgres_cluster() -> Iterator[Cluster]:
+    """A new cluster, removed at the end.
+
+    The server refuses to run as root: for root it runs as the user that its package made.
     """
-    initdb, server = _program("initdb", _POSTGRES_FOLDERS), _program("postgres", _POSTGRES_FOLDERS)
+    initdb = _program("initdb", _POSTGRES_FOLDERS)
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="defectsynth-postgres-"))
     try:
@@ -51,16 +67,26 @@ def postgres() -> Iterator[str]:
             cwd="/", user=user, group=user, extra_groups=[] if user else None, capture_output=True, text=True,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        port = _free_port()
-        options = {"fsync": "off", "timezone": "America/St_Johns", "max_connections": "200"}
-        arguments = ["-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
-        arguments += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        url = f"postgresql://tester@127.0.0.1:{port}/postgres"
-        with _running([server, *arguments], folder / "postgres.log", signal.SIGINT, user) as process:
-            _wait_for_postgres(process, url, folder / "postgres.log")
-            yield url
+        yield Cluster(folder, free_port(), user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres_server(cluster: Cluster, stop: signal.Signals = signal.SIGINT) -> Iterator[str]:
+    """The cluster's server while the block runs; its time zone is not UTC, as an operator's may be.
+
+    ``stop``: SIGINT ends it in order, SIGQUIT as a crash does.
+    """
+    server = _program("postgres", _POSTGRES_FOLDERS)
+    options = {"fsync": "off", "timezone": "America/St_Johns", "max_connections": "200"}
+    arguments = ["-D", str(cluster.folder / "data"), "-h", "127.0.0.1", "-p", str(cluster.port), "-k", ""]
+    arguments += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+    url = f"postgresql://tester@127.0.0.1:{cluster.port}/postgres"
+    log_path = cluster.folder / "postgres.log"
+    with _running([server, *arguments], log_path, stop, cluster.user) as process:
+        _wait_for_postgres(process, url, log_path)
+        yield url
 
 
 @contextmanager
@@ -98,7 +124,7 @@ def _newest_first(folders: str) -> list[Path]:
     return sorted(found, key=lambda folder: float(folder.parent.name), reverse=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

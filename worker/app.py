@@ -5,7 +5,6 @@ is replaced. With early acknowledgement a wake-up would wait behind a job while 
 late and prefetched singly, it goes to who is free. Delivered twice, it finds nothing to claim.
 """
 
-import logging
 import os
 import signal
 import warnings
@@ -17,7 +16,9 @@ from service.broker import JOBS_QUEUE, broker_of
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
 from service.store.database import Database
+from worker.metrics import OF_WORKER, Metrics, Observe, Pipe, unobserved
 from worker.parentage import die_with_parent
+from worker.settings import WorkerSettings
 from worker.tasks import register
 
 _log = get_logger()
@@ -25,7 +26,7 @@ _log = get_logger()
 PARENT_PID_VARIABLE = "DEFECTSYNTH_PARENT_PID"
 
 
-def create_app(settings: Settings) -> Celery:
+def create_app(settings: Settings, observe: Observe = unobserved) -> Celery:
     """The app with its task, connected to nothing yet."""
     celery = Celery("defectsynth")
     celery.conf.update(broker_of(settings).worker_config())
@@ -40,19 +41,18 @@ def create_app(settings: Settings) -> Celery:
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
-    register(celery, settings)
+    register(celery, settings, observe)
     return celery
 
 
 def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT, then leave the job to others; the exit status."""
-    configure_logs()
-    logging.basicConfig(level=logging.WARNING)
+    configure_logs(settings.log_level)
     # It warns of pickled messages, which are not accepted here, not of rights that this worker would need.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     follow_parent()
     _migrate(settings)
-    worker = create_app(settings).Worker(
+    worker = create_app(settings, _observed(WorkerSettings())).Worker(
         pool_cls="prefork",
         concurrency=1,
         queues=[JOBS_QUEUE],
@@ -66,6 +66,16 @@ def run(settings: Settings) -> int:
     worker.start()
     _log.info("worker.stopped")
     return int(worker.exitcode or 0)
+
+
+def _observed(own: WorkerSettings) -> Observe:
+    """Where the pool process tells what it measures: this process, where its settings have it answer scrapes."""
+    if not own.metrics_port:
+        return unobserved
+    metrics, pipe = Metrics(OF_WORKER), Pipe()
+    pipe.follow(metrics)
+    metrics.serve(own.metrics_host, own.metrics_port)
+    return pipe
 
 
 def follow_parent() -> None:

@@ -16,6 +16,7 @@ from models.errors import (
 )
 from service.contracts.jobs import JobFailure
 from service.errors import ArtifactMissing, ServiceError, StorageFull
+from worker.bounds import OutOfBounds
 
 E = TypeVar("E", bound=Exception)
 
@@ -70,6 +71,8 @@ def failure_of(error: BaseException) -> JobFailure:
     """The failure that a client reads. The text of unforeseen errors stays in the log."""
     if is_out_of_memory(error):
         return _OUT_OF_MEMORY
+    if isinstance(error, OutOfBounds):
+        return JobFailure(code=error.code, message=str(error), remedy=error.remedy)
     if isinstance(error, ModelError):
         border = _nearest(MODEL_ERRORS, type(error))
         return _failure(error.code, str(error), error.remedy, border)

@@ -12,6 +12,7 @@ The heartbeat is a thread beside the job. It stops renewing when the job reports
 hangs must not hold its row for ever.
 """
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from enum import StrEnum
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from models.errors import Canceled
+from models.errors import Canceled, Interrupted
 from service.contracts.jobs import Progress
 from service.contracts.words import Word
 from service.errors import StorageFull
@@ -30,17 +31,15 @@ from service.logs import bound, get_logger
 from service.store import leases
 from service.store.database import Database
 from service.store.leases import ClaimedJob, LeaseLost, LeaseState
+from worker.bounds import NO_BOUNDS, Bounds
 from worker.failures import failure_of, is_unexpected
+from worker.metrics import Observe, What, unobserved
 from worker.progress import Gauge, ProgressWriter
 
 _log = get_logger()
 
 #: What a transaction raises while the record is away for a moment, or has no room: no thread and no loop ends by it.
 RECORD_AWAY = (SQLAlchemyError, StorageFull)
-
-
-class WorkerStopping(Exception):
-    """This worker is asked to stop: leave the job, another one takes it up."""
 
 
 class Ending(StrEnum):
@@ -72,12 +71,19 @@ Work = Callable[["Attempt"], Finished]
 
 @dataclass(frozen=True)
 class LeaseTimes:
-    """Seconds that a lease lasts, between renewals, and without progress until the job counts as hung."""
+    """Seconds that a lease lasts, between renewals, and without progress until the job counts as hung.
+
+    ``progress_seconds`` between two writes of progress, ``ask_seconds`` between two looks at what clients want: shorter
+    than most steps, so that a cancellation takes effect at the next one. Progress is written to the
+    row and, far less often, to the log.
+    """
 
     lease_seconds: float
     heartbeat_seconds: float
     stall_seconds: float
     progress_seconds: float = 0.3
+    ask_seconds: float = 0.05
+    progress_log_seconds: float = 60.0
 
 
 def utc_now() -> datetime:
@@ -88,29 +94,43 @@ def utc_now() -> datetime:
 class Attempt:
     """A claimed job as its work sees it: where to report, and what the heartbeat learned meanwhile."""
 
-    def __init__(self, database: Database, job: ClaimedJob, times: LeaseTimes, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, database: Database, job: ClaimedJob, times: LeaseTimes, stopping: Callable[[], bool],
+        bounds: Bounds = NO_BOUNDS,
+        observe: Observe = unobserved,
+    ) -> None:  # fmt: skip
         self.job = job
+        self._observe = observe
         self.database = database
         self._times = times
         self._stopping = stopping
+        self._bounds = bounds
         self._state = LeaseState.HELD
-        self._progressed_at = time.monotonic()
+        self._began_at = self._logged_at = self._progressed_at = self._asked_at = time.monotonic()
 
     def progress(self, weights: dict[str, float]) -> ProgressWriter:
         """The reporter to hand to the models; ``weights`` as in `Gauge`."""
         return ProgressWriter(
-            Gauge(weights), check=self.check, write=self._write, interval_seconds=self._times.progress_seconds
+            Gauge(weights),
+            check=self.check,
+            write=self._write,
+            interval_seconds=self._times.progress_seconds,
+            observe=self._observe,
         )
 
     def check(self) -> None:
-        """Say that the job goes on; raises `Canceled`, `LeaseLost` or `WorkerStopping` where it must not."""
-        self._progressed_at = time.monotonic()
+        """Say that the job goes on. Raises `Canceled`, `LeaseLost`, `Interrupted`, `OutOfBounds` where it must not."""
+        self._progressed_at = now = time.monotonic()
+        if now - self._asked_at >= self._times.ask_seconds:
+            self._ask()
+            self._asked_at = now
         if self._state is LeaseState.LOST:
             raise LeaseLost(self.job.id, self.job.fencing_token)
         if self._state is LeaseState.CANCEL_REQUESTED:
             raise Canceled("A client canceled the job.")
         if self._stopping():
-            raise WorkerStopping
+            raise Interrupted("This worker is asked to stop; another one takes the job up.")
+        self._bounds.check(now - self._began_at)
 
     def keep(self, interim: Word) -> None:
         """Keep results so far in the job's record: clients see them, and the next attempt begins with them."""
@@ -121,6 +141,13 @@ class Attempt:
         except RECORD_AWAY as error:  # The next attempt would only do more again.
             _log.warning("job.interim_unwritten", error=str(error))
         self.check()
+
+    def _ask(self) -> None:
+        try:
+            with self.database.reading() as session:
+                self._learn(leases.state(session, self.job.id, self.job.fencing_token))
+        except RECORD_AWAY as error:  # The heartbeat finds out how long it stays away.
+            _log.warning("job.lease_unread", error=str(error))
 
     def renew(self) -> None:
         """Renew the lease and learn its state. Called by the heartbeat."""
@@ -140,11 +167,18 @@ class Attempt:
         return time.monotonic() - self._progressed_at > self._times.stall_seconds
 
     def _write(self, progress: Progress) -> None:
+        self._log(progress)
         try:
             with self.database.transaction() as session:
                 self._learn(leases.record_progress(session, self.job.id, self.job.fencing_token, progress))
         except RECORD_AWAY as error:  # Progress is a courtesy: a database that is away for a moment ends no job.
             _log.warning("job.progress_unwritten", error=str(error))
+
+    def _log(self, progress: Progress) -> None:
+        """Now and then, so that the log of a long job tells that it goes on."""
+        if time.monotonic() - self._logged_at >= self._times.progress_log_seconds:
+            self._logged_at = time.monotonic()
+            _log.info("job.progress", **progress.model_dump(exclude={"figures"}))
 
     def _learn(self, state: LeaseState) -> None:
         if self._state is LeaseState.HELD:
@@ -159,7 +193,9 @@ class Heartbeat:
         self._interval_seconds = times.heartbeat_seconds
         self._on_stall = on_stall
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        # In this thread's context, so that its events, too, say which job they are about.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._beat,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()
@@ -172,30 +208,36 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._over.wait(self._interval_seconds):
             if self._attempt.is_stalled:
-                _log.error("job.stalled", job_id=self._attempt.job.id)
+                _log.error("job.stalled")
                 self._on_stall()
                 return
             try:
                 self._attempt.renew()
             except RECORD_AWAY as error:
-                _log.warning("job.lease_unrenewed", job_id=self._attempt.job.id, error=str(error))
+                _log.warning("job.lease_unrenewed", error=str(error))
 
 
 class Lifecycle:
     """Runs claimed jobs. ``stopping`` tells whether this worker is to stop; ``on_stall`` ends a hung process."""
 
     def __init__(
-        self, database: Database, times: LeaseTimes, *, stopping: Callable[[], bool], on_stall: Callable[[], None]
-    ) -> None:
+        self, database: Database, times: LeaseTimes, *, stopping: Callable[[], bool], on_stall: Callable[[], None],
+        bounds: Bounds = NO_BOUNDS,
+        observe: Observe = unobserved,
+    ) -> None:  # fmt: skip
         self._database = database
+        self._bounds = bounds
         self._times = times
         self._stopping = stopping
         self._on_stall = on_stall
+        self._observe = observe
 
     def run(self, job: ClaimedJob, work: Work) -> Ending:
         """Do the work and write how it ended."""
-        attempt = Attempt(self._database, job, self._times, self._stopping)
-        with bound(job_id=job.id, kind=str(job.kind)):
+        attempt = Attempt(self._database, job, self._times, self._stopping, self._bounds, self._observe)
+        if job.fencing_token == 1:
+            self._observe(What.WAIT, max(0.0, (utc_now() - job.created_at).total_seconds()), job.kind)
+        with bound(**_keys(job)):
             started = time.monotonic()
             _log.info("job.claimed", attempt=job.attempts, fencing_token=job.fencing_token, class_name=job.class_name)
             try:
@@ -206,7 +248,9 @@ class Lifecycle:
             except RECORD_AWAY as error:  # The ending itself cannot be written, so the lease runs out.
                 _log.error("job.record_unreachable", error=str(error))
                 ending = Ending.FORFEITED
-            _log.info(f"job.{ending}", seconds=round(time.monotonic() - started, 2))
+            seconds = time.monotonic() - started
+            self._observe(What.ATTEMPT, seconds, job.kind, ending)
+            _log.info(f"job.{ending}", seconds=round(seconds, 2))
         return ending
 
     def _attempt(self, attempt: Attempt, work: Work) -> Ending:
@@ -217,7 +261,7 @@ class Lifecycle:
             raise
         except Canceled:
             return self._cancel(attempt.job)
-        except WorkerStopping:
+        except Interrupted:
             return self._release(attempt.job)
         except OperationalError:  # The record is out of reach: nothing can be written of this attempt.
             raise
@@ -240,7 +284,7 @@ class Lifecycle:
 
     def _release(self, job: ClaimedJob) -> Ending:
         with self._database.transaction() as session:
-            leases.release(session, job.id, job.fencing_token)
+            leases.release(session, job.id, job.fencing_token, now=utc_now())
         return Ending.RELEASED
 
     def _fail(self, job: ClaimedJob, error: Exception) -> Ending:
@@ -251,4 +295,11 @@ class Lifecycle:
             _log.warning("job.error", code=failure.code, message=failure.message)
         with self._database.transaction() as session:
             leases.fail(session, job.id, job.fencing_token, failure=failure, now=utc_now())
+        self._observe(What.FAILURE, 1, job.kind, failure.code)
         return Ending.FAILED
+
+
+def _keys(job: ClaimedJob) -> dict[str, str]:
+    """What every event of the job carries; ``request_id`` leads back to the request that submitted it."""
+    keys = {"job_id": job.id, "kind": str(job.kind), "tenant_id": job.tenant_id}
+    return keys | ({"request_id": job.request_id} if job.request_id is not None else {})

@@ -26,13 +26,14 @@ from service.contracts.jobs import JobState
 from service.logs import configure_logs, get_logger
 from service.outbound import resolve_by_system
 from service.settings import Settings
-from service.store import deliveries
+from service.store import deliveries, idempotency
 from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
 from service.store.sweep import SweepOutcome, sweep
 from service.store.tables import JobRow, WorkerRow
 from worker.app import follow_parent
 from worker.lifecycle import RECORD_AWAY, utc_now
+from worker.metrics import OF_MAINTENANCE, Metrics, Observe, What, unobserved
 from worker.orphans import remove_orphans
 from worker.settings import WorkerSettings
 from worker.webhooks.posting import Poster
@@ -52,12 +53,14 @@ class Maintenance:
         settings: Settings,
         own: WorkerSettings,
         send: Callable[[JobId], None],
+        observe: Observe = unobserved,
     ) -> None:
         self._database = database
         self._artifacts = artifacts
         self._settings = settings
         self._own = own
         self._send = send
+        self._observe = observe
         self._orphans_due_at = time.monotonic()
 
     def sweep_once(self) -> SweepOutcome:
@@ -71,6 +74,7 @@ class Maintenance:
             )
             self._forget_workers(session)
             deliveries.prune(session, before=utc_now() - timedelta(seconds=self._own.keep_deliveries_seconds))
+            idempotency.forget(session, utc_now() - timedelta(seconds=self._settings.idempotency_seconds))
         self._log(outcome)
         self._announce(outcome)
         self.remove_scratch(self._settings.data_dir.resolve() / "work")
@@ -94,6 +98,7 @@ class Maintenance:
             return
         self._orphans_due_at = time.monotonic() + self._own.orphan_sweep_seconds
         num_removed = remove_orphans(self._database, self._artifacts, utc_now(), self._own.keep_orphans_seconds)
+        self._observe(What.ORPHAN, num_removed)
         if num_removed:
             _log.info("maintenance.orphans_removed", num_removed=num_removed)
 
@@ -101,7 +106,9 @@ class Maintenance:
         for job_id, _ in outcome.unsent:
             try:
                 self._send(job_id)
+                self._observe(What.WAKEUP, 1, "sent")
             except Exception as error:  # Every transport has its own errors; the rows are due again in a while.
+                self._observe(What.WAKEUP, 1, "failed")
                 _log.warning("maintenance.broker_unreachable", error=str(error))
                 return
 
@@ -111,6 +118,8 @@ class Maintenance:
 
     def _log(self, outcome: SweepOutcome) -> None:
         found = {"requeued": outcome.requeued, "failed": outcome.failed, "canceled": outcome.canceled}
+        for became, job_ids in found.items():
+            self._observe(What.SWEPT_JOB, len(job_ids), became)
         if any(found.values()):
             _log.warning("maintenance.swept", **found)
 
@@ -129,7 +138,7 @@ def sender(database: Database, settings: Settings, own: WorkerSettings) -> Sende
 
 def run(settings: Settings) -> int:
     """Sweep every ``sweep_seconds`` until SIGTERM or SIGINT; the exit status."""
-    configure_logs()
+    configure_logs(settings.log_level)
     follow_parent()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,15 +151,20 @@ def run(settings: Settings) -> int:
     def send(job_id: JobId) -> None:
         celery.send_task(WAKE_TASK, args=[job_id], queue=JOBS_QUEUE, ignore_result=True)
 
-    own = WorkerSettings()
-    maintenance = Maintenance(database, LocalArtifacts(settings.artifacts_dir), settings, own, send)
+    own, metrics = WorkerSettings(), Metrics(OF_MAINTENANCE)
+    if own.maintenance_metrics_port:
+        metrics.serve(own.metrics_host, own.maintenance_metrics_port)
+    maintenance = Maintenance(database, LocalArtifacts(settings.artifacts_dir), settings, own, send, metrics)
     webhooks = sender(database, settings, own)
     webhooks.start()
     _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
     while not over.is_set():
         try:
             maintenance.sweep_once()
+            metrics(What.SWEEP, 1, "done")
+            metrics(What.SWEPT_AT, time.time())
         except (*RECORD_AWAY, OSError) as error:
+            metrics(What.SWEEP, 1, "failed")
             _log.warning("maintenance.sweep_failed", error=str(error))
         over.wait(settings.sweep_seconds)
     webhooks.stop()

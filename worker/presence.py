@@ -1,38 +1,43 @@
 """A worker process shows itself: its row says that it lives, what it holds and how much memory it takes."""
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
 from service.logs import get_logger
 from service.store.database import Database
 from service.store.tables import WorkerRow
+from worker.bounds import resident_bytes
 from worker.lifecycle import RECORD_AWAY, utc_now
+from worker.metrics import Observe, What, unobserved
 
 _log = get_logger()
 
 
 @dataclass(frozen=True)
 class Doing:
-    """What a worker is busy with now."""
+    """What a worker is busy with now. ``looked_at``: when it last looked for work."""
 
     job_id: str | None = None
     resident_adapter_id: str | None = None
+    looked_at: datetime | None = None
+    device_memory_bytes: int = 0
 
 
 class Presence:
     """Writes the row now and then from a thread, whether the process is idle or busy."""
 
     def __init__(
-        self, database: Database, worker_id: str, device: str, interval_seconds: float, doing: Callable[[], Doing]
-    ) -> None:
+        self, database: Database, worker_id: str, device: str, interval_seconds: float, doing: Callable[[], Doing],
+        observe: Observe = unobserved,
+    ) -> None:  # fmt: skip
         self._database = database
         self._worker_id = worker_id
         self._device = device
         self._interval_seconds = interval_seconds
         self._doing = doing
+        self._observe = observe
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -54,14 +59,17 @@ class Presence:
 
     def report(self) -> None:
         """Write the row."""
-        doing = self._doing()
+        doing, rss_bytes = self._doing(), resident_bytes()
+        self._observe(What.MEMORY, rss_bytes)
+        self._observe(What.DEVICE_MEMORY, doing.device_memory_bytes)
         row = WorkerRow(
             id=self._worker_id,
             device=self._device,
             resident_adapter_id=doing.resident_adapter_id,
             job_id=doing.job_id,
-            rss_bytes=resident_bytes(),
+            rss_bytes=rss_bytes,
             seen_at=utc_now(),
+            looked_at=doing.looked_at,
         )
         with self._database.transaction() as session:
             session.merge(row)
@@ -74,12 +82,3 @@ class Presence:
                 _log.warning("worker.unreported", error=str(error))
             if self._over.wait(self._interval_seconds):
                 return
-
-
-def resident_bytes() -> int:
-    """This process's memory in RAM; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

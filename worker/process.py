@@ -6,6 +6,7 @@ Torch is imported here and nowhere above, so that the parent stays small and CUD
 import os
 import signal
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -20,10 +21,12 @@ from service.store import leases
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.leases import ClaimedJob
+from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.jobs import adaptation, evaluation, generation, recognition
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
+from worker.metrics import Observe, unobserved
 from worker.presence import Doing
 from worker.residents import Residents
 from worker.settings import WorkerSettings
@@ -44,7 +47,7 @@ class WorkingProcess:
 
     def __init__(
         self, database: Database, workshop: Workshop, lifecycle: Lifecycle, *, worker_id: str, lease_seconds: float,
-        stopping: Callable[[], bool],
+        stopping: Callable[[], bool], bounds: Bounds = NO_BOUNDS, replace: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._database = database
         self._workshop = workshop
@@ -52,12 +55,16 @@ class WorkingProcess:
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._stopping = stopping
+        self._bounds = bounds
+        self._replace = replace
         self._job_id: str | None = None
+        self._looked_at: datetime | None = None
 
     @property
     def doing(self) -> Doing:
         """What the process's row says."""
-        return Doing(self._job_id, self._workshop.residents.adapter_id)
+        held = torch.cuda.memory_reserved() if torch.cuda.is_initialized() else 0
+        return Doing(self._job_id, self._workshop.residents.adapter_id, self._looked_at, held)
 
     def work_off(self) -> int:
         """Run jobs until there is none to claim; how many were run."""
@@ -68,9 +75,13 @@ class WorkingProcess:
                 break
             self._run(job)
             count += 1
+            if self._bounds.is_memory_exceeded():  # What a process took it hardly gives back.
+                _log.warning("worker.memory_exceeded", resident_bytes=resident_bytes())
+                self._replace()
         return count
 
     def _claim(self) -> ClaimedJob | None:
+        self._looked_at = utc_now()
         with self._database.transaction() as session:
             return leases.claim(
                 session,
@@ -100,7 +111,10 @@ class WorkingProcess:
             raise
 
 
-def compose(settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool]) -> WorkingProcess:
+def compose(
+    settings: Settings, database: Database, *, worker_id: str, stopping: Callable[[], bool],
+    observe: Observe = unobserved,
+) -> WorkingProcess:  # fmt: skip
     """Everything a working process needs, from its settings."""
     own = WorkerSettings()
     transformers_logging.disable_progress_bar()
@@ -116,8 +130,10 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
         extractor=settings.extractor,
         max_base_models=own.max_base_models,
         max_adapters=own.max_adapters,
+        observe=observe,
     )
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
+    bounds = Bounds(own.max_job_seconds, own.max_resident_bytes)
     return WorkingProcess(
         database,
         Workshop(
@@ -126,15 +142,19 @@ def compose(settings: Settings, database: Database, *, worker_id: str, stopping:
             residents,
             FeatureCache(artifacts),
             settings.data_dir.resolve() / "work",
+            own.checkpoint_seconds,
             registry.classifiers,
+            observe,
         ),
-        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process),
+        Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds, observe=observe),
         worker_id=worker_id,
         lease_seconds=settings.lease_seconds,
         stopping=stopping,
+        bounds=bounds,
+        replace=end_this_process,
     )
 
 
 def end_this_process() -> None:
-    """A hung job cannot be interrupted from outside: the process ends, and Celery starts a new one."""
+    """Where a job hangs, or memory is not given back: the process ends, and Celery starts a new one."""
     os.kill(os.getpid(), signal.SIGKILL)

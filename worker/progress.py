@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.contracts.jobs import Progress
+from worker.metrics import STEPS, Observe, What, unobserved
 
 #: Seconds of the past that the estimate of the seconds left looks at.
 _RATE_WINDOW_SECONDS = 20.0
@@ -58,6 +59,26 @@ class Gauge:
         return round((1.0 - self.fraction) * (now - then) / gained, 1) if gained > 0 else None
 
 
+class Pace:
+    """Observes how long single steps take: from one report to the next of the same stage, writing left out."""
+
+    def __init__(self, observe: Observe = unobserved, clock: Callable[[], float] = time.monotonic) -> None:
+        self._observe = observe
+        self._clock = clock
+        self._expected: tuple[str, int] | None = None
+        self._begun_at = 0.0
+
+    def done(self, stage: str, step: int) -> None:
+        """A step is done. A stage's first one is not observed: what came before it belongs to no step."""
+        if (stage, step) == self._expected:
+            self._observe(What.STEP, self._clock() - self._begun_at, stage)
+        self._expected = (stage, step + 1) if stage in STEPS else None
+
+    def begin(self) -> None:
+        """The next step begins."""
+        self._begun_at = self._clock()
+
+
 class ProgressWriter:
     """A `models.progress.Progress`: checks at every call whether to go on, writes at most once an interval.
 
@@ -72,7 +93,9 @@ class ProgressWriter:
         write: Callable[[Progress], None],
         interval_seconds: float = 0.3,
         clock: Callable[[], float] = time.monotonic,
+        observe: Observe = unobserved,
     ) -> None:
+        self.pace = Pace(observe, clock)
         self._gauge = gauge
         self._check = check
         self._write = write
@@ -83,6 +106,12 @@ class ProgressWriter:
 
     def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
         """``step`` of ``total`` of ``stage`` are done. Raises what ``check`` raises."""
+        self.pace.done(stage, step)
+        self.report(stage, step, total, **figures)
+        self.pace.begin()
+
+    def report(self, stage: str, step: int, total: int, **figures: float) -> None:
+        """The same of what are no single steps, so that nothing is timed."""
         self._check()
         now = self._clock()
         waited = self._written_at is None or now - self._written_at >= self._interval_seconds

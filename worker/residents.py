@@ -4,6 +4,7 @@ Nothing is loaded before a job needs it. Of each the least recently used go.
 """
 
 import tempfile
+import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -24,7 +25,8 @@ from service.contracts.ids import AdapterId
 from service.logs import get_logger
 from service.registry import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
 from service.store.artifacts import ArtifactStore
-from worker.workspace import unpack
+from worker.metrics import Observe, What, unobserved
+from worker.workspace import unpack, whole
 
 _log = get_logger()
 T = TypeVar("T")
@@ -54,6 +56,9 @@ class _Recent(Generic[T]):
         self._limit = limit
         self._values: OrderedDict[str, T] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def get(self, key: str, make: Callable[[], T]) -> T:
         """The value of ``key``, made where it is not there (after room was made for it)."""
         if key not in self._values:
@@ -78,6 +83,7 @@ class Residents:
         max_base_models: int = 1,
         max_adapters: int = 16,
         max_extractors: int = 2,
+        observe: Observe = unobserved,
     ) -> None:
         self.device = resolved_device(device)
         self._entries = entries
@@ -88,6 +94,7 @@ class Residents:
         self._adapters: _Recent[Adapter] = _Recent(max_adapters)
         self._extractors: _Recent[FeatureExtractor] = _Recent(max_extractors)
         self._last: _Resident | None = None
+        self._observe = observe
 
     @property
     def adapter_id(self) -> AdapterId | None:
@@ -104,13 +111,16 @@ class Residents:
     def adapted(self, base_model: str, stored: StoredAdapter, lora_scale: float) -> tuple[BaseModel, Adapter]:
         """The base model with the adapter swapped in. Raises `BaseModelUnusable`, `AdapterUnusable`."""
         adapter = self._adapters.get(stored.id, lambda: self._load_adapter(stored))
+        self._observe(What.RESIDENT, len(self._adapters), "adapter")
         resident = self._resident(base_model)
         if resident.adapter_id == stored.id:
             if adapter.unet_lora:
                 resident.slot.set_lora_scale(lora_scale)
             return resident.base, adapter
         resident.adapter_id = None
+        started = time.monotonic()
         resident.slot.swap_in(adapter, lora_scale)
+        self._observe(What.SWAP, time.monotonic() - started)
         resident.adapter_id = stored.id
         return resident.base, adapter
 
@@ -124,7 +134,9 @@ class Residents:
                 field="extractor",
                 remedy="Give API and workers the same DEFECTSYNTH_BASE_MODELS file.",
             )
-        return self._extractors.get(name, lambda: self._open_extractor(entry))
+        opened = self._extractors.get(name, lambda: self._open_extractor(entry))
+        self._observe(What.RESIDENT, len(self._extractors), "extractor")
+        return opened
 
     def _open_extractor(self, entry: ExtractorEntry) -> FeatureExtractor:
         opened = open_extractor(
@@ -142,17 +154,20 @@ class Residents:
             )
         self._last = None
         self._last = self._bases.get(base_model, lambda: self._load_base(self._entries[base_model]))
+        self._observe(What.RESIDENT, len(self._bases), "base_model")
         return self._last
 
     def _load_base(self, entry: BaseModelEntry) -> _Resident:
+        started = time.monotonic()
         base = load_base_model(
             entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name
         )
+        self._observe(What.LOAD, time.monotonic() - started)
         _log.info("base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device)
         return _Resident(base, LoraSlot(base))
 
     def _load_adapter(self, stored: StoredAdapter) -> Adapter:
-        archive = self._artifacts.path_of(stored.archive_sha256)
+        archive = whole(self._artifacts, stored.archive_sha256)
         try:
             with tempfile.TemporaryDirectory(prefix="adapter-") as folder:
                 unpack(archive, Path(folder))

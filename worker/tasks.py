@@ -21,6 +21,7 @@ from service.broker import WAKE_TASK
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
 from service.store.database import Database
+from worker.metrics import OF_WORKER, Observe, What
 from worker.parentage import die_with_parent
 from worker.presence import Doing, Presence
 
@@ -40,6 +41,7 @@ class Child:
     stopping: Any
     database: Database
     worker_id: str
+    observe: Observe
     process: "WorkingProcess | None" = None
     presence: Presence | None = None
 
@@ -50,7 +52,11 @@ class Child:
             from worker.process import compose
 
             self.process = compose(
-                self.settings, self.database, worker_id=self.worker_id, stopping=lambda: bool(self.stopping.value)
+                self.settings,
+                self.database,
+                worker_id=self.worker_id,
+                stopping=lambda: bool(self.stopping.value),
+                observe=self.observe,
             )
             _log.info("worker.ready", seconds=round(time.monotonic() - started, 2))
         return self.process
@@ -60,8 +66,8 @@ class Child:
         return self.process.doing if self.process is not None else Doing()
 
 
-def register(celery: Celery, settings: Settings) -> None:
-    """Give the task and the processes' beginnings and ends to the Celery app."""
+def register(celery: Celery, settings: Settings, observe: Observe) -> None:
+    """Give the task and the processes' beginnings and ends to the Celery app. ``observe`` is called in the child."""
     # One byte that parent and children share: a signal handler may set it, for it has no lock.
     stopping = RawValue("b", 0)
     children: list[Child] = []
@@ -74,8 +80,8 @@ def register(celery: Celery, settings: Settings) -> None:
     @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def begin(**_: object) -> None:
         die_with_parent(SIGKILL)
-        configure_logs()
-        children[:] = [_born(settings, stopping)]
+        configure_logs(settings.log_level)
+        children[:] = [_born(settings, stopping, observe)]
 
     @worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     def end(**_: object) -> None:
@@ -99,9 +105,14 @@ def _end_at_once() -> None:
     os._exit(1)
 
 
-def _born(settings: Settings, stopping: Any) -> Child:
+def _born(settings: Settings, stopping: Any, observe: Observe) -> Child:
+    observe(What.PROCESS, 1)
+    for what in OF_WORKER[What.RESIDENT].labels["what"]:
+        observe(What.RESIDENT, 0, what)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    child = Child(settings, stopping, Database(settings.sqlalchemy_url), worker_id)
-    child.presence = Presence(child.database, worker_id, settings.device, settings.heartbeat_seconds, child.doing)
+    child = Child(settings, stopping, Database(settings.sqlalchemy_url), worker_id, observe)
+    child.presence = Presence(
+        child.database, worker_id, settings.device, settings.heartbeat_seconds, child.doing, observe
+    )
     child.presence.start()
     return child

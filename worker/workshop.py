@@ -10,6 +10,7 @@ from service.registry import ClassifierEntry
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from worker.feature_cache import FeatureCache
+from worker.metrics import Observe, unobserved
 from worker.residents import Residents
 from worker.workspace import Workspace
 
@@ -18,7 +19,8 @@ from worker.workspace import Workspace
 class Workshop:
     """One process's; ``work_dir`` holds a scratch folder for each unfinished job.
 
-    ``classifiers``: by name; one without an entry starts from random weights.
+    ``checkpoint_seconds``: how much work a killed job may lose. ``classifiers``: by name; one without an entry starts
+    from random weights.
     """
 
     database: Database
@@ -26,7 +28,9 @@ class Workshop:
     residents: Residents
     features: FeatureCache
     work_dir: Path
+    checkpoint_seconds: float = 10.0
     classifiers: Mapping[str, ClassifierEntry | None] = field(default_factory=lambda: {SMALL_RESNET: None})
+    observe: Observe = unobserved
 
     def workspace(self, job_id: JobId) -> Workspace:
         """The job's scratch folder."""

@@ -3,6 +3,7 @@
 The folder is kept between attempts, so that checkpoints outlive a killed worker, and goes when the job is final.
 """
 
+import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from PIL import Image
 
 from models.imaging.arrays import load_image
 from service.contracts.ids import JobId
+from service.errors import ArtifactDamaged
 from service.store.artifacts import ArtifactStore
 
 #: The time in every archive, so that equal contents are equal bytes (zip knows nothing before 1980).
@@ -42,8 +44,17 @@ class Workspace:
 
 
 def load_images(artifacts: ArtifactStore, digests: Iterable[str]) -> list[Image.Image]:
-    """Stored images, mode "L" or "RGB". Raises `ArtifactMissing` and `DatasetUnusable`."""
-    return [load_image(artifacts.path_of(digest)) for digest in digests]
+    """Stored images, mode "L" or "RGB". Raises `ArtifactMissing`, `ArtifactDamaged` and `DatasetUnusable`."""
+    return [load_image(whole(artifacts, digest)) for digest in digests]
+
+
+def whole(artifacts: ArtifactStore, digest: str) -> Path:
+    """The path of stored bytes that are what their name says. Raises `ArtifactMissing` and `ArtifactDamaged`."""
+    path = artifacts.path_of(digest)
+    with path.open("rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
+            raise ArtifactDamaged(f"the bytes {digest} in the store are damaged")
+    return path
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,22 @@ class Checkpoint:
 
 
 class CheckpointFile:
-    """One file, replaced by atomic rename; a file of another job's settings is ignored."""
+    """One file, replaced by atomic rename; a file of another job's settings is ignored.
 
-    def __init__(self, folder: Path, config: AdaptationConfig, purpose: str) -> None:
+    ``interval_seconds``: how much work a killed job may lose.
+    """
+
+    def __init__(self, folder: Path, config: AdaptationConfig, purpose: str, interval_seconds: float) -> None:
         self._path = folder / "checkpoint.pt"
         self._identity = json.dumps({"config": asdict(config), "purpose": purpose}, sort_keys=True)
+        self._interval_seconds = interval_seconds
+        self._saved_at = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is so long ago that more work would be lost than may be."""
+        return time.monotonic() - self._saved_at > self._interval_seconds
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the file. Raises ``OSError`` where it cannot be written.
@@ -46,6 +57,7 @@ class CheckpointFile:
         partial = self._path.with_suffix(".partial")
         partial.write_bytes(encoded.getbuffer())
         partial.replace(self._path)
+        self._saved_at = time.monotonic()
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint of the same settings, if there is a readable one."""

@@ -33,7 +33,6 @@ class AdaptationConfig:
 
     ``variants_per_image``: flipped and slightly shifted copies of each image whose latents are cached.
     ``num_kept``: adapters kept along each stage, evenly spaced and with its end, for a search to choose from.
-    ``checkpoint_seconds``: how much work a killed job may lose.
     """
 
     textual_inversion: TextualInversionConfig = field(default_factory=TextualInversionConfig)
@@ -42,7 +41,6 @@ class AdaptationConfig:
     seed: int = 0
     variants_per_image: int = 8
     num_kept: int = 1
-    checkpoint_seconds: float = 10.0
 
 
 #: Fewer real images than this cannot describe a class.

@@ -17,7 +17,7 @@ from models.adaptation.stages import LoraStage, Stage, TextualInversionStage
 from models.diffusion.base_model import BaseModel
 from models.diffusion.objective import denoising_loss, sample_timesteps
 from models.diffusion.seeding import generator
-from models.errors import DatasetUnusable, NonFiniteLoss
+from models.errors import DatasetUnusable, Interrupted, NonFiniteLoss
 from models.progress import Progress
 
 _CURVE_POINTS = 60
@@ -54,11 +54,15 @@ def adapt(
     out_dir: Path,
     checkpoint_dir: Path,
     progress: Progress,
+    checkpoint_seconds: float = 10.0,
 ) -> AdaptationOutcome:
     """Both stages of StableSDG's generator adaptation (arXiv 2405.01872) on ``images`` of one class.
 
-    Goes on from ``checkpoint_dir`` where an interrupted run of the same settings stopped; adapters kept on the way lie
-    there too. The base model is left as it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss``
+    Goes on from ``checkpoint_dir`` where an earlier run of the same settings stopped: at its last checkpoint, or where
+    ``progress`` raised ``Interrupted``. Adapters kept on the way lie there too. ``checkpoint_seconds``: how much work a
+    killed run may lose.
+
+    The base model is left as it was found. Raises ``DatasetUnusable`` for too few images, ``NonFiniteLoss``
     when training diverges, and whatever ``progress`` raises.
     """
     if len(images) < MIN_TRAIN_IMAGES:
@@ -72,7 +76,8 @@ def adapt(
     latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed)
     progress("caching_latents", 1, 1)
     prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
-    file = CheckpointFile(checkpoint_dir, config, purpose=f"{base.name}@{base.revision}:{placeholder_token}")
+    purpose = f"{base.name}@{base.revision}:{placeholder_token}"
+    file = CheckpointFile(checkpoint_dir, config, purpose, checkpoint_seconds)
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
     state.stage_seconds["caching_latents"] = time.monotonic() - started
     keeper = Keeper(base, prompt, config, len(images), checkpoint_dir / "kept", out_dir)
@@ -105,8 +110,14 @@ def _run(
         keeper.passed(stage, step, resumed=True)
     if state.stage != stage.name:
         return
-    saved_at = started = time.monotonic()
+    started = time.monotonic()
     spent_before = state.stage_seconds.get(stage.name, 0.0)
+
+    def save() -> None:
+        state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
+        stage.store(state)
+        file.save(state)
+
     window: list[float] = []
     every = max(1, stage.steps // _CURVE_POINTS)
     for step in range(state.step, stage.steps):
@@ -117,12 +128,13 @@ def _run(
             window.clear()
         keeper.passed(stage, step + 1)
         state.step = step + 1
-        progress(stage.name, step + 1, stage.steps, loss=loss)
-        if time.monotonic() - saved_at > config.checkpoint_seconds:
-            state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
-            stage.store(state)
-            file.save(state)
-            saved_at = time.monotonic()
+        try:
+            progress(stage.name, step + 1, stage.steps, loss=loss)
+        except Interrupted:
+            save()
+            raise
+        if file.is_due:
+            save()
     state.stage_seconds[stage.name] = spent_before + time.monotonic() - started
     stage.store(state)
     state.stage, state.step, state.optimizer = stage.next_name, 0, None

@@ -13,16 +13,19 @@ from PIL import Image, ImageOps
 from models.errors import DatasetUnusable, NonFiniteLoss
 from models.imaging.fit import FitPolicy, Fitted, fit, resized
 
+#: What uploads are kept as, and so all that a worker ever opens.
+STORED_FORMATS = ("PNG",)
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: Path, formats: tuple[str, ...] | None = STORED_FORMATS) -> Image.Image:
     """The picture at ``path``: turned upright by its EXIF tag, fully read, mode "L" or "RGB".
 
-    Raises `DatasetUnusable` when it is missing, truncated or no picture.
+    ``formats``: what it may be, by Pillow's names; None is anything, for files that nobody sent. Raises
+    `DatasetUnusable` when it is missing, truncated or no such picture.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=formats) as opened:
             opened.load()
             return eight_bit(ImageOps.exif_transpose(opened))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -1,17 +1,21 @@
 """What routes are given: the parts of the application, the tenant, a page request."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Query, Request
 
 from service.contracts.ids import DEFAULT_TENANT, TenantId
-from service.errors import Unauthorized
+from service.contracts.keys import Principal, Scope
+from service.errors import Forbidden, Unauthorized
 from service.intake import Intake
+from service.keys import KeyRing
+from service.metrics import ApiMetrics
+from service.quotas import RateLimits
+from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry
 from service.settings import Settings
@@ -36,7 +40,10 @@ class Parts:
     registry: Registry
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter
-    check_broker: Callable[[], None] | None
+    keys: KeyRing
+    rates: RateLimits
+    readiness: Readiness
+    metrics: ApiMetrics
 
 
 async def parts_of_app(request: Request) -> Parts:
@@ -44,18 +51,33 @@ async def parts_of_app(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-async def tenant_of_key(request: Request) -> TenantId:
-    """The tenant whose key was sent; the default one where no key is set. Raises ``Unauthorized``."""
-    admin_key = cast(Parts, request.app.state.parts).settings.admin_key
-    if admin_key is None:
-        return DEFAULT_TENANT
+_NOBODY_ASKED = Principal(DEFAULT_TENANT, None, frozenset({Scope.ADMIN}))
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def principal_of_key(request: Request) -> Principal:
+    """Who sends the request. Raises ``Unauthorized``."""
+    parts = cast(Parts, request.app.state.parts)
+    if not parts.settings.demands_keys:
+        return _NOBODY_ASKED
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
     if not given:
         raise Unauthorized("no key was sent")
-    if not secrets.compare_digest(given.encode(), admin_key.get_secret_value().encode()):
-        raise Unauthorized("the key is not valid")
-    return DEFAULT_TENANT
+    remembered = parts.keys.remembered(given)
+    return remembered if remembered is not None else await to_thread.run_sync(parts.keys.authenticate, given)
+
+
+async def tenant_of_key(request: Request, principal: Annotated[Principal, Depends(principal_of_key)]) -> TenantId:
+    """The tenant whose key was sent, where the key may do this and has not sent too much.
+
+    Raises ``Unauthorized``, ``Forbidden`` and ``QuotaExceeded``.
+    """
+    scope = Scope.READ if request.method in _READING else Scope.WRITE
+    if not principal.may(scope):
+        raise Forbidden(f"the key lacks the scope {scope.value!r}")
+    await cast(Parts, request.app.state.parts).rates.count_request(principal)
+    return principal.tenant_id
 
 
 async def page_request(

@@ -4,15 +4,19 @@ import re
 import secrets
 import time
 
+from anyio import fail_after
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import of_error, problem_response
-from service.errors import RequestTooLarge
+from service.errors import RequestTooLarge, ServiceError, UnsupportedMedia
 from service.logs import bound, get_logger
 
 _log = get_logger()
+#: A body may pause this long, and must come this fast on the whole.
+_PATIENCE_SECONDS = 60.0
+_LEAST_BYTES_A_SECOND = 10_000
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
 
@@ -62,12 +66,10 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        limit, name = self._limit(headers)
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            error = RequestTooLarge(f"the request has {length} bytes and {limit} are allowed ({name})")
-            await problem_response(of_error(error, scope["state"]["request_id"]))(scope, receive, send)
+        limit, name = self._limit(Headers(scope=scope))
+        refused = _refused(Headers(scope=scope), limit, name)
+        if refused is not None:
+            await problem_response(of_error(refused, scope["state"]["request_id"]))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit, name), send)
 
@@ -77,13 +79,32 @@ class BodyLimit:
         return self._max_json_bytes, "max_json_bytes"
 
 
+def _refused(headers: Headers, limit: int, name: str) -> ServiceError | None:
+    """What the headers alone are refused for. A compressed body is, because its size says nothing of what it holds."""
+    length, coding = headers.get("content-length", ""), headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        told = f"the body has the content encoding {coding[:40]!r}"
+        return UnsupportedMedia(told, remedy="Send the body as it is, without 'Content-Encoding'.")
+    if length.isdecimal() and int(length) > limit:
+        return RequestTooLarge(f"the request has {length} bytes and {limit} are allowed ({name})")
+    return None
+
+
 def _counted(receive: Receive, limit: int, name: str) -> Receive:
-    """Pass messages on until there were too many bytes. An HTTPException is what FastAPI lets through its parser."""
-    num_bytes = 0
+    """Pass the body on until it has too many bytes, or takes too long: a client that trickles holds a connection and a
+    spooled file. An HTTPException is what FastAPI lets through its parser."""
+    num_bytes, began, has_ended = 0, time.monotonic(), False
 
     async def counted() -> Message:
-        nonlocal num_bytes
-        message = await receive()
+        nonlocal num_bytes, has_ended
+        if has_ended:  # what follows is the client going away, whenever it does
+            return await receive()
+        try:
+            with fail_after(began + _PATIENCE_SECONDS + num_bytes / _LEAST_BYTES_A_SECOND - time.monotonic()):
+                message = await receive()
+        except TimeoutError as error:
+            raise HTTPException(408, "the body came too slowly, or not at all") from error
+        has_ended = not message.get("more_body", False)
         num_bytes += len(message.get("body", b""))
         if num_bytes > limit:
             raise HTTPException(413, f"the request has more than the {limit} bytes that are allowed ({name})")

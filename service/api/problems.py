@@ -3,17 +3,21 @@
 import errno
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from service.contracts.datasets import RefusedImage
-from service.errors import InvalidRequest, NoAcceptableImages, ServiceError, StorageFull
+from service.errors import InvalidRequest, NoAcceptableImages, ServiceError, StorageFull, Unavailable
 from service.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -74,8 +78,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(DataError, _data_error)
+    for unavailable in (OperationalError, InterfaceError, NoConnection):
+        app.add_exception_handler(unavailable, _database_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -97,8 +104,8 @@ def of_error(error: ServiceError, request_id: str | None) -> Problem:
 def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers["Retry-After"] = "10"
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(ceil(error.retry_after_seconds))
     _log.info("request.refused", code=error.code, status=error.status, detail=error.detail)
     return problem_response(of_error(error, _request_id(request)), headers)
 
@@ -139,20 +146,30 @@ def _field(location: tuple[int | str, ...]) -> str:
     """The client's name of the field: without where it came from, and without pydantic's names of union members."""
     parts = [str(part) for part in location[1:]]
     named = [part for part in parts if part not in _TYPE_TAGS and not part.startswith(_TAGS)]
-    return ".".join(named) or str(location[0])
+    # A name may be anything that JSON can spell, and half of a surrogate pair cannot be answered.
+    return ".".join(named).encode(errors="replace").decode() or str(location[0])
 
 
 _HTTP_REMEDIES = {
     404: "Check the path; /docs lists every route.",
     405: "Use one of the methods in the 'Allow' header.",
     413: "Send it in smaller parts, or ask the operator to raise the limit.",
+    408: "Send the body without pauses; a link slower than 10 kB/s is not waited for.",
+    416: "Ask for bytes inside the file, or for all of it without a 'Range' header.",
 }
+#: Where the name that Python gives a status changes with its version.
+_HTTP_CODES = {413: "request_too_large", 416: "range_not_satisfiable"}
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    code = "request_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
+    if status == HTTPStatus.BAD_REQUEST:  # FastAPI's, for a body that its JSON parser could not take
+        unreadable = (
+            "the body cannot be read: it is not UTF-8, is nested too deeply, or has a number of too many digits"
+        )
+        return _service_error(request, InvalidRequest(unreadable, field="body", remedy=_BODY_REMEDY))
+    code = _HTTP_CODES.get(status, status.name.lower())
     problem = Problem(
         type=f"urn:defectsynth:problem:{code}",
         title=status.phrase,
@@ -162,7 +179,25 @@ def _http_error(request: Request, error: Exception) -> Response:
         remedy=_HTTP_REMEDIES.get(status, "Correct the request and send it again."),
         request_id=_request_id(request),
     )
-    return problem_response(problem, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed_methods(request)) or "GET, HEAD"  # none: a file of the reference
+    return problem_response(problem, headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Of every route of the path; the framework names those of the first one alone."""
+    routes, scope = request.app.router.routes, request.scope
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
+def _broken_off(request: Request, error: Exception) -> Response:
+    """The client went away while it sent; nobody reads this answer, and nothing crashed."""
+    return _service_error(request, InvalidRequest("the body breaks off", code="body_broken_off", field="body"))
 
 
 def _os_error(request: Request, error: Exception) -> Response:
@@ -180,6 +215,12 @@ def _data_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataError)
     refused = InvalidRequest("a value sent is one that the database cannot hold, such as text with a NUL character")
     return _service_error(request, refused)
+
+
+def _database_error(request: Request, error: Exception) -> Response:
+    """The database is out, locked for long or has no connection left: nothing that the client did."""
+    _log.error("database.unavailable", path=request.url.path, error=str(getattr(error, "orig", error)))
+    return _service_error(request, Unavailable("the database does not answer"))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

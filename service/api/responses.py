@@ -1,12 +1,25 @@
 """Answers with validators: views with an ETag, and stored bytes with a content-hash ETag and Range."""
 
+from typing import Any
+
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, Response
 
 from service.store.artifacts import ArtifactStore
 
 _FOREVER = "private, max-age=31536000, immutable"
+
+
+def stored(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """How a route documents what ``artifact_response`` answers."""
+    return {
+        200: {"content": {media_type: {}}, "description": description},
+        206: {"content": {media_type: {}, "multipart/byteranges": {}}, "description": "The ranges asked for."},
+        304: {"description": "The client has it already."},
+        416: {"description": "No range asked for lies inside the file."},
+    }
 
 
 def is_fresh(request: Request, etag: str) -> bool:
@@ -30,4 +43,18 @@ def artifact_response(
     headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
     if is_fresh(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return FileResponse(artifacts.path_of(sha256), media_type=media_type, headers=headers, filename=filename)
+    return _StoredFile(artifacts.path_of(sha256), media_type=media_type, headers=headers, filename=filename)
+
+
+class _StoredFile(FileResponse):
+    """Stock, except that a Range that is none is ignored (RFC 9110, 14.2) and an unsatisfiable one is a problem."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []
+        except RangeNotSatisfiable as error:
+            headers = {"Content-Range": f"bytes */{error.max_size}"}
+            raise HTTPException(416, f"the file has {error.max_size} bytes", headers) from error

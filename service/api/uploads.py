@@ -1,5 +1,7 @@
 """Multipart uploads: read within bounds, spooled to disk, and turned into what intake receives."""
 
+import hashlib
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from service.settings import Settings
 _SPOOLED_IN_MEMORY_BYTES = 64 * 1024
 _FIELDS_A_FILE = 3
 _OTHER_FIELDS = 10
+_FORM_REMEDY = "Send a complete multipart/form-data body (RFC 7578) whose part headers stay below 4 KiB."
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,39 @@ class Form:
     splits: list[str]
     groups: list[str]
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.size or 0 for file in self._all_files())
+
+    def digest(self) -> str:
+        """SHA-256 of everything that was sent, whatever the boundaries between its parts. Blocks."""
+        told = [[self.name, *lists] for lists in (self.classes, self.splits, self.groups)]
+        files = []
+        for file in self._all_files():
+            file.file.seek(0)
+            files.append([file.filename, hashlib.file_digest(file.file, "sha256").hexdigest()])  # type: ignore[arg-type]
+            file.file.seek(0)
+        return hashlib.sha256(json.dumps([told, files]).encode()).hexdigest()
+
+    def _all_files(self) -> list[UploadFile]:
+        return [*self.files, *([self.archive] if self.archive is not None else [])]
+
+
+class _WholeForms(MultiPartParser):
+    """Stock, but tells whether the form came to its end: the stock one drops a part that breaks off, silently."""
+
+    has_ended = False
+
+    def close(self) -> None:
+        """Give back every temporary file at once, those of parts that never ended among them."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
+    def on_end(self) -> None:
+        """The last boundary was read."""
+        self.has_ended = True
+
 
 @asynccontextmanager
 async def read_form(request: Request, settings: Settings) -> AsyncIterator[Form]:
@@ -43,18 +79,21 @@ async def read_form(request: Request, settings: Settings) -> AsyncIterator[Form]
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("the body is not multipart/form-data")
     max_files = settings.max_files_per_request
-    parser = MultiPartParser(
+    parser = _WholeForms(
         request.headers, request.stream(), max_files=max_files, max_fields=max_files * _FIELDS_A_FILE + _OTHER_FIELDS
     )
     parser.spool_max_size = _SPOOLED_IN_MEMORY_BYTES
     try:
         data = await parser.parse()
+        if not parser.has_ended:
+            raise InvalidRequest(
+                "the form breaks off before its last boundary", code="invalid_form", remedy=_FORM_REMEDY
+            )
+        yield _form(data)
     except MultiPartException as error:
         raise _form_error(error, max_files) from error
-    try:
-        yield _form(data)
     finally:
-        await data.close()
+        parser.close()
 
 
 def _form_error(error: MultiPartException, max_files: int) -> InvalidRequest | RequestTooLarge:
@@ -65,7 +104,7 @@ def _form_error(error: MultiPartException, max_files: int) -> InvalidRequest | R
             field="images",
             remedy="Send one zip as 'archive', which may hold more.",
         )
-    return InvalidRequest(f"the form cannot be read: {error.message}", code="invalid_form")
+    return InvalidRequest(f"the form cannot be read: {error.message}", code="invalid_form", remedy=_FORM_REMEDY)
 
 
 def _form(data: FormData) -> Form:
@@ -125,6 +164,8 @@ def _texts(data: FormData, field: str) -> list[str]:
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) != len(values):
         raise InvalidRequest(f"{field!r} holds a file where text is expected", field=field)
+    if any("\0" in text for text in texts):
+        raise InvalidRequest(f"{field!r} holds a NUL character", field=field)
     return texts
 
 

@@ -257,7 +257,11 @@ class ClassifierView(View):
 
 
 class ReadyView(View):
-    """``ready``; ``degraded`` (work is accepted but no worker was seen lately, or the broker is out); ``unready``."""
+    """``ready``; ``degraded`` (work is accepted and waits: no worker, a deaf one, or no broker); ``unready``."""
 
-    status: str = Field(examples=["ready"])
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "files": "ok", "worker": "ok"}])
+    status: str = Field(examples=["degraded"])
+    checks: dict[str, str] = Field(
+        description="`ok`, or what is wrong.",
+        examples=[{"database": "ok", "files": "ok", "broker": "ok", "worker": "none seen lately", "maintenance": "ok"}],
+    )
+    remedies: dict[str, str] = Field(default_factory=dict, description="What to do about each check that is not `ok`.")

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from service.contracts.datasets import ClassName, Split
 from service.contracts.ids import DatasetId, EvaluationId, GenerationId, VersionId
+from service.contracts.jobs import Priority
 from service.contracts.quality import QualityReport
 from service.contracts.words import Word
 
@@ -35,8 +36,9 @@ class EvaluationRequest(Word):
     """``other`` is scored against ``real``."""
 
     real: DatasetImages
-    other: ImageSet = Field(discriminator="source")
+    other: ImageSet = Field(discriminator="source", json_schema_extra={"required": ["source"]})
     extractor: str | None = Field(default=None, description="A registered name; the service's default when left out.")
+    priority: Priority = 0
 
 
 class EvaluationParams(Word):

@@ -101,6 +101,18 @@ class Judging(Word):
     gates: list[GateReport]
 
 
+class GenerationSoFar(Word):
+    """What a running generation has made, kept in its job's record: ``images`` are accepted, and stored.
+
+    ``made_with``: base model, adapter and extractor, each with its digest: images of others are not gone on from.
+    """
+
+    made_with: str
+    num_candidates: int
+    rejected: dict[str, int]
+    images: list[GeneratedImage]
+
+
 class GenerationResult(Word):
     """What a succeeded generation job made; ``contact_sheet`` is the digest of a PNG, real above synthetic.
 

@@ -1,10 +1,15 @@
 """A job: its kind, its state, its progress and how it failed."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from service.contracts.words import Word
+
+Priority = Annotated[
+    int, Field(ge=-10, le=10, description="Higher goes first among your own waiting jobs; others' are not overtaken.")
+]
 
 
 class JobKind(StrEnum):

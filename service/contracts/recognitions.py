@@ -37,7 +37,9 @@ class Verdict(StrEnum):
 class RecognitionSettings(Word):
     """How classifiers are trained and compared. ``ratios``: synthetic images for each real train image of a class."""
 
-    ratios: Annotated[list[Ratio], Field(min_length=1, max_length=8)] = Field(default=[0.5, 1.0, 2.0])
+    ratios: Annotated[list[Ratio], Field(min_length=1, max_length=8)] = Field(
+        default=[0.5, 1.0, 2.0], json_schema_extra={"uniqueItems": True}
+    )
     num_seeds: int = Field(default=5, ge=2, le=50, description="Classifiers trained for each arm that is tested.")
     num_selection_seeds: int = Field(default=2, ge=1, le=50, description="Classifiers trained for each ratio tried.")
     steps: int = Field(default=500, ge=1, le=50_000, description="Optimiser steps, the same in every arm.")

@@ -2,16 +2,26 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GateSettings, GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, DatasetId, GenerationId, VersionId
+from service.contracts.jobs import Priority
 from service.contracts.recognitions import RecognitionSettings
 from service.contracts.words import Word
 
-NumImages = Annotated[int, Field(strict=True, ge=1)]
+
+def _whole(value: object) -> object:
+    """24.0 is an integer to JSON Schema and to clients that know one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+NumImages = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+NumImagesByClass = Annotated[
+    dict[ClassName, NumImages], Field(min_length=1, json_schema_extra={"additionalProperties": False})
+]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -26,6 +36,7 @@ class AdaptationRequest(Word):
         default=AdaptationSettings(),
         description="What is left out, field by field, is taken from the base model's registered defaults.",
     )
+    priority: Priority = 0
 
 
 class GenerationRequest(Word):
@@ -33,7 +44,7 @@ class GenerationRequest(Word):
 
     adaptation_id: AdaptationId | None = None
     adapter_ids: Annotated[list[AdapterId], Field(min_length=1)] | None = None
-    num_images: NumImages | Annotated[dict[ClassName, NumImages], Field(min_length=1)] = Field(
+    num_images: NumImages | NumImagesByClass = Field(
         description="For each class: one number for all, or a number a class (then only those classes)."
     )
     settings: GenerationSettings = Field(
@@ -43,6 +54,7 @@ class GenerationRequest(Word):
     )
     gates: GateSettings = GateSettings()
     seed: Seed | None = Field(default=None, description="Drawn and recorded when left out.")
+    priority: Priority = 0
 
 
 class RecognitionRequest(Word):
@@ -55,3 +67,4 @@ class RecognitionRequest(Word):
         default="all", description='"all": every class of the dataset that the generation has images of.'
     )
     settings: RecognitionSettings = RecognitionSettings()
+    priority: Priority = 0

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Word(BaseModel):
-    """A frozen model that refuses unknown fields."""
+    """A frozen model that refuses unknown fields, and text that is no Unicode (half of a surrogate pair)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Any bound on their length has strings looked into; without one, what JSON spells "\\ud800" would pass.
+    model_config = ConfigDict(frozen=True, extra="forbid", str_min_length=0)

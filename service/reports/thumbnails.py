@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from service.decoding import STORED_FORMATS
 from service.errors import ArtifactMissing
 
 #: Gives the data URI of a stored picture by digest and longest side in pixels; None where it cannot be shown.
@@ -37,7 +38,7 @@ class StoredPictures:
 
     def _uri(self, sha256: str, longest_px: int) -> str | None:
         try:
-            with Image.open(self._path_of(sha256)) as image:
+            with Image.open(self._path_of(sha256), formats=STORED_FORMATS) as image:
                 return data_uri(image, longest_px)
         except (ArtifactMissing, OSError):
             return None

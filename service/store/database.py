@@ -84,6 +84,15 @@ class Database:
         self._engine.dispose()
 
 
+def lock_tenant(session: Session, tenant_id: str) -> None:
+    """Hold off other transactions that call this for the same tenant, until this one ends.
+
+    On SQLite a writing transaction holds off all others anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:tenant_id))"), {"tenant_id": tenant_id})
+
+
 def migration_config(connection: Connection) -> "Config":
     """Alembic's configuration, bound to an open connection."""
     from alembic.config import Config

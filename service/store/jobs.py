@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Integer, String, and_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ColumnExpressionArgument,
+    CursorResult,
+    Integer,
+    ScalarSelect,
+    String,
+    bindparam,
+    func,
+    select,
+    update,
+)
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -20,21 +31,21 @@ from service.store.tables import JobRow, UtcDateTime
 LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
 
 _PRIORITY, _CREATED_AT = bindparam("priority", type_=Integer), bindparam("created_at", type_=UtcDateTime)
-#: Built once: pollers ask for it all the time, and building it costs more than running it.
-_NUM_BEFORE = (
-    select(func.count())
-    .select_from(JobRow)
-    .where(
-        JobRow.state == JobState.QUEUED,
-        or_(
-            JobRow.priority > _PRIORITY,
-            and_(JobRow.priority == _PRIORITY, JobRow.created_at < _CREATED_AT),
-            and_(
-                JobRow.priority == _PRIORITY,
-                JobRow.created_at == _CREATED_AT,
-                JobRow.id < bindparam("job_id", type_=String),
-            ),
-        ),
+
+
+def _num_queued(*before: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED, *before).scalar_subquery()
+
+
+#: Built once: pollers ask for it all the time, and building it costs more than running it. Three counts, each a range
+#: of the index `job_runnable`: one condition with OR reads every queued row, five times slower at a thousand of them.
+_NUM_BEFORE = select(
+    _num_queued(JobRow.priority > _PRIORITY)
+    + _num_queued(JobRow.priority == _PRIORITY, JobRow.created_at < _CREATED_AT)
+    + _num_queued(
+        JobRow.priority == _PRIORITY,
+        JobRow.created_at == _CREATED_AT,
+        JobRow.id < bindparam("job_id", type_=String),
     )
 )
 
@@ -59,17 +70,21 @@ def insert(
     params: Word,
     at: datetime,
     adapter_id: AdapterId | None = None,
+    priority: int = 0,
+    request_id: str | None = None,
 ) -> JobRow:
-    """A queued job."""
+    """A queued job. ``request_id``: of the request that submits it."""
     row = JobRow(
         id=job_id,
         tenant_id=tenant_id,
         kind=kind,
+        request_id=request_id,
         resource_id=resource_id,
         class_name=class_name,
         state=JobState.QUEUED,
         params=params.model_dump(mode="json"),
         adapter_id=adapter_id,
+        priority=priority,
         created_at=at,
     )
     session.add(row)
@@ -117,9 +132,47 @@ def live_of_kind(session: Session, tenant_id: TenantId, kind: JobKind) -> list[J
     return list(session.scalars(query))
 
 
-def num_queued(session: Session) -> int:
-    """Queued jobs of all tenants."""
-    return session.scalar(select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED)) or 0
+def num_queued(session: Session, tenant_id: TenantId | None = None) -> int:
+    """Queued jobs of all tenants, or of one."""
+    query = select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED)
+    return session.scalar(query if tenant_id is None else query.where(JobRow.tenant_id == tenant_id)) or 0
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a tenant's jobs since some moment add up to, and when the first of them was submitted."""
+
+    amount: float
+    first_at: datetime | None
+
+    def seconds_until_less(self, now: datetime, window: timedelta) -> float:
+        """Until the first of them is older than ``window``."""
+        return (self.first_at + window - now).total_seconds() if self.first_at is not None else 0.0
+
+
+def images_asked_for(session: Session, tenant_id: TenantId, since: datetime) -> Used:
+    """Images of generations submitted since."""
+    number = JobRow.params["num_images"].as_integer()
+    return _used(session, number, tenant_id, since, JobRow.kind == JobKind.GENERATION)
+
+
+def device_seconds(session: Session, tenant_id: TenantId, since: datetime) -> Used:
+    """What the attempts took, that are over, of jobs submitted since."""
+    return _used(session, JobRow.device_seconds, tenant_id, since, JobRow.device_seconds > 0)
+
+
+def _used(
+    session: Session,
+    amount: ColumnExpressionArgument[Any],
+    tenant_id: TenantId,
+    since: datetime,
+    which: ColumnElement[bool],
+) -> Used:
+    query = select(func.sum(amount), func.min(JobRow.created_at)).where(
+        JobRow.tenant_id == tenant_id, JobRow.created_at >= since, which
+    )
+    total, first_at = session.execute(query).one()
+    return Used(float(total or 0), first_at)
 
 
 def queue_position(session: Session, row: JobRow) -> int | None:
@@ -148,7 +201,7 @@ def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datet
     canceled = session.execute(
         update(JobRow)
         .where(*mine, JobRow.state == JobState.QUEUED)
-        .values(state=JobState.CANCELED, finished_at=at, **bumped)
+        .values(state=JobState.CANCELED, finished_at=at, interim=None, **bumped)
         .execution_options(synchronize_session=False)
     )
     if cast("CursorResult[Any]", canceled).rowcount == 1:

@@ -28,6 +28,8 @@ from service.store.tables import JobRow, Json
 
 #: How often a claim tries again when another worker was faster.
 CLAIM_TRIES = 20
+#: A job that suits what the worker holds may go before one of the same tenant that is at most so much older.
+PATIENCE_SECONDS = 60.0
 
 
 class LeaseLost(Exception):
@@ -59,6 +61,8 @@ class ClaimedJob:
     adapter_id: AdapterId | None
     fencing_token: int
     attempts: int
+    created_at: datetime
+    request_id: str | None
 
 
 def claim(
@@ -72,8 +76,9 @@ def claim(
 ) -> ClaimedJob | None:
     """Take the best runnable job, or None when there is none.
 
-    Order: priority; then the tenant with the fewest running jobs, and of those the one served longest ago; then what
-    suits the resident adapter; then age.
+    Order: the tenant with the fewest running jobs, and of those the one served longest ago; then its own priorities,
+    so that nobody gets ahead of others by them; then what suits the resident adapter, where it is at most
+    `PATIENCE_SECONDS` younger than the oldest, so that nothing waits for ever; then age.
     """
     for _ in range(CLAIM_TRIES):
         row = _best_runnable(session, kinds, resident_adapter_id)
@@ -100,18 +105,21 @@ def _best_runnable(session: Session, kinds: Collection[JobKind], resident: Adapt
         JobRow.cancel_requested_at.is_(None),
         JobRow.kind.in_(sorted(kinds)),
     ]
-    priority = session.scalar(select(func.max(JobRow.priority)).where(*runnable))
-    if priority is None:
-        return None
-    runnable.append(JobRow.priority == priority)
     tenants = session.scalars(select(JobRow.tenant_id).where(*runnable).distinct()).all()
     if not tenants:
         return None
-    tenant = tenants[0] if len(tenants) == 1 else _least_served(session, tenants)
-    suits_resident = case((JobRow.adapter_id == resident, 0), else_=1)
-    best = select(JobRow).where(*runnable, JobRow.tenant_id == tenant)
-    best = best.order_by(suits_resident, JobRow.created_at, JobRow.id).limit(1)
-    return session.scalars(best.execution_options(populate_existing=True)).first()
+    runnable.append(JobRow.tenant_id == (tenants[0] if len(tenants) == 1 else _least_served(session, tenants)))
+    by_age = select(JobRow).where(*runnable).order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.id)
+    fresh = {"populate_existing": True}
+    oldest = session.scalars(by_age.limit(1).execution_options(**fresh)).first()
+    if oldest is None or resident is None or oldest.adapter_id == resident:
+        return oldest
+    suitable = by_age.where(
+        JobRow.adapter_id == resident,
+        JobRow.priority == oldest.priority,
+        JobRow.created_at <= oldest.created_at + timedelta(seconds=PATIENCE_SECONDS),
+    )
+    return session.scalars(suitable.limit(1).execution_options(**fresh)).first() or oldest
 
 
 def _least_served(session: Session, tenants: Collection[str]) -> str:
@@ -134,6 +142,8 @@ def _claimed(row: JobRow, *, fencing_token: int, attempts: int) -> ClaimedJob:
         adapter_id=AdapterId(row.adapter_id) if row.adapter_id else None,
         fencing_token=fencing_token,
         attempts=attempts,
+        created_at=row.created_at,
+        request_id=row.request_id,
     )
 
 
@@ -143,6 +153,15 @@ def renew(session: Session, job_id: JobId, fencing_token: int, *, now: datetime,
     if not _change(session, job_id, _held(fencing_token), {"lease_expires_at": until}, visible=False):
         return LeaseState.LOST
     return _cancel_state(session, job_id)
+
+
+def state(session: Session, job_id: JobId, fencing_token: int) -> LeaseState:
+    """What `renew` tells, without renewing."""
+    query = select(JobRow.cancel_requested_at).where(JobRow.id == job_id, *_held(fencing_token))
+    held = session.execute(query).first()
+    if held is None:
+        return LeaseState.LOST
+    return LeaseState.HELD if held[0] is None else LeaseState.CANCEL_REQUESTED
 
 
 def record_progress(session: Session, job_id: JobId, fencing_token: int, progress: Progress) -> LeaseState:
@@ -171,7 +190,7 @@ def hold(session: Session, job_id: JobId, fencing_token: int) -> None:
 
 def succeed(session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime) -> None:
     """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`."""
-    changes: dict[str, Any] = {"result": result, "failure": None}
+    changes: dict[str, Any] = {"result": result, "failure": None, "interim": None}
     reported = session.scalar(select(JobRow.progress).where(JobRow.id == job_id))
     if reported is not None:  # Not every report is written, and a bar that stays at 94 % looks like a job that hangs.
         changes["progress"] = {**reported, "step": reported["total"], "fraction": 1.0, "seconds_left": 0.0}
@@ -185,15 +204,15 @@ def fail(session: Session, job_id: JobId, fencing_token: int, *, failure: JobFai
 
 def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
     """Final: canceled. Raises `LeaseLost`."""
-    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {})
+    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {"interim": None})
 
 
-def release(session: Session, job_id: JobId, fencing_token: int) -> None:
+def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
     """Give a job back that this worker must leave (it is asked to stop); the attempt is not counted.
 
     Raises `LeaseLost`. The row is due to be sent again at once.
     """
-    changes = {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1}
+    changes = {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1, **_taken(session, job_id, now)}
     if not _change(session, job_id, _held(fencing_token), changes):
         raise LeaseLost(job_id, fencing_token)
 
@@ -201,10 +220,17 @@ def release(session: Session, job_id: JobId, fencing_token: int) -> None:
 def _finish(
     session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any]
 ) -> None:
-    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
+    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None, **_taken(session, job_id, now)}
     if not _change(session, job_id, _held(fencing_token), final):
         raise LeaseLost(job_id, fencing_token)
     record_ended(session, [job_id], now)
+
+
+def _taken(session: Session, job_id: JobId, now: datetime) -> dict[str, Any]:
+    """What this attempt adds to the job's seconds of a device."""
+    started_at = session.scalar(select(JobRow.started_at).where(JobRow.id == job_id))
+    seconds = (now - started_at).total_seconds() if started_at is not None else 0.0
+    return {"device_seconds": JobRow.device_seconds + max(0.0, seconds)}
 
 
 _BACK_IN_QUEUE: dict[str, Any] = {

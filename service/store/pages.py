@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Select, tuple_
@@ -59,8 +59,10 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
 
 
 def _is_storable(part: str | int) -> bool:
-    """Whether both databases can compare with it: no NUL character, and at most 64 bits."""
-    return "\x00" not in part if isinstance(part, str) else -(2**63) <= part < 2**63
+    """Whether both databases can compare with it: Unicode without NUL characters, and at most 64 bits."""
+    if isinstance(part, int):
+        return -(2**63) <= part < 2**63
+    return "\x00" not in part and not any("\ud800" <= character <= "\udfff" for character in part)
 
 
 def newest_first(
@@ -84,11 +86,11 @@ def _place(cursor: str) -> tuple[datetime, str]:
     created, row_id = decode_cursor(cursor, (str, str))
     try:
         at = datetime.fromisoformat(created)
-    except ValueError as error:
+        if at.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return at.astimezone(UTC), row_id
+    except (ValueError, OverflowError) as error:  # the first and last hours of the calendar have no time in UTC
         raise InvalidCursor("the cursor cannot be read", field="cursor") from error
-    if at.tzinfo is None:
-        raise InvalidCursor("the cursor cannot be read", field="cursor")
-    return at, row_id
 
 
 def _value(row: object, column: InstrumentedAttribute[Any]) -> Any:

@@ -16,6 +16,8 @@ from service.store.tables import JobRow
 #: only a few at a time, for a worker that wakes goes on claiming, and messages must not pile up.
 UNSENT_AT_ONCE = 100
 RESENT_AT_ONCE = 2
+#: Nothing is kept of a canceled job.
+_CANCELED: dict[str, Any] = {"state": JobState.CANCELED, "interim": None}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
         _return(session, row, outcome, now, max_attempts)
     forsaken = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.cancel_requested_at.is_not(None))
     for row in session.scalars(forsaken.order_by(JobRow.id)):
-        if _change(session, row, {"state": JobState.CANCELED, "finished_at": now}):
+        if _change(session, row, _CANCELED | {"finished_at": now}):
             outcome.canceled.append(JobId(row.id))
     outcome.unsent.extend(_unsent(session, now, resend_after_seconds))
     record_ended(session, [*outcome.failed, *outcome.canceled], now)
@@ -50,13 +52,15 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
 
 def _return(session: Session, row: JobRow, outcome: SweepOutcome, now: datetime, max_attempts: int) -> None:
     if row.cancel_requested_at is not None:
-        found, changes = outcome.canceled, {"state": JobState.CANCELED, "finished_at": now}
+        found, changes = outcome.canceled, _CANCELED | {"finished_at": now}
     elif row.attempts >= max_attempts:
         failure = _worker_lost(row.attempts).model_dump(mode="json")
         found, changes = outcome.failed, {"state": JobState.FAILED, "finished_at": now, "failure": failure}
     else:
         found, changes = outcome.requeued, {"state": JobState.QUEUED, "wakeup_at": None, "progress": None}
-    if _change(session, row, {**changes, "lease_expires_at": None, "worker_id": None}):
+    taken = max(0.0, (now - row.started_at).total_seconds()) if row.started_at is not None else 0.0
+    spent = {"device_seconds": row.device_seconds + taken}
+    if _change(session, row, {**changes, **spent, "lease_expires_at": None, "worker_id": None}):
         found.append(JobId(row.id))
 
 

@@ -186,6 +186,7 @@ class JobRow(Base):
 
     ``revision`` grows with every change a client can see (it is the ETag and the event id). ``wakeup_at``: when a
     message was last sent for this row; null means never. ``interim``: results so far, for the worker that goes on.
+    ``request_id``: of the HTTP request that submitted it, for the logs.
     """
 
     __tablename__ = "job"
@@ -193,10 +194,12 @@ class JobRow(Base):
         Index("job_runnable", "state", "priority", "created_at"),
         Index("job_of_resource", "resource_id", "class_name"),
         Index("job_of_tenant", "tenant_id", "created_at", "id"),
+        Index("job_counted", "state", "kind", "created_at"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str]
     kind: Mapped[str]
+    request_id: Mapped[str | None]
     resource_id: Mapped[str]
     class_name: Mapped[str]
     state: Mapped[str]
@@ -204,7 +207,8 @@ class JobRow(Base):
     params: Mapped[Json]
     adapter_id: Mapped[str | None]
     progress: Mapped[Json | None] = mapped_column(JSON)
-    interim: Mapped[Json | None] = mapped_column(JSON)
+    # Read by those who ask for it alone: it grows with the job, and a job is polled all the time.
+    interim: Mapped[Json | None] = mapped_column(JSON, deferred=True)
     result: Mapped[Json | None] = mapped_column(JSON)
     failure: Mapped[Json | None] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(default=0)
@@ -217,10 +221,41 @@ class JobRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    # Of all attempts that are over.
+    device_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
+
+
+class ApiKeyRow(Base):
+    """A key that a tenant's clients send; ``digest`` is an HMAC of it."""
+
+    __tablename__ = "api_key"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    digest: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class IdempotencyRow(Base):
+    """The answer that a request with an Idempotency-Key was given, written with what the request made."""
+
+    __tablename__ = "idempotency"
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    payload_sha256: Mapped[str]
+    status: Mapped[int]
+    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class WorkerRow(Base):
-    """A worker process that reported lately."""
+    """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message."""
 
     __tablename__ = "worker"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -229,6 +264,7 @@ class WorkerRow(Base):
     job_id: Mapped[str | None]
     rss_bytes: Mapped[int]
     seen_at: Mapped[datetime]
+    looked_at: Mapped[datetime | None]
 
 
 class WebhookRow(Base):

@@ -55,8 +55,10 @@ def subcommands() -> dict[str, Any]:
     return found
 
 
-def test_the_box_has_its_six_services() -> None:
-    assert set(services()) == {"api", "worker", "worker-cpu", "maintenance", "redis", "postgres"}
+def test_the_box_has_its_six_services_and_two_that_watch_where_asked_for() -> None:
+    watching = {name for name, entry in services().items() if entry.get("profiles") == ["monitoring"]}
+    assert watching == {"prometheus", "grafana"}
+    assert set(services()) - watching == {"api", "worker", "worker-cpu", "maintenance", "redis", "postgres"}
 
 
 def test_every_build_names_a_dockerfile_and_a_context_that_exist() -> None:
@@ -125,7 +127,9 @@ def test_every_service_that_is_waited_for_exists() -> None:
 def test_every_named_volume_is_declared() -> None:
     declared = set(yaml.safe_load(compose_text())["volumes"])
     used = {mount.split(":")[0] for entry in services().values() for mount in entry.get("volumes", [])}
-    assert used == declared
+    files = {source for source in used if source.startswith("./")}
+    assert used - files == declared
+    assert all((ROOT / source).exists() for source in files)
 
 
 def test_secrets_are_required_and_never_defaulted() -> None:
@@ -151,6 +155,7 @@ def environment(entry: dict[str, Any]) -> dict[str, str | None]:
 
 def test_every_setting_that_the_docker_files_give_is_a_setting_of_the_service() -> None:
     from service.settings import Settings
+    from worker.settings import WorkerSettings
 
     in_compose = {name for entry in services().values() for name in environment(entry)}
     in_images = {
@@ -161,7 +166,8 @@ def test_every_setting_that_the_docker_files_give_is_a_setting_of_the_service() 
         for name in re.findall(r"(\w+)=", rest)
     }
     given = {name for name in in_compose | in_images if name.startswith("DEFECTSYNTH_")}
-    assert given <= {f"DEFECTSYNTH_{name.upper()}" for name in Settings.model_fields}
+    known = {f"DEFECTSYNTH_{name.upper()}" for name in Settings.model_fields}
+    assert given <= known | {f"DEFECTSYNTH_WORKER_{name.upper()}" for name in WorkerSettings.model_fields}
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "worker-cpu", "maintenance"])

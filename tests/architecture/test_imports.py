@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -74,6 +75,11 @@ def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: st
         for path in python_files()
         if path.relative_to(ROOT).parts[0] == room
         for module in {name.split(".")[0] for name in imported_modules(path)} - sys.stdlib_module_names
-        if not {name.lower() for name in [*providers.get(module, []), module]} & (declared | BROUGHT_ON_PURPOSE)
+        if not normal([*providers.get(module, []), module]) & normal(declared | BROUGHT_ON_PURPOSE)
     }
     assert undeclared == set()
+
+
+def normal(names: Iterable[str]) -> set[str]:
+    """As package indexes compare names: prometheus-client is prometheus_client."""
+    return {name.lower().replace("_", "-") for name in names}

@@ -46,7 +46,9 @@ NUM_IMAGES = 48
 
 
 def images_in(folder: Path) -> Images:
-    return {one.name: [load_image(path) for path in sorted(one.iterdir())] for one in sorted(folder.iterdir())}
+    return {
+        one.name: [load_image(path, formats=None) for path in sorted(one.iterdir())] for one in sorted(folder.iterdir())
+    }
 
 
 def adapted(base: BaseModel, entry: BaseModelEntry, images: list[Image.Image], seed: int) -> Adapter:

@@ -1,15 +1,20 @@
 """A load generator: GET requests at a fixed rate over kept connections, in a process of its own.
 
-    python load.py PORT PATH REQUESTS_PER_SECOND SECONDS
+    python load.py PORT PATHS REQUESTS_PER_SECOND SECONDS
 
-Requests are due at fixed times and latency counts from when a request was due, so a server that stalls is not spared
-what queues up behind the stall. Loopback only. Prints one JSON object.
+PATHS are separated by commas and asked for in turn. Requests are due at fixed times and latency counts from when a
+request was due, so a server that stalls is not spared what queues up behind the stall. What is not answered with 200 is
+counted by what came instead. Loopback only. Prints one JSON object.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 NUM_CONNECTIONS = 16
 
@@ -23,23 +28,31 @@ async def answered(reader: asyncio.StreamReader) -> int:
     return int(lines[0].split()[1])
 
 
-async def connection(port: int, path: str, due: "asyncio.Queue[float]", latencies: list[float]) -> None:
-    """One connection that takes whatever is due next."""
+async def connection(
+    port: int, paths: Iterator[str], due: "asyncio.Queue[float]", latencies: list[float], errors: Counter[str]
+) -> None:
+    """One connection that takes whatever is due next; one that breaks is counted and opened again."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     while True:
         due_at = await due.get()
-        writer.write(request)
-        status = await answered(reader)
-        assert status == 200, f"{path} answered {status}"
+        try:
+            writer.write(f"GET {next(paths)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            status = await answered(reader)
+            if status != 200:
+                errors[str(status)] += 1
+        except (OSError, asyncio.IncompleteReadError) as error:
+            errors[type(error).__name__] += 1
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         latencies.append(time.perf_counter() - due_at)
         due.task_done()
 
 
-async def measured(port: int, path: str, rate: float, seconds: float) -> dict[str, float]:
+async def measured(port: int, paths: list[str], rate: float, seconds: float) -> dict[str, Any]:
     due: asyncio.Queue[float] = asyncio.Queue()
     latencies: list[float] = []
-    workers = [asyncio.create_task(connection(port, path, due, latencies)) for _ in range(NUM_CONNECTIONS)]
+    errors: Counter[str] = Counter()
+    turn = itertools.cycle(paths)
+    workers = [asyncio.create_task(connection(port, turn, due, latencies, errors)) for _ in range(NUM_CONNECTIONS)]
     began = time.perf_counter()
     for number in range(int(rate * seconds)):
         due_at = began + number / rate
@@ -55,9 +68,11 @@ async def measured(port: int, path: str, rate: float, seconds: float) -> dict[st
         "per_second": len(latencies) / took_seconds,
         "p50_ms": 1000 * latencies[len(latencies) // 2],
         "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)],
+        "longest_ms": 1000 * latencies[-1],
+        "errors": errors,
     }
 
 
 if __name__ == "__main__":
-    port, path, rate, seconds = sys.argv[1:]
-    print(json.dumps(asyncio.run(measured(int(port), path, float(rate), float(seconds)))))
+    port, paths, rate, seconds = sys.argv[1:]
+    print(json.dumps(asyncio.run(measured(int(port), paths.split(","), float(rate), float(seconds)))))

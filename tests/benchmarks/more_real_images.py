@@ -40,7 +40,7 @@ def spare(split: neu_plan.Split, name: str, data: Path) -> list[Path]:
 
 def opened(files: dict[str, list[Path]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels and labels."""
-    pairs = [(load_image(path), label) for label, paths in enumerate(files.values()) for path in paths]
+    pairs = [(load_image(path, formats=None), label) for label, paths in enumerate(files.values()) for path in paths]
     labelled = Labelled([image for image, _ in pairs], [label for _, label in pairs])
     return as_tensor(labelled, _CONFIG.image_size_px), torch.tensor(labelled.labels)
 

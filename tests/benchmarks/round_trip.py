@@ -33,7 +33,7 @@ def band_powers(images: Grey) -> list[float]:
 
 
 def compare(base: BaseModel, paths: list[Path]) -> tuple[str, Image.Image]:
-    originals = [load_image(path).convert("L") for path in paths]
+    originals = [load_image(path, formats=None).convert("L") for path in paths]
     native = [fit(image, base.native_size_px, FitPolicy.RESIZE) for image in originals]
     kept = latents.round_trip(base, originals, FitPolicy.RESIZE)
     before, after = (np.stack([np.asarray(image, np.float64) for image in images]) for images in (native, kept))

@@ -122,11 +122,10 @@ def _adapted(base: BaseModel, real: list[Image.Image], size: Size, scratch: Path
         LoraTrainingConfig(steps=size.steps, batch_size=size.batch, learning_rate=1e-4),
         variants_per_image=1,
         num_kept=2,
-        checkpoint_seconds=1e9,
     )
     return adapt(
         base, real, config, placeholder_token="<benchmark-1>", out_dir=scratch / "adapter",
-        checkpoint_dir=scratch / "checkpoints", progress=no_progress,
+        checkpoint_dir=scratch / "checkpoints", progress=no_progress, checkpoint_seconds=1e9,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ CELL_PX, SHOWN = 128, 8
 
 
 def images_in(folder: Path) -> list[Image.Image]:
-    return [load_image(path) for path in sorted(folder.iterdir())]
+    return [load_image(path, formats=None) for path in sorted(folder.iterdir())]
 
 
 def adapted(base: BaseModel, train: list[Image.Image]) -> Adapter:

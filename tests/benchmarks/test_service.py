@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -77,10 +78,11 @@ def wait_until_live(port: int) -> None:
             time.sleep(0.1)
 
 
-def loaded(port: int, job_id: str) -> dict[str, float]:
+def loaded(port: int, job_id: str) -> dict[str, Any]:
     command = [sys.executable, str(LOAD), str(port), f"/v1/jobs/{job_id}", str(PER_SECOND), str(LOAD_SECONDS)]
     told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    found: dict[str, float] = json.loads(told.stdout)
+    found: dict[str, Any] = json.loads(told.stdout)
+    assert not found["errors"]
     return found
 
 

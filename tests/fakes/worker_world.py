@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from sqlalchemy.orm import undefer
 
 from models.evaluation.mini import MiniConfig, MiniNetwork, save_mini
 from service.contracts.adaptations import AdaptationParams, AdaptationSettings, LoraSettings, TextualInversionSettings
@@ -177,7 +178,7 @@ class World:
     def job(self, job_id: JobId) -> JobRow:
         """The job's row as it is now."""
         with self.database.reading() as session:
-            return session.get_one(JobRow, job_id)
+            return session.get_one(JobRow, job_id, options=[undefer(JobRow.interim)])
 
     def cancel(self, job_id: JobId) -> None:
         """What the API does for a client."""
@@ -196,9 +197,8 @@ class World:
             time.sleep(0.05)
         return row
 
-    @contextmanager
-    def running(self, module: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A real process of ``python -m module``, ended at the end of the block, however it may stand."""
+    def started(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A real process of ``python -m arguments``, with leases so short that a test can wait for their end."""
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -215,9 +215,14 @@ class World:
             **self.extra,
         }
         with (self.data_dir / "processes.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+            return subprocess.Popen(
+                [sys.executable, "-m", *arguments], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
             )
+
+    @contextmanager
+    def running(self, module: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A real process of ``python -m module``, ended at the end of the block, however it may stand."""
+        process = self.started(module)
         try:
             yield process
         finally:

@@ -46,6 +46,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         out_dir=workspace.fresh_folder("adapter"),
         checkpoint_dir=workspace.folder("checkpoints"),
         progress=writer,
+        checkpoint_seconds=workshop.checkpoint_seconds,
     )
     started = time.monotonic()
     found = find_settings(attempt, workshop, base, records, outcome.kept, writer)

@@ -1,7 +1,7 @@
 """What becomes of each image that is made: judged, and stored with its lineage or counted by why it was rejected."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -12,7 +12,13 @@ from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.gates import Gates, RejectReason, Verdict
 from models.generation.engine import Sample, Sampler
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import GeneratedImage, GenerationMode, GenerationParams, Judging
+from service.contracts.generations import (
+    GeneratedImage,
+    GenerationMode,
+    GenerationParams,
+    GenerationSoFar,
+    Judging,
+)
 from service.store.artifacts import ArtifactStore
 from worker.jobs.gating import gate_reports, ratio
 from worker.jobs.judgement import SHEET_IMAGES
@@ -62,16 +68,33 @@ class Delivery:
         """(N, d) float64 of the accepted images, in their order."""
         return np.stack(self._rows) if self._rows else np.zeros((0, self.extractor.dim))
 
-    def fill(self, sampler: Sampler) -> None:
+    def so_far(self, made_with: str) -> GenerationSoFar:
+        """What another attempt needs to go on."""
+        rejected = {str(reason): number for reason, number in self.rejected.items()}
+        return GenerationSoFar(
+            made_with=made_with, num_candidates=self.num_candidates, rejected=rejected, images=self.images
+        )
+
+    def go_on(self, so_far: GenerationSoFar, rows: Features, shown: Sequence[Image.Image]) -> None:
+        """Begin with what an earlier attempt delivered. ``rows``: features of its images; ``shown``: the first few."""
+        self.images.extend(so_far.images)
+        self._rows.extend(rows)
+        self.shown.extend(shown)
+        self.num_candidates = so_far.num_candidates
+        self.rejected.update({RejectReason(reason): number for reason, number in so_far.rejected.items()})
+
+    def fill(self, sampler: Sampler, keep: Callable[[], None] = lambda: None) -> None:
         """Have images made until there are enough or the budget is spent. Raises `StorageFull`, and what making raises.
 
-        Batches are always whole, so that an image's bytes do not depend on how many were asked for.
+        Batches are always whole, so that an image's bytes do not depend on how many were asked for, nor on where an
+        earlier attempt stopped: ``keep`` is called between batches.
         """
-        for first in range(0, self.max_candidates, BATCH_SIZE):
+        for first in range(self.num_candidates, self.max_candidates, BATCH_SIZE):
             if self.num_missing == 0:
                 return
             indices = range(first, min(first + BATCH_SIZE, self.max_candidates))
             self._take(sampler.draw(range(first, first + BATCH_SIZE)), indices)
+            keep()
 
     def _take(self, samples: Sequence[Sample], indices: range) -> None:
         """Judge one batch; what is more than enough is not looked at."""
@@ -178,4 +201,6 @@ class Steps:
         done, asked = len(self.delivery.images), self.delivery.params.num_images
         counts = {"images_done": float(done), "num_candidates": float(self.delivery.num_candidates)}
         progress = done * total + step * min(BATCH_SIZE, asked - done)
-        self.writer(stage, progress, asked * total, **{**figures, **counts})
+        self.writer.pace.done(stage, step)
+        self.writer.report(stage, progress, asked * total, **{**figures, **counts})
+        self.writer.pace.begin()

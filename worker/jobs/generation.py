@@ -7,6 +7,8 @@ from sqlalchemy.orm import Session
 
 from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
+from models.errors import Interrupted
+from models.evaluation.features import FeatureExtractor
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.engine import Prompts, Sampler, encode_sources
 from models.imaging.fit import FitPolicy
@@ -18,10 +20,12 @@ from service.contracts.ids import AdapterId
 from service.store import adaptations, adapters, datasets, generations
 from service.store.tables import AdapterRow
 from worker.jobs.delivery import BATCH_SIZE, Delivery, Steps
+from worker.jobs.earlier_images import EarlierImages
 from worker.jobs.gating import fitted_gates
 from worker.jobs.judgement import Made, RealImages, judge, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
+from worker.metrics import Observe, What
 from worker.residents import StoredAdapter
 from worker.workshop import Workshop
 from worker.workspace import load_images
@@ -69,7 +73,14 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     encoded = encode_sources(base, sources, inputs.fit)
     sampler = Sampler(base, prompts, encoded, _configured(params), params.seed, Steps(writer, delivery))
     begun = time.monotonic()
-    delivery.fill(sampler)
+    earlier = EarlierImages(attempt, workshop, _made_with(base, inputs, delivery.extractor))
+    earlier.restore(delivery)
+    try:
+        delivery.fill(sampler, lambda: earlier.keep(delivery))
+    except Interrupted:
+        earlier.keep(delivery, now=True)
+        raise
+    _count(delivery, workshop.observe)
     between = time.monotonic()
     searched = adapter is not None and inputs.adapter.found is not None
     made = Made(params.class_name, delivery.features(), delivery.shown, adapter is not None, searched)
@@ -92,6 +103,12 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         warnings=[*delivery.warnings(), *warnings],
     )  # fmt: skip
     return _finished(attempt, params, delivery.images, result)
+
+
+def _count(delivery: Delivery, observe: Observe) -> None:
+    observe(What.ACCEPTED, len(delivery.images))
+    for reason, number in delivery.rejected.items():
+        observe(What.REJECTED, number, reason)
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
@@ -121,6 +138,12 @@ def _models(workshop: Workshop, params: GenerationParams, inputs: Inputs) -> tup
         return workshop.residents.bare(inputs.adapter.base_model), None
     stored = StoredAdapter(params.adapter_id, inputs.adapter.archive_sha256)
     return workshop.residents.adapted(inputs.adapter.base_model, stored, params.settings.lora_scale)
+
+
+def _made_with(base: BaseModel, inputs: Inputs, extractor: FeatureExtractor) -> str:
+    """Images of an earlier attempt are gone on from where all of this is the same."""
+    adapter = inputs.adapter.archive_sha256
+    return f"{base.name}@{base.revision}, {adapter}, {extractor.name}@{extractor.digest}, {software()}"
 
 
 def _configured(params: GenerationParams) -> GenerationConfig:

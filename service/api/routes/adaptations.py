@@ -4,13 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
+from service.api.idempotency import OnceOf, Told
 from service.api.presenting import adaptation_view
 from service.api.views import AdaptationView, PageView
 from service.contracts.requests import AdaptationRequest
 from service.store import adaptations
+from service.store.tables import AdaptationRow
 
 router = APIRouter(prefix="/v1/adaptations", tags=["adaptations"])
 
@@ -30,20 +33,22 @@ _EXAMPLES = {
 @router.post(
     "",
     status_code=202,
+    response_model=AdaptationView,
     responses={404: {"description": "No such dataset or version."}, 429: {"description": "The queue is full."}},
 )
 def create_adaptation(
     request: Annotated[AdaptationRequest, Body(openapi_examples=_EXAMPLES)],
-    response: Response,
+    once: OnceOf,
     parts: PartsOf,
     tenant: Tenant,
-) -> AdaptationView:
+) -> Response:
     """Queue one adaptation job a class."""
-    row = parts.submission.adapt(tenant, request)
-    response.headers["Location"] = f"/v1/adaptations/{row.id}"
-    response.headers["Retry-After"] = "2"
-    with parts.database.reading() as session:
-        return adaptation_view(session, tenant, row)
+
+    def tell(session: Session, row: AdaptationRow) -> Told:
+        headers = {"Location": f"/v1/adaptations/{row.id}", "Retry-After": "2"}
+        return Told(adaptation_view(session, tenant, row), headers)
+
+    return once.answer(request, 202, lambda note: parts.submission.adapt(tenant, request, note), tell)
 
 
 @router.get("")

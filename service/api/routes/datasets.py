@@ -4,22 +4,26 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
+from service.api.idempotency import Once, OnceOf, Told
 from service.api.presenting import dataset_summary, dataset_view
-from service.api.responses import artifact_response
+from service.api.responses import artifact_response, stored
 from service.api.uploads import Form, read_form, upload_of
 from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView
 from service.contracts.datasets import CLASS_NAME_PATTERN, ClassName
 from service.contracts.ids import TenantId
 from service.deletion import delete_dataset
 from service.intake import Receipt
+from service.queueing import Note
 from service.store import datasets
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
-_FILES = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FILES = {"type": "array", "items": _FILE, "minItems": 1}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _LISTS = {
     "splits": {**_TEXTS, "description": "train, validation, test or empty (train) for each image, in their order."},
@@ -31,11 +35,7 @@ _WHOLE_FORM = {
     "images": _IMAGES,
     "classes": {**_TEXTS, "description": "The class of each image, where its filename does not say it."},
     **_LISTS,
-    "archive": {
-        "type": "string",
-        "contentMediaType": "application/zip",
-        "description": "Instead of images: a zip of class/image.png or split/class/image.png.",
-    },
+    "archive": {**_FILE, "description": "Instead of images: a zip of class/image.png or split/class/image.png."},
 }
 _CLASS_FORM = {"images": _FILES, **_LISTS}
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
@@ -43,25 +43,31 @@ _KIND: dict[int | str, dict[str, Any]] = {415: {"description": "Not multipart/fo
 
 
 def _multipart(properties: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties}
+    sources = [{"required": [name]} for name in ("images", "archive") if name in properties]
+    schema = {"type": "object", "properties": properties, "oneOf": sources, "additionalProperties": False}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-@router.post("", status_code=201, responses=_KIND, openapi_extra=_multipart(_WHOLE_FORM))
-async def create_dataset(request: Request, response: Response, parts: PartsOf, tenant: Tenant) -> ReceiptView:
+@router.post("", status_code=201, response_model=ReceiptView, responses=_KIND, openapi_extra=_multipart(_WHOLE_FORM))
+async def create_dataset(request: Request, parts: PartsOf, tenant: Tenant, once: OnceOf) -> Response:
     """Upload images of one or more classes. Good images are kept, each refused one is named with its reason.
 
     An image without a split goes to `train`. 422 where no image at all can be accepted.
     """
     async with read_form(request, parts.settings) as form:
-        receipt = await to_thread.run_sync(_create, parts, tenant, form, limiter=parts.upload_slots)
-    response.headers["Location"] = f"/v1/datasets/{receipt.id}"
-    return receipt
+        await parts.rates.count_upload(tenant, form.num_bytes)
+        return await to_thread.run_sync(_create, parts, tenant, form, once, limiter=parts.upload_slots)
 
 
-def _create(parts: Parts, tenant: TenantId, form: Form) -> ReceiptView:
-    with upload_of(form, parts.settings) as upload:
-        return _receipt_view(parts, tenant, parts.intake.create(tenant, form.name, upload))
+def _create(parts: Parts, tenant: TenantId, form: Form, once: Once) -> Response:
+    def tell(session: Session, receipt: Receipt) -> Told:
+        return Told(_receipt_view(session, tenant, receipt), {"Location": f"/v1/datasets/{receipt.dataset.id}"})
+
+    def make(note: Note[Receipt]) -> None:
+        with upload_of(form, parts.settings) as upload:
+            parts.intake.create(tenant, form.name, upload, note)
+
+    return once.answer(form.digest() if once.key is not None else "", 201, make, tell)
 
 
 @router.put(
@@ -78,6 +84,7 @@ async def replace_class_images(
 ) -> ReceiptView:
     """Make a new version in which the class holds exactly these images; other classes stay as they are."""
     async with read_form(request, parts.settings) as form:
+        await parts.rates.count_upload(tenant, form.num_bytes)
         return await to_thread.run_sync(
             _replace, parts, tenant, dataset_id, class_name, form, limiter=parts.upload_slots
         )
@@ -86,12 +93,12 @@ async def replace_class_images(
 def _replace(parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form) -> ReceiptView:
     with upload_of(form, parts.settings, class_name) as upload:
         receipt = parts.intake.replace_class(tenant, dataset_id, class_name, upload)
-        return _receipt_view(parts, tenant, receipt)
-
-
-def _receipt_view(parts: Parts, tenant: TenantId, receipt: Receipt) -> ReceiptView:
     with parts.database.reading() as session:
-        view = dataset_view(session, tenant, receipt.dataset, receipt.version)
+        return _receipt_view(session, tenant, receipt)
+
+
+def _receipt_view(session: Session, tenant: TenantId, receipt: Receipt) -> ReceiptView:
+    view = dataset_view(session, tenant, receipt.dataset, receipt.version)
     return ReceiptView(**view.model_dump(), accepted=receipt.num_accepted, refused=receipt.refused)
 
 
@@ -141,7 +148,7 @@ def list_images(
 @router.get(
     "/{dataset_id}/images/{image_id}",
     response_class=Response,
-    responses=_NOT_FOUND | {200: {"content": {"image/png": {}}, "description": "The image as it is kept."}},
+    responses=_NOT_FOUND | stored("image/png", "The image as it is kept."),
 )
 def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """One real image as PNG."""

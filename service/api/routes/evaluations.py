@@ -4,13 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
+from service.api.idempotency import OnceOf, Told
 from service.api.presenting import evaluation_view
 from service.api.views import EvaluationView, PageView
 from service.contracts.evaluations import EvaluationRequest
 from service.store import evaluations
+from service.store.tables import EvaluationRow
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
@@ -31,6 +34,7 @@ _EXAMPLES = {"synthetic against real": Example(value={"real": _REAL, "other": _S
 @router.post(
     "",
     status_code=202,
+    response_model=EvaluationView,
     responses={
         404: {"description": "No such dataset or generation."},
         409: {"description": "The generation has not finished."},
@@ -39,16 +43,17 @@ _EXAMPLES = {"synthetic against real": Example(value={"real": _REAL, "other": _S
 )
 def create_evaluation(
     request: Annotated[EvaluationRequest, Body(openapi_examples=_EXAMPLES)],
-    response: Response,
+    once: OnceOf,
     parts: PartsOf,
     tenant: Tenant,
-) -> EvaluationView:
+) -> Response:
     """Queue a quality report of `other` against `real`."""
-    row = parts.submission.evaluate(tenant, request)
-    response.headers["Location"] = f"/v1/evaluations/{row.id}"
-    response.headers["Retry-After"] = "2"
-    with parts.database.reading() as session:
-        return evaluation_view(session, tenant, row)
+
+    def tell(session: Session, row: EvaluationRow) -> Told:
+        headers = {"Location": f"/v1/evaluations/{row.id}", "Retry-After": "2"}
+        return Told(evaluation_view(session, tenant, row), headers)
+
+    return once.answer(request, 202, lambda note: parts.submission.evaluate(tenant, request, note), tell)
 
 
 @router.get("")

@@ -4,12 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.openapi.models import Example
+from sqlalchemy.orm import Session
 from starlette.responses import Response, StreamingResponse
 
 from service.api.archives import Manifest, ManifestClass, manifest_of, zip_stream
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
+from service.api.idempotency import OnceOf, Told
 from service.api.presenting import generated_image_view, generation_view, state_of
-from service.api.responses import artifact_response
+from service.api.responses import artifact_response, stored
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GenerationParams, GenerationResult
@@ -18,11 +20,12 @@ from service.contracts.jobs import JobFailure
 from service.contracts.requests import GenerationRequest
 from service.errors import Conflict, NotFound
 from service.store import adapters, datasets, generations, jobs
+from service.store.tables import GenerationRow
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
-_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "A PNG."}}
+_PNG = stored("image/png", "A PNG.")
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A zip."}}
 _EXAMPLES = {
     "24 images a class": Example(value={"adaptation_id": "adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "num_images": 24}),
@@ -40,6 +43,7 @@ _EXAMPLES = {
 @router.post(
     "",
     status_code=202,
+    response_model=GenerationView,
     responses={
         404: {"description": "No such adaptation or adapter."},
         409: {"description": "The adaptation has not finished."},
@@ -48,16 +52,17 @@ _EXAMPLES = {
 )
 def create_generation(
     request: Annotated[GenerationRequest, Body(openapi_examples=_EXAMPLES)],
-    response: Response,
+    once: OnceOf,
     parts: PartsOf,
     tenant: Tenant,
-) -> GenerationView:
+) -> Response:
     """Queue one generation job a class."""
-    row = parts.submission.generate(tenant, request)
-    response.headers["Location"] = f"/v1/generations/{row.id}"
-    response.headers["Retry-After"] = "2"
-    with parts.database.reading() as session:
-        return generation_view(session, tenant, row)
+
+    def tell(session: Session, row: GenerationRow) -> Told:
+        headers = {"Location": f"/v1/generations/{row.id}", "Retry-After": "2"}
+        return Told(generation_view(session, tenant, row), headers)
+
+    return once.answer(request, 202, lambda note: parts.submission.generate(tenant, request, note), tell)
 
 
 @router.get("")

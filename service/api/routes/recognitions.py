@@ -4,13 +4,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
+from service.api.idempotency import OnceOf, Told
 from service.api.presenting import recognition_report, recognition_view
 from service.api.views import PageView, RecognitionReport, RecognitionView
 from service.contracts.requests import RecognitionRequest
 from service.store import jobs, recognitions
+from service.store.tables import RecognitionRow
 
 router = APIRouter(prefix="/v1/recognitions", tags=["recognitions"])
 
@@ -30,6 +33,7 @@ _EXAMPLES = {
 @router.post(
     "",
     status_code=202,
+    response_model=RecognitionView,
     responses={
         404: {"description": "No such dataset or generation."},
         409: {"description": "The generation has not finished, or its adapter was deleted."},
@@ -38,17 +42,18 @@ _EXAMPLES = {
 )
 def create_recognition(
     request: Annotated[RecognitionRequest, Body(openapi_examples=_EXAMPLES)],
-    response: Response,
+    once: OnceOf,
     parts: PartsOf,
     tenant: Tenant,
-) -> RecognitionView:
+) -> Response:
     """Queue the training of classifiers on real images, on augmented ones, and on these with synthetic ones beside
     them; compare them on the dataset's test split. The share of synthetic images is chosen on the validation split."""
-    row = parts.recognising.recognise(tenant, request)
-    response.headers["Location"] = f"/v1/recognitions/{row.id}"
-    response.headers["Retry-After"] = "5"
-    with parts.database.reading() as session:
-        return recognition_view(session, tenant, row)
+
+    def tell(session: Session, row: RecognitionRow) -> Told:
+        headers = {"Location": f"/v1/recognitions/{row.id}", "Retry-After": "5"}
+        return Told(recognition_view(session, tenant, row), headers)
+
+    return once.answer(request, 202, lambda note: parts.recognising.recognise(tenant, request, note), tell)
 
 
 @router.get("")

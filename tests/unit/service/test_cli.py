@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 from pathlib import Path
@@ -40,3 +41,17 @@ def test_a_demo_of_an_unknown_base_model_fails_before_anything_is_written(tmp_pa
 
 def test_a_demo_makes_at_least_one_image() -> None:
     assert run("demo", "--images", "0")[0] == 2
+
+
+def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(tmp_path: Path) -> None:
+    here = {"DEFECTSYNTH_DATA_DIR": str(tmp_path)}
+    status, told = run("keys", "create", "line 3", "--tenant", "plant-a", "--expires-days", "30", "--json", **here)
+    assert status == 0
+    made = json.loads(told)
+    assert (made["tenant"], made["scopes"], made["name"]) == ("plant-a", ["write"], "line 3")
+    listed = run("keys", "list", **here)[1]
+    assert made["id"] in listed and made["prefix"] in listed and made["key"] not in listed
+    assert run("keys", "revoke", made["id"], **here)[0] == 0
+    assert json.loads(run("keys", "list", "--json", **here)[1])[0]["state"] == "revoked"
+    status, told = run("keys", "revoke", "key_unknown", **here)
+    assert status == 1 and "keys list" in told

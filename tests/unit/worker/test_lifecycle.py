@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from models.errors import DatasetUnusable
 from service.contracts.evaluations import DatasetImages
@@ -20,6 +20,7 @@ from service.store import leases
 from service.store.database import Database
 from service.store.leases import ClaimedJob
 from service.store.tables import Base, JobRow, WorkerRow
+from worker.bounds import Bounds
 from worker.lifecycle import Attempt, Ending, Finished, LeaseTimes, Lifecycle, Work, utc_now
 
 NAME = JobId("job")
@@ -71,7 +72,7 @@ def run(database: Database, work: Work, times: LeaseTimes = TIMES, stopping: boo
 
 def row(database: Database) -> JobRow:
     with database.reading() as session:
-        return session.get_one(JobRow, NAME)
+        return session.get_one(JobRow, NAME, options=[undefer(JobRow.interim)])
 
 
 def report_until_stopped(attempt: Attempt) -> Finished:
@@ -127,6 +128,41 @@ def test_a_wish_to_cancel_reaches_the_running_job_through_its_progress(database:
     assert row(database).state == JobState.CANCELED
 
 
+def test_a_cancellation_takes_effect_at_the_very_next_step(database: Database) -> None:
+    steps = []
+
+    def work(attempt: Attempt) -> Finished:
+        progress = attempt.progress({"train": 1.0})
+        for step in range(1, 10):
+            progress("train", step, 10)
+            steps.append(step)
+            if step == 4:
+                with database.transaction() as session:
+                    session.get_one(JobRow, NAME).cancel_requested_at = utc_now()
+        raise AssertionError("nobody stopped it")
+
+    rare = LeaseTimes(lease_seconds=300, heartbeat_seconds=100, stall_seconds=60, progress_seconds=100, ask_seconds=0)
+    assert run(database, work, rare) is Ending.CANCELED
+    assert steps == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code", "setting"),
+    [
+        (Bounds(max_seconds=0.05), "time_limit", "DEFECTSYNTH_WORKER_MAX_JOB_SECONDS"),
+        (Bounds(max_resident_bytes=1), "memory_limit", "DEFECTSYNTH_WORKER_MAX_RESIDENT_BYTES"),
+    ],
+)
+def test_a_job_that_takes_more_than_it_may_fails_and_names_the_setting(
+    database: Database, bounds: Bounds, code: str, setting: str
+) -> None:
+    lifecycle = Lifecycle(database, TIMES, stopping=lambda: False, on_stall=lambda: None, bounds=bounds)
+    assert lifecycle.run(claimed(database), report_until_stopped) is Ending.FAILED
+    failure = row(database).failure
+    assert failure is not None
+    assert failure["code"] == code and setting in failure["remedy"]
+
+
 def test_a_worker_that_is_to_stop_gives_the_job_back(database: Database) -> None:
     assert run(database, report_until_stopped, stopping=True) is Ending.RELEASED
     found = row(database)
@@ -136,7 +172,7 @@ def test_a_worker_that_is_to_stop_gives_the_job_back(database: Database) -> None
 def test_a_zombie_finishes_without_a_trace(database: Database) -> None:
     def taken_over_meanwhile(attempt: Attempt) -> Finished:
         with database.transaction() as session:
-            leases.release(session, NAME, attempt.job.fencing_token)
+            leases.release(session, NAME, attempt.job.fencing_token, now=utc_now())
         heir = claimed(database)
         assert heir.fencing_token == attempt.job.fencing_token + 1
         return Finished(RESULT, publish)
@@ -149,7 +185,7 @@ def test_a_zombie_finishes_without_a_trace(database: Database) -> None:
 def test_a_job_whose_lease_was_lost_is_stopped(database: Database) -> None:
     def work(attempt: Attempt) -> Finished:
         with database.transaction() as session:
-            leases.release(session, NAME, attempt.job.fencing_token)
+            leases.release(session, NAME, attempt.job.fencing_token, now=utc_now())
         return report_until_stopped(attempt)
 
     assert run(database, work) is Ending.FORFEITED

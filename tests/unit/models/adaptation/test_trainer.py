@@ -1,6 +1,5 @@
 """Both stages on a tiny real model: what moves, what stays, what survives a kill."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from models.adaptation.placeholder import ClassPrompt
 from models.adaptation.trainer import AdaptationOutcome, adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel
-from models.errors import Canceled, DatasetUnusable, NonFiniteLoss
+from models.errors import Canceled, DatasetUnusable, Interrupted, NonFiniteLoss
 from models.progress import Progress, no_progress
 
 CONFIG = AdaptationConfig(
@@ -26,11 +25,11 @@ Folders = tuple[Path, Path]
 
 def run(
     base: BaseModel, pictures: list[Image.Image], folder: Path, config: AdaptationConfig = CONFIG,
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, checkpoint_seconds: float = 10.0,
 ) -> AdaptationOutcome:  # fmt: skip
     return adapt(
         base, pictures, config, placeholder_token="<pit-1>", out_dir=folder / "adapter",
-        checkpoint_dir=folder / "checkpoints", progress=progress,
+        checkpoint_dir=folder / "checkpoints", progress=progress, checkpoint_seconds=checkpoint_seconds,
     )  # fmt: skip
 
 
@@ -77,8 +76,6 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
     tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     run(tiny_base, pictures, tmp_path / "whole")
-    eager = dataclasses.replace(CONFIG, checkpoint_seconds=0.0)
-    run(tiny_base, pictures, tmp_path / "eager", eager)
     calls = 0
 
     def stop_at_every_fourth(stage: str, step: int, total: int, **figures: float) -> None:
@@ -89,14 +86,35 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
 
     for _ in range(40):
         try:
-            run(tiny_base, pictures, tmp_path / "stopped", eager, stop_at_every_fourth)
+            run(tiny_base, pictures, tmp_path / "stopped", CONFIG, stop_at_every_fourth, checkpoint_seconds=0)
             break
         except Canceled:
             continue
     assert calls > 14
-    assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "eager")
-    weights = "adapter/pytorch_lora_weights.safetensors"
-    assert bytes_of(tmp_path / "whole")[weights] == bytes_of(tmp_path / "eager")[weights]
+    assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "whole")
+
+
+def test_a_run_that_is_interrupted_goes_on_with_the_very_next_step(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    run(tiny_base, pictures, tmp_path / "whole")
+    reported: list[tuple[str, int]] = []
+
+    def interrupt_at_every_third(stage: str, step: int, total: int, **figures: float) -> None:
+        if stage != "caching_latents":
+            reported.append((stage, step))
+            if len(reported) % 3 == 0:
+                raise Interrupted("stop")
+
+    for _ in range(10):
+        try:
+            run(tiny_base, pictures, tmp_path / "stopped", CONFIG, interrupt_at_every_third)
+            break
+        except Interrupted:
+            continue
+    steps = [("textual_inversion", step) for step in range(1, 7)] + [("lora", step) for step in range(1, 9)]
+    assert reported == steps
+    assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "whole")
 
 
 def test_adapters_are_kept_along_both_stages_and_the_last_is_the_adapter(

@@ -14,6 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from service.store.database import Database
 from service.store.tables import Base, WorkerRow
 
+_INSERT = "INSERT INTO worker (id, device, rss_bytes, seen_at) VALUES ('w', 'cpu', :rss_bytes, '2026-01-01 00:00:00')"
+
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
@@ -65,7 +67,7 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(sqlite: Database) -> None
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     with pytest.raises(KeyError), database.transaction() as session:
-        session.execute(text("INSERT INTO worker VALUES ('w', 'cpu', NULL, NULL, 1, '2026-01-01 00:00:00')"))
+        session.execute(text(_INSERT), {"rss_bytes": 1})
         raise KeyError("x")
     with database.reading() as session:
         assert session.scalars(select(WorkerRow)).all() == []
@@ -73,7 +75,7 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
 
 def test_writers_queue_up_so_that_read_then_write_loses_nothing(sqlite: Database) -> None:
     with sqlite.transaction() as session:
-        session.execute(text("INSERT INTO worker VALUES ('w', 'cpu', NULL, NULL, 0, '2026-01-01 00:00:00')"))
+        session.execute(text(_INSERT), {"rss_bytes": 0})
 
     def count() -> None:
         for _ in range(20):

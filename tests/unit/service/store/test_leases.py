@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import undefer
 
 from service.contracts.ids import AdapterId, JobId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
@@ -57,17 +58,33 @@ def claimed(database: Database, **options: Any) -> ClaimedJob:
 
 def row(database: Database, name: str) -> JobRow:
     with database.reading() as session:
-        return session.get_one(JobRow, name)
+        return session.get_one(JobRow, name, options=[undefer(JobRow.interim)])
 
 
 def test_a_claim_takes_priority_then_the_resident_adapter_then_age(database: Database) -> None:
     queue(database, "old")
-    queue(database, "older", created_at=NOON - timedelta(hours=1))
-    queue(database, "resident", adapter_id="adp", created_at=NOON + timedelta(hours=1))
+    queue(database, "older", created_at=NOON - timedelta(seconds=30))
+    queue(database, "resident", adapter_id="adp", created_at=NOON + timedelta(seconds=20))
     queue(database, "urgent", priority=1, created_at=NOON + timedelta(hours=2))
     order = [claimed(database, resident="adp").id for _ in range(4)]
     assert order == ["urgent", "resident", "older", "old"]
     assert claim(database) is None
+
+
+def test_a_stream_of_jobs_that_suit_the_resident_adapter_holds_no_other_up_for_long(database: Database) -> None:
+    queue(database, "other", adapter_id="adp_other")
+    for number in range(8):
+        queue(database, f"suits{number}", adapter_id="adp", created_at=NOON + timedelta(seconds=20 * number))
+    order = [claimed(database, resident="adp").id for _ in range(6)]
+    assert order == ["suits0", "suits1", "suits2", "suits3", "other", "suits4"]
+
+
+def test_a_tenant_s_own_priorities_put_it_before_nobody_else(database: Database) -> None:
+    for number in range(3):
+        queue(database, f"a{number}", tenant_id="a", priority=9)
+    queue(database, "b0", tenant_id="b")
+    order = [claimed(database, at=NOON + timedelta(seconds=number)).id for number in range(4)]
+    assert order == ["a0", "b0", "a1", "a2"]
 
 
 def test_tenants_take_turns_however_many_jobs_one_of_them_queues(database: Database) -> None:
@@ -99,7 +116,7 @@ def test_a_zombie_whose_job_was_taken_over_can_write_nothing(database: Database)
         lambda session, token: leases.succeed(session, name, token, result={}, now=late),
         lambda session, token: leases.fail(session, name, token, failure=FAILURE, now=late),
         lambda session, token: leases.cancel(session, name, token, now=late),
-        lambda session, token: leases.release(session, name, token),
+        lambda session, token: leases.release(session, name, token, now=late),
     ]
     for write in writes:
         with pytest.raises(LeaseLost), database.transaction() as session:
@@ -131,7 +148,7 @@ def test_what_a_publishing_transaction_wrote_is_gone_when_the_lease_was_lost(dat
     name = queue(database, "job")
     job = claimed(database)
     with database.transaction() as session:
-        leases.release(session, name, job.fencing_token)
+        leases.release(session, name, job.fencing_token, now=NOON)
     with pytest.raises(LeaseLost), database.transaction() as session:
         session.add(JobRow(**{**columns(row(database, name)), "id": "published"}))
         session.flush()
@@ -148,7 +165,7 @@ def test_a_released_job_has_its_attempt_back_and_is_due_to_be_sent(database: Dat
     name = queue(database, "job", wakeup_at=NOON)
     job = claimed(database)
     with database.transaction() as session:
-        leases.release(session, name, job.fencing_token)
+        leases.release(session, name, job.fencing_token, now=NOON)
     found = row(database, name)
     assert (found.state, found.attempts, found.wakeup_at, found.fencing_token) == (JobState.QUEUED, 0, None, 1)
 

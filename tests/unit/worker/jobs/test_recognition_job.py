@@ -1,6 +1,7 @@
 """A recognition job on tiny pictures: what it trains on, what it answers, and that a stopped one goes on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from models.errors import DatasetUnusable, InvalidSettings
+from models.errors import DatasetUnusable, Interrupted, InvalidSettings
 from service.contracts.datasets import Split
 from service.contracts.generations import GeneratedImage, GenerationSettings
 from service.contracts.ids import (
@@ -39,7 +40,7 @@ from service.store.tables import Base, GeneratedImageRow, ImageRow, JobRow
 from tests.fakes.pictures import encoded
 from worker.feature_cache import FeatureCache
 from worker.jobs import recognition
-from worker.lifecycle import Attempt, LeaseTimes, WorkerStopping, utc_now
+from worker.lifecycle import Attempt, LeaseTimes, utc_now
 from worker.residents import Residents
 from worker.workshop import Workshop
 
@@ -167,12 +168,12 @@ def test_images_made_from_what_is_no_train_image_are_left_out_and_said(workshop:
 
 
 def test_a_stopped_job_goes_on_where_it_was_and_finds_the_same(workshop: Workshop) -> None:
-    with pytest.raises(WorkerStopping):
+    with pytest.raises(Interrupted):
         recognition.run(attempt(workshop, stopping=lambda: len(kept(workshop)) >= 3), workshop)
     before = kept(workshop)
     assert len(before) == 3
     with workshop.database.transaction() as session:
-        leases.release(session, JOB, 1)
+        leases.release(session, JOB, 1, now=utc_now())
     resumed = result_of(workshop, attempt(workshop))
     assert kept(workshop)[:3] == before
     assert len(kept(workshop)) == NUM_RUNS
@@ -193,9 +194,7 @@ def test_a_class_whose_synthetic_images_all_come_from_elsewhere_ends_the_job(wor
 def test_a_registered_classifier_is_opened_and_an_unknown_one_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     registered = {"own": ClassifierEntry(name="own", path=str(tmp_path / "empty"))}
-    own = Workshop(
-        workshop.database, workshop.artifacts, workshop.residents, workshop.features, workshop.work_dir, registered
-    )
+    own = replace(workshop, classifiers=registered)
     trying = attempt(workshop, classifier="own")
     with pytest.raises(InvalidSettings, match="not registered on this worker"):
         recognition.run(trying, workshop)

@@ -1,0 +1,163 @@
+"""Schemathesis over the whole OpenAPI document: everything it knows to check, against an API that holds real records.
+
+`make fuzz` runs it longer: SCHEMATHESIS_EXAMPLES is how many requests it draws for each operation.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from pydantic import SecretStr
+from schemathesis.engine import events, from_schema
+from schemathesis.transport.serialization import Binary
+from starlette.testclient import TestClient
+
+from service.main import create_app
+from service.settings import Settings
+from service.store.artifacts import LocalArtifacts
+from service.store.database import Database
+from tests.contract.conftest import Sender, World
+from tests.contract.test_recognitions import generated, three_classes
+from tests.fakes.pictures import png, zipped
+
+KEY = "k" * 32
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
+UPLOADS = {"POST /v1/datasets", "PUT /v1/datasets/{dataset_id}/classes/{class_name}/images"}
+
+
+@contextmanager
+def opened(settings: Settings, headers: dict[str, str]) -> Iterator[World]:
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    artifacts, sender = LocalArtifacts(settings.artifacts_dir), Sender()
+    app = create_app(settings, database=database, artifacts=artifacts, send=sender)
+    # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
+    yield World(app, TestClient(app, headers=headers), database, artifacts, sender)
+    database.close()
+
+
+def filled(world: World) -> dict[str, list[str | int]]:
+    """Put a dataset, adapters, a generation, a recognition and a webhook in; their ids by path parameter."""
+    images = three_classes(world)
+    generation = generated(world, images["id"])
+    asked = {"dataset_id": images["id"], "generation_id": generation["id"]}
+    recognition = world.client.post("/v1/recognitions", json=asked).json()
+    webhook = world.client.post("/v1/webhooks", json={"url": "https://8.8.8.8/"}).json()  # Nothing here sends.
+    delivery = world.client.post(f"{webhook['links']['self']}/ping").json()
+    return {
+        "dataset_id": [images["id"]],
+        "image_id": [world.client.get(images["links"]["images"]).json()["items"][0]["id"]],
+        "class_name": ["pits"],
+        "number": [0],
+        "adaptation_id": [world.client.get("/v1/adaptations").json()["items"][0]["id"]],
+        "adapter_id": [generation["classes"][0]["adapter_id"]],
+        "generation_id": [generation["id"]],
+        "recognition_id": [recognition["id"]],
+        "webhook_id": [webhook["id"]],
+        "delivery_id": [delivery["id"]],
+        "job_id": [generation["jobs"][0]["id"], recognition["jobs"][0]["id"]],
+    }
+
+
+def config(ids: dict[str, list[str | int]], key: str | None) -> schemathesis.Config:
+    """Every check and phase. A 422 for what no schema can say (an unknown class) is no fault; see `never_refused`."""
+    told: dict[str, Any] = {
+        "seed": 1,
+        "continue-on-failure": True,
+        "generation": {"max-examples": EXAMPLES, "deterministic": True, "no-shrink": True, "database": "none"},
+        "phases": {"stateful": {"max-steps": 5}},
+        "checks": {
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "409", "416", "422", "429"]}
+        },
+        # It takes the dataset's own id for that of a version, and finds no such version.
+        "operations": [
+            {
+                "include-path": "/v1/datasets/{dataset_id}",
+                "checks": {"ensure_resource_availability": {"enabled": False}},
+            }
+        ],
+        "dictionaries": {name: {"values": values} for name, values in ids.items()},
+        "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.6} for name in ids},
+    }
+    if key is not None:
+        told["auth"] = {"openapi": {"bearer": {"bearer": key}}}
+    return schemathesis.Config.from_dict(told)
+
+
+@schemathesis.check
+def never_refused(ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case) -> None:
+    """What the document allows, the validator allows: only it lists `errors`, and only for what breaks the schema."""
+    meta = case.meta
+    if meta is None or meta.generation.mode is not schemathesis.GenerationMode.POSITIVE or response.status_code != 422:
+        return
+    assert "errors" not in response.json(), f"the schema allows what the validator refuses: {response.text}"
+
+
+def with_pictures(context: schemathesis.HookContext, body: Any) -> Any:
+    """Random bytes are no images: a form as the document wants it gets images, or nothing would ever be accepted."""
+    label = context.operation.label if context.operation is not None else ""
+    if label not in UPLOADS or not isinstance(body, dict) or not all(map(is_text, body.values())):
+        return body
+    if set(body) <= {"archive", "name"}:
+        return {"archive": Binary(zipped({f"pits/{seed}.png": png(seed) for seed in range(4)}))}
+    if body.get("images") and set(body) <= {"images", "name", "classes", "splits", "groups"}:
+        classes = {"classes": ["pits"] * 4} if label.startswith("POST") else {}
+        return {"images": [Binary(png(seed)) for seed in range(4)], **classes}
+    return body
+
+
+def is_text(value: object) -> bool:
+    """A string, or a list of strings: schemathesis draws files as strings, too."""
+    return all(isinstance(one, str) for one in (value if isinstance(value, list) else [value]))
+
+
+def run(world: World, told: schemathesis.Config) -> tuple[dict[str, str], Counter[int]]:
+    """Each kind of failure with one example, and how often each status was answered."""
+    schema = schemathesis.openapi.from_asgi("/openapi.json", world.app, config=told)
+    schema.hooks.hook("map_body")(with_pictures)
+    failures: dict[str, str] = {}
+    statuses: Counter[int] = Counter()
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.NonFatalError | events.FatalError):
+            failures[f"the run itself: {type(event).__name__}"] = str(vars_of(event))
+        if isinstance(event, events.ScenarioFinished):
+            statuses.update(one.response.status_code for one in event.recorder.interactions.values() if one.response)
+            failures.update(failed(event))
+    return failures, statuses
+
+
+def vars_of(event: Any) -> Any:
+    return getattr(event, "value", None) or getattr(event, "exception", None)
+
+
+def failed(event: events.ScenarioFinished) -> dict[str, str]:
+    return {
+        f"{event.recorder.cases[case_id].value.operation.label}: {check.name}": (
+            f"{check.failure_info.failure.message}\n{check.failure_info.code_sample}"
+        )
+        for case_id, checks in event.recorder.checks.items()
+        for check in checks
+        if check.failure_info is not None
+    }
+
+
+def test_without_keys_nothing_crashes_and_every_answer_is_documented(
+    tmp_path: Path, postgres_database_url: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, max_queued_jobs=100_000)
+    with opened(settings, {}) as world:
+        failures, statuses = run(world, config(filled(world), None))
+    assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
+    assert {200, 201, 202, 204, 404, 405, 409, 415, 422} <= set(statuses), statuses
+
+
+def test_with_a_key_the_same_holds_and_no_route_forgets_to_ask(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, admin_key=SecretStr(KEY), max_queued_jobs=100_000)
+    with opened(settings, {"X-API-Key": KEY}) as world:
+        failures, statuses = run(world, config(filled(world), KEY))
+    assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
+    assert 401 in statuses, "nothing was asked without a key"

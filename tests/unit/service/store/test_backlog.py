@@ -1,0 +1,88 @@
+"""Counts on both databases, and that no scrape reads the table itself."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from service.contracts.jobs import JobKind, JobState
+from service.store import backlog
+from service.store.database import Database
+from service.store.tables import JobRow
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    database.migrate()
+    yield database
+    database.close()
+
+
+def fill(database: Database, *jobs: tuple[JobState, JobKind, int]) -> None:
+    """(state, kind, minutes since submitted); a running one's lease ran out as long ago."""
+    rows = [
+        JobRow(
+            id=f"job_{number}", tenant_id="a", kind=kind, resource_id="r", class_name="pits", state=state, params={},
+            created_at=NOW - timedelta(minutes=minutes),
+            lease_expires_at=NOW - timedelta(minutes=minutes) if state is JobState.RUNNING else None,
+        )
+        for number, (state, kind, minutes) in enumerate(jobs)
+    ]  # fmt: skip
+    with database.transaction() as session:
+        session.add_all(rows)
+
+
+def test_jobs_are_counted_by_state_and_kind_and_the_oldest_that_waits_is_known(database: Database) -> None:
+    fill(
+        database,
+        (JobState.QUEUED, JobKind.GENERATION, 5),
+        (JobState.QUEUED, JobKind.GENERATION, 7),
+        (JobState.QUEUED, JobKind.ADAPTATION, 6),
+        (JobState.SUCCEEDED, JobKind.GENERATION, 90),
+        (JobState.RUNNING, JobKind.EVALUATION, 3),
+        (JobState.RUNNING, JobKind.EVALUATION, -3),
+    )
+    with database.reading() as session:
+        found = backlog.backlog(session)
+        assert found.counts == {
+            (JobState.QUEUED, JobKind.GENERATION): 2,
+            (JobState.QUEUED, JobKind.ADAPTATION): 1,
+            (JobState.SUCCEEDED, JobKind.GENERATION): 1,
+            (JobState.RUNNING, JobKind.EVALUATION): 2,
+        }
+        minutes = {kind: (NOW - at) / timedelta(minutes=1) for kind, at in found.oldest_queued_at.items()}
+        assert minutes == {JobKind.GENERATION: 7, JobKind.ADAPTATION: 6}
+        assert backlog.oldest_queued_at(session) == NOW - timedelta(minutes=7)
+        assert backlog.num_expired_leases(session, NOW) == 1
+
+
+def test_an_empty_record_has_nothing_waiting(database: Database) -> None:
+    with database.reading() as session:
+        assert backlog.backlog(session).counts == {}
+        assert backlog.oldest_queued_at(session) is None
+
+
+def test_indexes_answer_every_query_of_a_scrape(tmp_path: object) -> None:
+    database = Database(f"sqlite:///{tmp_path}/jobs.db")
+    database.migrate()
+    asked: list[tuple[str, Any]] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    with database.reading() as session:
+        backlog.backlog(session)
+        backlog.oldest_queued_at(session)
+        backlog.num_expired_leases(session, NOW)
+    queries = [(statement, given) for statement, given in asked if statement.startswith("SELECT")]
+    with database.engine.connect() as connection:
+        plans = [
+            " ".join(str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given))
+            for statement, given in queries
+        ]
+    database.close()
+    assert len(plans) == 4
+    assert "SCAN job USING COVERING INDEX job_counted" in plans[0]
+    assert all("SEARCH job USING" in plan and "INDEX" in plan for plan in plans[1:]), plans
