@@ -107,7 +107,7 @@ def test_a_job_that_is_given_back_or_asked_to_stop_has_not_ended(database: Datab
     webhook(database, "w")
     job(database, "released")
     with database.transaction() as session:
-        leases.release(session, JobId("released"), 1)
+        leases.release(session, JobId("released"), 1, now=NOON)
     job(database, "asked")
     with database.transaction() as session:
         jobs.request_cancel(session, TenantId("a"), "asked", NOON)
