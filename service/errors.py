@@ -9,6 +9,8 @@
     │   ├── GroupStraddles      422  one group in two splits
     │   ├── TooFewImages        422  a class cannot be adapted
     │   ├── UnknownBaseModel    422  a base model that is not registered
+    │   ├── UrlRefused          422  a webhook's URL that nothing may be sent to
+    │   │   └── HostUnresolved  422  its host has no address
     │   ├── InvalidCursor       422  a cursor that this list did not give out
     │   └── IdempotencyKeyReused 422 the key came with another request before
     ├── Unauthorized            401  no key, or a wrong one
@@ -104,6 +106,24 @@ class UnknownBaseModel(InvalidRequest):
     title = "Unknown base model"
     code = "unknown_base_model"
     remedy = "Choose a registered name from GET /v1/base-models."
+
+
+class UrlRefused(InvalidRequest):
+    """A webhook's URL that nothing may be sent to."""
+
+    title = "URL refused"
+    code = "url_refused"
+    remedy = (
+        "Name a public http(s) URL; or have the operator list the host, or its network, in DEFECTSYNTH_WEBHOOK_ALLOW."
+    )
+
+
+class HostUnresolved(UrlRefused):
+    """A webhook's host has no address."""
+
+    title = "Host without an address"
+    code = "host_unresolved"
+    remedy = "Check the URL's host, and that the machine of this service can resolve it."
 
 
 class InvalidCursor(InvalidRequest):

@@ -25,6 +25,7 @@ from service.api.routes import (
     recognitions,
     registered,
     reports,
+    webhooks,
 )
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
@@ -32,6 +33,7 @@ from service.intake import Intake
 from service.keys import KeyRing
 from service.logs import configure_logs
 from service.metrics import ApiMetrics, read_record
+from service.outbound import Resolve, resolve_by_system
 from service.queueing import Queueing, Send
 from service.quotas import Quotas, RateLimits
 from service.readiness import Readiness
@@ -41,6 +43,7 @@ from service.settings import Settings
 from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
 from service.submission import Submission, SubmissionLimits
+from service.webhooks import Webhooks
 
 
 def create_app(
@@ -50,10 +53,12 @@ def create_app(
     artifacts: ArtifactStore | None = None,
     send: Send | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    resolve: Resolve = resolve_by_system,
 ) -> FastAPI:
     """The application. A database that is given must have been migrated; one that is not is opened and migrated.
 
-    ``send`` wakes workers, over the broker of the settings unless given. Raises ``ValueError`` for a registry that
+    ``send`` wakes workers, over the broker of the settings unless given; ``resolve`` finds the addresses of webhooks'
+    hosts. Raises ``ValueError`` for a registry that
     cannot be read, and for a default extractor that is not in it.
     """
     registry = load_registry(settings)
@@ -61,7 +66,7 @@ def create_app(
         database = Database(settings.sqlalchemy_url)
         database.migrate()
     wakeups = queue.configure(settings)
-    parts = _parts(settings, registry, database, artifacts, send or wakeups.send, wakeups, clock)
+    parts = _parts(settings, registry, database, artifacts, send or wakeups.send, wakeups, clock, resolve)
     app = FastAPI(
         title="defectsynth",
         version=version("defectsynth"),
@@ -71,7 +76,7 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, registered)
+    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, webhooks, registered)
     for one in (jobs, *resources):  # Whatever a route asks for itself, none is open that should not be.
         app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
     for one in (health, metrics):
@@ -100,6 +105,7 @@ def _parts(
     send: Send,
     wakeups: queue.Queue,
     clock: Callable[[], datetime],
+    resolve: Resolve,
 ) -> Parts:
     store = artifacts or LocalArtifacts(settings.artifacts_dir)
     limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
@@ -114,6 +120,7 @@ def _parts(
         intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
         submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
         recognising=Recognising(queueing, registry.classifiers),
+        webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
         registry=registry,
         clock=clock,
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),

@@ -8,6 +8,8 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.outbound import AllowList
+
 MIN_SECRET_CHARACTERS = 32
 
 
@@ -63,6 +65,11 @@ class Settings(BaseSettings):
     max_requests_per_minute: int | None = Field(default=None, ge=1, description="Of one key.")
     max_upload_bytes_per_day: int | None = Field(default=None, ge=1, description="Of a tenant.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="An Idempotency-Key is known for so long.")
+    max_webhooks: int = Field(default=50, ge=1, description="Of one tenant.")
+    webhook_allow: str = Field(
+        default="",
+        description="What webhooks may reach though it is not public: qa.plant.local,10.20.0.0/16.",
+    )
     max_concurrent_uploads: int = Field(default=2, ge=1)
     request_threads: int = Field(default=8, ge=1, description="More do not help: they share one interpreter.")
 
@@ -91,6 +98,10 @@ class Settings(BaseSettings):
             )
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise ValueError("DEFECTSYNTH_LEASE_SECONDS must be at least twice DEFECTSYNTH_HEARTBEAT_SECONDS")
+        try:
+            AllowList.parse(self.webhook_allow)
+        except ValueError as error:
+            raise ValueError(f"DEFECTSYNTH_WEBHOOK_ALLOW: {error}") from error
         return self
 
     @property
@@ -102,6 +113,11 @@ class Settings(BaseSettings):
     def sqlalchemy_url(self) -> str:
         """The database, SQLite in ``data_dir`` unless another is named."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'defectsynth.db'}"
+
+    @property
+    def webhook_allow_list(self) -> AllowList:
+        """Where webhooks may go besides the public network."""
+        return AllowList.parse(self.webhook_allow)
 
     @property
     def artifacts_dir(self) -> Path:

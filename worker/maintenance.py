@@ -1,13 +1,15 @@
 """The sweep: what dead workers held goes back to the queue, what no message announces is announced again, and stored
-files that nothing names are removed.
+files that nothing names are removed, as are old deliveries. Beside it, threads send to webhooks.
 
 A plain loop in a small process without torch, rather than a Celery beat and a second Celery worker: with concurrency 1
 a periodic task would wait behind a running job, and a sweep that needs the broker could not mend what the broker lost.
 Any number of these loops may run at once: every change is a compare-and-set.
 """
 
+import random
 import shutil
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +24,9 @@ from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
 from service.logs import configure_logs, get_logger
+from service.outbound import resolve_by_system
 from service.settings import Settings
-from service.store import idempotency
+from service.store import deliveries, idempotency
 from service.store.artifacts import ArtifactStore, LocalArtifacts
 from service.store.database import Database
 from service.store.sweep import SweepOutcome, sweep
@@ -33,6 +36,8 @@ from worker.lifecycle import RECORD_AWAY, utc_now
 from worker.metrics import OF_MAINTENANCE, Metrics, Observe, What, unobserved
 from worker.orphans import remove_orphans
 from worker.settings import WorkerSettings
+from worker.webhooks.posting import Poster
+from worker.webhooks.sending import Sender
 
 _log = get_logger()
 _LIVE = (JobState.QUEUED, JobState.RUNNING)
@@ -68,6 +73,7 @@ class Maintenance:
                 resend_after_seconds=self._own.resend_seconds,
             )
             self._forget_workers(session)
+            deliveries.prune(session, before=utc_now() - timedelta(seconds=self._own.keep_deliveries_seconds))
             idempotency.forget(session, utc_now() - timedelta(seconds=self._settings.idempotency_seconds))
         self._log(outcome)
         self._announce(outcome)
@@ -118,6 +124,18 @@ class Maintenance:
             _log.warning("maintenance.swept", **found)
 
 
+def sender(database: Database, settings: Settings, own: WorkerSettings) -> Sender:
+    """What sends to webhooks. Which authorities it trusts over TLS is the system's choice (``SSL_CERT_FILE``)."""
+    poster = Poster(
+        settings.webhook_allow_list,
+        resolve_by_system,
+        ssl.create_default_context(),
+        own.webhook_connect_seconds,
+        own.webhook_timeout_seconds,
+    )
+    return Sender(database, poster, own, utc_now, random.random)
+
+
 def run(settings: Settings) -> int:
     """Sweep every ``sweep_seconds`` until SIGTERM or SIGINT; the exit status."""
     configure_logs(settings.log_level)
@@ -137,6 +155,8 @@ def run(settings: Settings) -> int:
     if own.maintenance_metrics_port:
         metrics.serve(own.metrics_host, own.maintenance_metrics_port)
     maintenance = Maintenance(database, LocalArtifacts(settings.artifacts_dir), settings, own, send, metrics)
+    webhooks = sender(database, settings, own)
+    webhooks.start()
     _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
     while not over.is_set():
         try:
@@ -147,6 +167,7 @@ def run(settings: Settings) -> int:
             metrics(What.SWEEP, 1, "failed")
             _log.warning("maintenance.sweep_failed", error=str(error))
         over.wait(settings.sweep_seconds)
+    webhooks.stop()
     celery.close()
     database.close()
     _log.info("maintenance.stopped")

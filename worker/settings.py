@@ -1,6 +1,8 @@
 """What only workers are told, beside `service.settings`: ``DEFECTSYNTH_WORKER_*`` variables."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -35,3 +37,27 @@ class WorkerSettings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="Where a worker answers scrapes; 0: nowhere.")
     maintenance_metrics_port: int = Field(default=0, ge=0, le=65_535, description="The same of maintenance.")
     forget_worker_seconds: float = Field(default=3600.0, gt=0, description="Workers unseen for so long are forgotten.")
+
+    webhook_threads: int = Field(default=8, ge=2, description="Webhooks that are sent to at once.")
+    webhook_connect_seconds: float = Field(default=5.0, gt=0)
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0, description="Of one attempt, name resolution included.")
+    webhook_poll_seconds: float = Field(default=1.0, gt=0, description="Deliveries are looked for once in so long.")
+    webhook_retry_seconds: tuple[float, ...] = Field(
+        default=(5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400),
+        description="The pauses between attempts, give or take a tenth; after the last one the delivery has failed.",
+    )
+    webhook_disable_seconds: float = Field(
+        default=5 * 86_400.0, gt=0, description="A webhook of nothing but failures for so long is disabled."
+    )
+    keep_deliveries_seconds: float = Field(
+        default=14 * 86_400.0, ge=86_400, description="Deliveries are kept so long, and can be replayed meanwhile."
+    )
+
+    @model_validator(mode="after")
+    def _keep_deliveries_until_they_are_over(self) -> Self:
+        if self.keep_deliveries_seconds < 1.1 * sum(self.webhook_retry_seconds):
+            raise ValueError(
+                "DEFECTSYNTH_WORKER_KEEP_DELIVERIES_SECONDS is shorter than the pauses of "
+                "DEFECTSYNTH_WORKER_WEBHOOK_RETRY_SECONDS together: deliveries would vanish before their last attempt"
+            )
+        return self

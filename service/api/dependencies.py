@@ -23,6 +23,7 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest
 from service.submission import Submission
+from service.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Parts:
     intake: Intake
     submission: Submission
     recognising: Recognising
+    webhooks: Webhooks
     registry: Registry
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter

@@ -32,7 +32,7 @@ _WRITING = {
 }
 _MAKES = {"201", "202"}
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_METHODS = ("get", "post", "put", "delete")
+_METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def install(app: FastAPI, *, asks_for_key: bool) -> None:
@@ -72,7 +72,7 @@ def _completed(app: FastAPI, without_key: list[dict[str, Any]]) -> dict[str, Any
 
 def _complete_operation(operation: dict[str, Any], method: str, of_one: bool) -> None:
     errors = _EVERYWHERE | (_OF_ONE if of_one else {})
-    if method in ("post", "put"):
+    if method in ("post", "put", "patch"):
         errors |= _WRITING
     for status, answer in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400 and int(status) not in _EVERYWHERE:

@@ -42,12 +42,6 @@ from service.store.tables import (
     RecognitionRow,
 )
 
-_COLLECTIONS = {
-    JobKind.ADAPTATION: "/v1/adaptations",
-    JobKind.GENERATION: "/v1/generations",
-    JobKind.EVALUATION: "/v1/evaluations",
-    JobKind.RECOGNITION: "/v1/recognitions",
-}
 _RESULTS: dict[
     JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult] | type[RecognitionResult]
 ] = {
@@ -63,7 +57,7 @@ def job_view(row: JobRow, queue_position: int | None) -> JobView:
     """One job."""
     kind = JobKind(row.kind)
     progress = Progress.model_validate(row.progress) if row.progress is not None else None
-    links = {"self": f"/v1/jobs/{row.id}", "resource": f"{_COLLECTIONS[kind]}/{row.resource_id}"}
+    links = {"self": f"/v1/jobs/{row.id}", "resource": kind.path_of(row.resource_id)}
     if not JobState(row.state).is_final:
         links["cancel"] = f"/v1/jobs/{row.id}/cancel"
     return JobView(

@@ -14,6 +14,9 @@ EvaluationId = NewType("EvaluationId", str)
 RecognitionId = NewType("RecognitionId", str)
 JobId = NewType("JobId", str)
 KeyId = NewType("KeyId", str)
+WebhookId = NewType("WebhookId", str)
+DeliveryId = NewType("DeliveryId", str)
+EventId = NewType("EventId", str)
 Sha256 = NewType("Sha256", str)
 
 #: The tenant of embedded mode and of the admin key.
@@ -23,6 +26,6 @@ DEFAULT_TENANT = TenantId("default")
 def new_id(prefix: str) -> str:
     """A fresh id such as ``job_3f…``; prefixes: ds, dsv, img, adn (adaptation), adp (adapter), gen, evl, rec, job.
 
-    Also key (of the API).
+    Also key (of the API), whk (webhook), dlv (delivery), evt (event).
     """
     return f"{prefix}_{secrets.token_hex(16)}"

@@ -20,6 +20,10 @@ class JobKind(StrEnum):
     EVALUATION = "evaluation"
     RECOGNITION = "recognition"
 
+    def path_of(self, resource_id: str) -> str:
+        """Where the API shows the resource that such a job belongs to."""
+        return f"/v1/{self.value}s/{resource_id}"
+
 
 class JobState(StrEnum):
     """``queued -> running -> succeeded | failed | canceled``; terminal states are final."""

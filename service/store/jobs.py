@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
     ColumnExpressionArgument,
+    CursorResult,
     Integer,
     ScalarSelect,
     String,
@@ -23,6 +24,7 @@ from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
 from service.errors import NotFound
+from service.store.events import record_ended
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import JobRow, UtcDateTime
 
@@ -196,12 +198,14 @@ def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datet
         .values(**bumped)
         .execution_options(synchronize_session=False)
     )
-    session.execute(
+    canceled = session.execute(
         update(JobRow)
         .where(*mine, JobRow.state == JobState.QUEUED)
         .values(state=JobState.CANCELED, finished_at=at, interim=None, **bumped)
         .execution_options(synchronize_session=False)
     )
+    if cast("CursorResult[Any]", canceled).rowcount == 1:
+        record_ended(session, [job_id], at)
     session.refresh(row)
     return row
 

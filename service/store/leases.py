@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.store.events import record_ended
 from service.store.tables import JobRow, Json
 
 #: How often a claim tries again when another worker was faster.
@@ -222,6 +223,7 @@ def _finish(
     final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None, **_taken(session, job_id, now)}
     if not _change(session, job_id, _held(fencing_token), final):
         raise LeaseLost(job_id, fencing_token)
+    record_ended(session, [job_id], now)
 
 
 def _taken(session: Session, job_id: JobId, now: datetime) -> dict[str, Any]:

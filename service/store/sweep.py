@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobFailure, JobKind, JobState
+from service.store.events import record_ended
 from service.store.tables import JobRow
 
 #: Rows that were never announced (or were just given back) are all announced; of those that wait behind busy workers
@@ -45,6 +46,7 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
         if _change(session, row, _CANCELED | {"finished_at": now}):
             outcome.canceled.append(JobId(row.id))
     outcome.unsent.extend(_unsent(session, now, resend_after_seconds))
+    record_ended(session, [*outcome.failed, *outcome.canceled], now)
     return outcome
 
 

@@ -41,11 +41,13 @@ def opened(settings: Settings, headers: dict[str, str]) -> Iterator[World]:
 
 
 def filled(world: World) -> dict[str, list[str | int]]:
-    """Put a dataset, adapters, a finished generation and a recognition into the API; their ids by path parameter."""
+    """Put a dataset, adapters, a generation, a recognition and a webhook in; their ids by path parameter."""
     images = three_classes(world)
     generation = generated(world, images["id"])
     asked = {"dataset_id": images["id"], "generation_id": generation["id"]}
     recognition = world.client.post("/v1/recognitions", json=asked).json()
+    webhook = world.client.post("/v1/webhooks", json={"url": "https://8.8.8.8/"}).json()  # Nothing here sends.
+    delivery = world.client.post(f"{webhook['links']['self']}/ping").json()
     return {
         "dataset_id": [images["id"]],
         "image_id": [world.client.get(images["links"]["images"]).json()["items"][0]["id"]],
@@ -55,6 +57,8 @@ def filled(world: World) -> dict[str, list[str | int]]:
         "adapter_id": [generation["classes"][0]["adapter_id"]],
         "generation_id": [generation["id"]],
         "recognition_id": [recognition["id"]],
+        "webhook_id": [webhook["id"]],
+        "delivery_id": [delivery["id"]],
         "job_id": [generation["jobs"][0]["id"], recognition["jobs"][0]["id"]],
     }
 

@@ -65,6 +65,7 @@ def bodies(ids: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:
         ],
         "/v1/evaluations": [{"real": real, "other": made}, {"real": real, "other": real}],
         "/v1/recognitions": [{"dataset_id": dataset, "generation_id": generation}],
+        "/v1/webhooks": [{"url": "https://8.8.8.8/", "resource_id": generation}],
     }
 
 
@@ -107,5 +108,7 @@ def statuses(stranger: TestClient, method: str, path: str, filled_path: str, ask
         answer = stranger.get(filled_path)
         assert answer.json()["items"] == [], path
         yield answer.status_code
+    elif method == "patch":
+        yield stranger.patch(filled_path, json={"description": "mine now"}).status_code
     else:
         yield stranger.request(method, filled_path).status_code

@@ -1,0 +1,109 @@
+"""Webhooks: where ended jobs are announced, and what became of each announcement."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from fastapi.openapi.models import Example
+from starlette.responses import Response
+
+from service.api.dependencies import PageOf, PartsOf, Tenant
+from service.api.views import PageView
+from service.api.webhook_views import (
+    DeliveryView,
+    WebhookSecretView,
+    WebhookView,
+    delivery_view,
+    webhook_secret_view,
+    webhook_view,
+)
+from service.contracts.webhooks import DeliveryState, WebhookChange, WebhookRequest
+from service.store import deliveries, webhooks
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
+_DISABLED: dict[int | str, dict[str, Any]] = {409: {"description": "The webhook is disabled."}}
+_EXAMPLES = {
+    "everything": Example(value={"url": "https://qa.example.com/defectsynth"}),
+    "one generation": Example(
+        value={
+            "url": "https://qa.example.com/defectsynth",
+            "events": ["generation.finished"],
+            "resource_id": "gen_3d4e5f60718293a4b5c6d7e8f90a1b2c",
+        }
+    ),
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={404: {"description": "No such resource."}, 409: {"description": "There are too many webhooks."}},
+)
+def create_webhook(
+    request: Annotated[WebhookRequest, Body(openapi_examples=_EXAMPLES)],
+    response: Response,
+    parts: PartsOf,
+    tenant: Tenant,
+) -> WebhookSecretView:
+    """Have events sent to a URL, signed with the secret that the answer holds, this once."""
+    row = parts.webhooks.register(tenant, request)
+    response.headers["Location"] = f"/v1/webhooks/{row.id}"
+    response.headers["Cache-Control"] = "no-store"
+    return webhook_secret_view(row)
+
+
+@router.get("")
+def list_webhooks(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[WebhookView]:
+    """Webhooks, newest first."""
+    with parts.database.reading() as session:
+        found = webhooks.page(session, tenant, page)
+    return PageView(items=[webhook_view(row) for row in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/{webhook_id}", responses=_NOT_FOUND)
+def get_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> WebhookView:
+    """A webhook, and whether it is enabled."""
+    with parts.database.reading() as session:
+        return webhook_view(webhooks.get(session, tenant, webhook_id))
+
+
+@router.patch("/{webhook_id}", responses=_NOT_FOUND)
+def change_webhook(webhook_id: str, request: WebhookChange, parts: PartsOf, tenant: Tenant) -> WebhookView:
+    """Change what is named. Enabled again, a webhook is sent what was still waiting for it."""
+    return webhook_view(parts.webhooks.change(tenant, webhook_id, request))
+
+
+@router.delete("/{webhook_id}", status_code=204, responses=_NOT_FOUND)
+def delete_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> None:
+    """Delete a webhook with its deliveries; what is waiting is not sent."""
+    parts.webhooks.delete(tenant, webhook_id)
+
+
+@router.post("/{webhook_id}/rotate-secret", responses=_NOT_FOUND)
+def rotate_secret(webhook_id: str, response: Response, parts: PartsOf, tenant: Tenant) -> WebhookSecretView:
+    """A new signing secret; for a day the one before signs along, so that a receiver can change in peace."""
+    response.headers["Cache-Control"] = "no-store"
+    return webhook_secret_view(parts.webhooks.rotate_secret(tenant, webhook_id))
+
+
+@router.post("/{webhook_id}/ping", status_code=202, responses=_NOT_FOUND | _DISABLED)
+def ping_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> DeliveryView:
+    """Have a `webhook.ping` sent; its delivery tells how that went."""
+    return delivery_view(parts.webhooks.ping(tenant, webhook_id))
+
+
+@router.get("/{webhook_id}/deliveries", responses=_NOT_FOUND)
+def list_deliveries(
+    webhook_id: str, parts: PartsOf, tenant: Tenant, page: PageOf, state: DeliveryState | None = None
+) -> PageView[DeliveryView]:
+    """What was sent or is to be sent, newest first."""
+    with parts.database.reading() as session:
+        found = deliveries.page(session, tenant, webhook_id, state, page)
+    return PageView(items=[delivery_view(row) for row in found.items], next_cursor=found.next_cursor)
+
+
+@router.post("/{webhook_id}/deliveries/{delivery_id}/replay", status_code=202, responses=_NOT_FOUND | _DISABLED)
+def replay_delivery(webhook_id: str, delivery_id: str, parts: PartsOf, tenant: Tenant) -> DeliveryView:
+    """Have the event sent once more, as a delivery of its own with the same event id."""
+    return delivery_view(parts.webhooks.replay(tenant, webhook_id, delivery_id))

@@ -1,0 +1,1 @@
+"""Sending what happened to clients' webhooks, by the maintenance process."""
