@@ -119,10 +119,11 @@ FAULTS: tuple[Callable[[Plant], None], ...] = (
 
 
 def tell(request: pytest.FixtureRequest, lines: list[str]) -> None:
-    """Show figures in the test run's own output."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    for line in ["", *lines]:
-        reporter.write_line(line)
+    """Show figures in the test run's own output, past its capture."""
+    plugins = request.config.pluginmanager
+    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+        for line in ["", *lines]:
+            plugins.get_plugin("terminalreporter").write_line(line)
 
 
 def test_whatever_is_killed_what_was_accepted_is_done_once_and_whole(
