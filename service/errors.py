@@ -12,12 +12,14 @@
     │   └── InvalidCursor       422  a cursor that this list did not give out
     ├── Unauthorized            401  no key, or a wrong one
     ├── NotFound                404  unknown, or another tenant's
-    │   └── ArtifactMissing     404  the record names bytes that are gone
+    │   ├── ArtifactMissing     404  the record names bytes that are gone
+    │   └── Gone                410  it was there, and was deleted
     ├── Conflict                409  the right request in the wrong state
     │   └── StillCited          409  something else depends on it
     ├── RequestTooLarge         413  more bytes, images or members than allowed
     ├── UnsupportedMedia        415  not the kind of body this route takes
     ├── QueueFull               429  too many jobs are waiting
+    ├── StorageUnavailable      503  the artefact store is away for a moment
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -132,6 +134,15 @@ class ArtifactMissing(NotFound):
     remedy = "Restore the artefact folder from its backup, or make the resource again."
 
 
+class Gone(NotFound):
+    """It was there, and was deleted: the detail says when and why."""
+
+    status = 410
+    title = "Deleted"
+    code = "gone"
+    remedy = "It cannot be brought back; make it again."
+
+
 class Conflict(ServiceError):
     """The right request in the wrong state."""
 
@@ -174,6 +185,15 @@ class QueueFull(ServiceError):
     title = "Queue full"
     code = "queue_full"
     remedy = "Wait until jobs have finished, or cancel some."
+
+
+class StorageUnavailable(ServiceError):
+    """The artefact store does not answer, or refuses."""
+
+    status = 503
+    title = "Storage unavailable"
+    code = "storage_unavailable"
+    remedy = "Try again in a while; if it goes on, the operator's log says why (`defectsynth doctor` looks, too)."
 
 
 class StorageFull(ServiceError):

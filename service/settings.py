@@ -1,6 +1,7 @@
 """Settings, read from ``DEFECTSYNTH_*`` variables by the composition roots alone. Units are in the names."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Self
 
@@ -8,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_ADMIN_KEY_CHARACTERS = 32
+_S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[\w./-]*)?")
 
 
 class Settings(BaseSettings):
@@ -25,6 +27,16 @@ class Settings(BaseSettings):
     base_models: Path | None = Field(default=None, description="TOML registry of further base models and extractors.")
     extractor: str = Field(default="mini", description="Name of the extractor where a request names none.")
     torch_threads: int | None = Field(default=None, ge=1)
+
+    artifacts_url: str | None = Field(
+        default=None, description="s3://bucket/prefix for images and adapters; None: files in data_dir."
+    )
+    s3_endpoint_url: str | None = Field(default=None, description="Of a server other than AWS.")
+    s3_region: str | None = None
+    artifact_cache_bytes: int = Field(default=10 * 2**30, ge=1, description="Copies of what is in S3, in data_dir.")
+    presigned_download_seconds: int | None = Field(
+        default=None, ge=1, le=3600, description="Redirect downloads to S3, by addresses that live so long."
+    )
 
     max_request_bytes: int = Field(default=512 * 2**20, ge=1)
     max_json_bytes: int = Field(default=2**20, ge=1, description="Of a request that is not an upload.")
@@ -62,6 +74,8 @@ class Settings(BaseSettings):
             )
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise ValueError("DEFECTSYNTH_LEASE_SECONDS must be at least twice DEFECTSYNTH_HEARTBEAT_SECONDS")
+        if self.artifacts_url is not None and _S3_URL.fullmatch(self.artifacts_url) is None:
+            raise ValueError(f"DEFECTSYNTH_ARTIFACTS_URL is {self.artifacts_url!r}: write s3://bucket/prefix")
         return self
 
     @property
@@ -73,6 +87,11 @@ class Settings(BaseSettings):
     def artifacts_dir(self) -> Path:
         """Where images and adapters are kept, by content."""
         return self.data_dir.resolve() / "artifacts"
+
+    @property
+    def artifact_cache_dir(self) -> Path:
+        """Where copies of artefacts are kept that are elsewhere."""
+        return self.data_dir.resolve() / "artifact-cache"
 
     @property
     def broker_dir(self) -> Path:

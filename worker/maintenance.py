@@ -21,10 +21,12 @@ from sqlalchemy.orm import Session
 from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
+from service.errors import StorageUnavailable
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
-from service.store.artifacts import ArtifactStore, LocalArtifacts
+from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from service.store.placement import artifact_store
 from service.store.sweep import SweepOutcome, sweep
 from service.store.tables import JobRow, WorkerRow
 from worker.app import follow_parent
@@ -123,12 +125,12 @@ def run(settings: Settings) -> int:
     def send(job_id: JobId) -> None:
         celery.send_task(WAKE_TASK, args=[job_id], queue=JOBS_QUEUE, ignore_result=True)
 
-    maintenance = Maintenance(database, LocalArtifacts(settings.artifacts_dir), settings, WorkerSettings(), send)
+    maintenance = Maintenance(database, artifact_store(settings), settings, WorkerSettings(), send)
     _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
     while not over.is_set():
         try:
             maintenance.sweep_once()
-        except (*RECORD_AWAY, OSError) as error:
+        except (*RECORD_AWAY, StorageUnavailable, OSError) as error:
             _log.warning("maintenance.sweep_failed", error=str(error))
         over.wait(settings.sweep_seconds)
     celery.close()

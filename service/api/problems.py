@@ -97,7 +97,7 @@ def of_error(error: ServiceError, request_id: str | None) -> Problem:
 def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         headers["Retry-After"] = "10"
     _log.info("request.refused", code=error.code, status=error.status, detail=error.detail)
     return problem_response(of_error(error, _request_id(request)), headers)

@@ -2,7 +2,7 @@
 
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from service.store.artifacts import ArtifactStore
 
@@ -26,8 +26,14 @@ def view_response(view: BaseModel, headers: dict[str, str]) -> Response:
 def artifact_response(
     request: Request, artifacts: ArtifactStore, sha256: str, media_type: str, filename: str | None = None
 ) -> Response:
-    """Stored bytes; 304 for a client that has them. Raises ``ArtifactMissing``."""
+    """Stored bytes, or where to get them; 304 for a client that has them.
+
+    Raises ``ArtifactMissing`` and ``StorageUnavailable``.
+    """
     headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
     if is_fresh(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    address = artifacts.download_url(sha256, media_type, filename)
+    if address is not None:  # Beyond its short life the address is worth nothing, so it is not kept.
+        return RedirectResponse(address, status_code=307, headers={**headers, "Cache-Control": "no-store"})
     return FileResponse(artifacts.path_of(sha256), media_type=media_type, headers=headers, filename=filename)
