@@ -54,6 +54,14 @@ class Settings(BaseSettings):
     max_concurrent_uploads: int = Field(default=2, ge=1)
     request_threads: int = Field(default=8, ge=1, description="More do not help: they share one interpreter.")
 
+    keep_datasets_days: float | None = Field(
+        default=None, gt=0, description="Datasets without an adapter that nobody uploaded to or adapted for so long."
+    )
+    keep_generations_days: float | None = Field(default=None, gt=0, description="Generations with their images.")
+    keep_evaluations_days: float | None = Field(default=None, gt=0, description="Evaluations and recognitions.")
+    keep_remains_days: float | None = Field(default=None, gt=0, description="Work of which no job succeeded.")
+    keep_tombstones_days: float = Field(default=400.0, gt=0, description="So long a deleted id answers 410, then 404.")
+
     lease_seconds: float = Field(default=30.0, gt=0)
     heartbeat_seconds: float = Field(default=5.0, gt=0)
     sweep_seconds: float = Field(default=5.0, gt=0)

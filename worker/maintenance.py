@@ -1,5 +1,5 @@
-"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again, and stored
-files that nothing names are removed.
+"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again, what was kept
+long enough is deleted, and stored files that nothing names are removed.
 
 A plain loop in a small process without torch, rather than a Celery beat and a second Celery worker: with concurrency 1
 a periodic task would wait behind a running job, and a sweep that needs the broker could not mend what the broker lost.
@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.placement import artifact_store
+from service.store.retention import Retention, expire
 from service.store.sweep import SweepOutcome, sweep
 from service.store.tables import JobRow, WorkerRow
 from worker.app import follow_parent
@@ -54,7 +55,7 @@ class Maintenance:
         self._settings = settings
         self._own = own
         self._send = send
-        self._orphans_due_at = time.monotonic()
+        self._house_due_at = time.monotonic()
 
     def sweep_once(self) -> SweepOutcome:
         """Return expired jobs, announce what is due, and tidy up."""
@@ -69,7 +70,7 @@ class Maintenance:
         self._log(outcome)
         self._announce(outcome)
         self.remove_scratch(self._settings.data_dir.resolve() / "work")
-        self._remove_orphans()
+        self._keep_house()
         return outcome
 
     def remove_scratch(self, work_dir: Path) -> None:
@@ -83,11 +84,14 @@ class Maintenance:
         for name in folders.keys() - kept:
             shutil.rmtree(folders[name], ignore_errors=True)
 
-    def _remove_orphans(self) -> None:
-        """Now and then: it looks at every stored file."""
-        if time.monotonic() < self._orphans_due_at:
+    def _keep_house(self) -> None:
+        """Now and then: delete what is kept no longer, and look at every stored file for those that nothing names."""
+        if time.monotonic() < self._house_due_at:
             return
-        self._orphans_due_at = time.monotonic() + self._own.orphan_sweep_seconds
+        self._house_due_at = time.monotonic() + self._own.orphan_sweep_seconds
+        num_expired = expire(self._database, retention_of(self._settings), utc_now())
+        if num_expired:
+            _log.info("maintenance.expired", num_deleted=num_expired)
         num_removed = remove_orphans(self._database, self._artifacts, utc_now(), self._own.keep_orphans_seconds)
         if num_removed:
             _log.info("maintenance.orphans_removed", num_removed=num_removed)
@@ -108,6 +112,17 @@ class Maintenance:
         found = {"requeued": outcome.requeued, "failed": outcome.failed, "canceled": outcome.canceled}
         if any(found.values()):
             _log.warning("maintenance.swept", **found)
+
+
+def retention_of(settings: Settings) -> Retention:
+    """How long the settings keep things."""
+    return Retention(
+        datasets_days=settings.keep_datasets_days,
+        generations_days=settings.keep_generations_days,
+        evaluations_days=settings.keep_evaluations_days,
+        remains_days=settings.keep_remains_days,
+        tombstones_days=settings.keep_tombstones_days,
+    )
 
 
 def run(settings: Settings) -> int:

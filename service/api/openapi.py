@@ -17,6 +17,7 @@ _EVERYWHERE = {
     401: "No key, or a wrong one (where the operator set one).",
     422: "The request cannot be accepted as it is.",
     500: "Something unexpected; the log has the request id.",
+    503: "The artefact store does not answer.",
 }
 _WRITING = {413: "More bytes than allowed.", 507: "The disk is full; nothing half written was left."}
 _METHODS = ("get", "post", "put", "delete")
@@ -62,6 +63,8 @@ def _complete_operation(operation: dict[str, Any], method: str) -> None:
     for status, answer in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400 and int(status) not in errors:
             errors[int(status)] = answer["description"]
+    if 404 in errors:
+        errors[410] = "It was deleted; the detail says when and why."
     for status_code, description in sorted(errors.items()):
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         operation["responses"][str(status_code)] = {"description": description, "content": content}

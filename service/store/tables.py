@@ -218,6 +218,16 @@ class JobRow(Base):
     finished_at: Mapped[datetime | None]
 
 
+class TombstoneRow(Base):
+    """An id that was deleted, so that it answers 410 and not 404."""
+
+    __tablename__ = "tombstone"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    reason: Mapped[str]
+    deleted_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class WorkerRow(Base):
     """A worker process that reported lately."""
 

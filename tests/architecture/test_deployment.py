@@ -198,7 +198,7 @@ def test_the_gpu_is_reserved_by_the_gpu_profile_alone() -> None:
 
 def test_the_api_image_installs_no_torch_and_runs_as_an_ordinary_user() -> None:
     runs = " ".join(rest for word, rest in instructions("api.Dockerfile") if word == "RUN")
-    assert "'.[api]'" in runs
+    assert "'.[api,s3]'" in runs
     assert "worker]" not in runs
     for dockerfile in DOCKERFILES:
         users = [rest for word, rest in instructions(dockerfile) if word == "USER"]
