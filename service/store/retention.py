@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 
@@ -35,7 +35,7 @@ from service.store.tombstones import Deletion, Reason
 _Delete: TypeAlias = Callable[[Database, TenantId, str, Deletion], None]
 _Work: TypeAlias = type[AdaptationRow] | type[GenerationRow] | type[EvaluationRow] | type[RecognitionRow]
 #: Of two columns, id and tenant.
-_Candidates: TypeAlias = Select[Any]
+_Candidates: TypeAlias = "Select[str, str]"
 
 
 @dataclass(frozen=True)
