@@ -29,7 +29,6 @@ class ArtifactCache:
         self._root = root
         self._max_bytes = max_bytes
         self._added_bytes = max_bytes  # What earlier processes left counts: the first copy looks through the folder.
-        root.mkdir(parents=True, exist_ok=True)
 
     def find(self, sha256: Sha256) -> Path | None:
         """The copy, counted as used now; None where there is none."""
@@ -44,7 +43,7 @@ class ArtifactCache:
         """Keep what ``chunks`` give. Raises ``StorageFull``, and ``ArtifactMissing`` for bytes of another digest."""
         path = self._path(sha256)
         with refusing_without_room("the disk that holds the artefact cache is full"):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             size_bytes = self._write(path, sha256, chunks)
         self._added_bytes += size_bytes
         if self._added_bytes * _LOOKS_PER_FILL > self._max_bytes:

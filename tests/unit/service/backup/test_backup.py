@@ -116,7 +116,7 @@ def test_a_database_that_is_not_empty_is_replaced_only_if_told(
         session.execute(insert(WorkerRow).values(id="w", device="cpu", rss_bytes=1, seen_at=NOW))
     artifacts = LocalArtifacts(tmp_path / "other")
     restore(archive, empty, artifacts, replace=False, tell=quiet)
-    with pytest.raises(BackupError, match="not empty .*--replace"):
+    with pytest.raises(BackupError, match=r"not empty .*--replace"):
         restore(archive, empty, artifacts, replace=False, tell=quiet)
     with empty.transaction() as session:
         session.delete(session.get_one(JobRow, "job_0"))
@@ -205,7 +205,7 @@ def test_an_archive_with_anything_else_in_it_is_refused(
         lambda: verify(archive, quiet),
         lambda: restore(archive, empty, LocalArtifacts(tmp_path / "other"), replace=True, tell=quiet),
     ):
-        with pytest.raises(BackupError, match="holds|goes on"):
+        with pytest.raises(BackupError, match=r"holds|goes on"):
             use()
     assert not (tmp_path / "escaped").exists() and not Path("/tmp/escaped").exists()
 
