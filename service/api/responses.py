@@ -1,11 +1,19 @@
 """Answers with validators: views with an ETag, and stored bytes with a content-hash ETag and Range."""
 
+from typing import Any
+
 from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from service.store.artifacts import ArtifactStore
 
+#: What a route of stored bytes may answer besides 200.
+STORED: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The range that was asked for."},
+    304: {"description": "The client has these bytes."},
+    307: {"description": "The bytes are at `Location`, for a short while (where the operator redirects downloads)."},
+}
 _FOREVER = "private, max-age=31536000, immutable"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,7 @@ from service.contracts.recognitions import RecognitionParams
 from service.errors import StillCited
 from service.store import adaptations, adapters, datasets, evaluations, generations, jobs, recognitions, tombstones
 from service.store.database import Database
-from service.store.tables import EvaluationRow, JobRow, RecognitionRow
+from service.store.tables import AdaptationRow, AdapterRow, EvaluationRow, GenerationRow, JobRow, RecognitionRow
 from service.store.tombstones import Deletion
 
 
@@ -54,7 +55,7 @@ def delete_adaptation(database: Database, tenant_id: TenantId, adaptation_id: st
     """Delete an adaptation with its jobs. Raises ``NotFound``; ``StillCited`` while it has an adapter or a live job."""
     what = f"adaptation {adaptation_id!r}"
     with database.transaction() as session:
-        adaptations.get(session, tenant_id, adaptation_id)
+        _lock(session, tenant_id, AdaptationRow, "adaptation", adaptation_id)
         _refuse_adapters(session, tenant_id, what, [adaptation_id])
         _refuse_live(what, _live(jobs.of_resources(session, tenant_id, [adaptation_id])))
         _bury_with_jobs(session, tenant_id, [adaptation_id], deletion)
@@ -64,6 +65,7 @@ def delete_adaptation(database: Database, tenant_id: TenantId, adaptation_id: st
 def delete_adapter(database: Database, tenant_id: TenantId, adapter_id: str, deletion: Deletion) -> None:
     """Delete an adapter. Raises ``NotFound``; ``StillCited`` while a generation job that is not final needs it."""
     with database.transaction() as session:
+        _lock(session, tenant_id, AdapterRow, "adapter", adapter_id)
         row = adapters.get(session, tenant_id, adapter_id)
         generating = jobs.live_of_kind(session, tenant_id, JobKind.GENERATION)
         _refuse_live(f"adapter {adapter_id!r}", [job for job in generating if job.adapter_id == adapter_id])
@@ -74,6 +76,7 @@ def delete_adapter(database: Database, tenant_id: TenantId, adapter_id: str, del
 def delete_generation(database: Database, tenant_id: TenantId, generation_id: str, deletion: Deletion) -> None:
     """Delete a generation with its images and jobs. Raises ``NotFound``; ``StillCited`` while a live job needs it."""
     with database.transaction() as session:
+        _lock(session, tenant_id, GenerationRow, "generation", generation_id)
         row = generations.get(session, tenant_id, generation_id)
         live = _live(jobs.of_resources(session, tenant_id, [generation_id]))
         live += [
@@ -94,13 +97,28 @@ def delete_generation(database: Database, tenant_id: TenantId, generation_id: st
 def delete_evaluation(database: Database, tenant_id: TenantId, evaluation_id: str, deletion: Deletion) -> None:
     """Delete an evaluation with its job. Raises ``NotFound``; ``StillCited`` while the job is live."""
     with database.transaction() as session:
+        _lock(session, tenant_id, EvaluationRow, "evaluation", evaluation_id)
         _delete_alone(session, tenant_id, evaluations.get(session, tenant_id, evaluation_id), "evaluation", deletion)
 
 
 def delete_recognition(database: Database, tenant_id: TenantId, recognition_id: str, deletion: Deletion) -> None:
     """Delete a recognition with its job. Raises ``NotFound``; ``StillCited`` while the job is live."""
     with database.transaction() as session:
+        _lock(session, tenant_id, RecognitionRow, "recognition", recognition_id)
         _delete_alone(session, tenant_id, recognitions.get(session, tenant_id, recognition_id), "recognition", deletion)
+
+
+def _lock(
+    session: Session,
+    tenant_id: TenantId,
+    table: type[AdaptationRow] | type[AdapterRow] | type[GenerationRow] | type[EvaluationRow] | type[RecognitionRow],
+    what: str,
+    row_id: str,
+) -> None:
+    """Hold the row until the transaction ends: of two deletions at once, the second finds that it is gone."""
+    mine = select(table.id).where(table.id == row_id, table.tenant_id == tenant_id)
+    if session.scalar(mine.with_for_update()) is None:
+        raise tombstones.missing(session, tenant_id, what, row_id)
 
 
 def _delete_alone(

@@ -138,7 +138,7 @@ def test_secrets_are_required_and_never_defaulted() -> None:
 
 def test_the_example_environment_names_every_variable_and_fills_in_no_secret() -> None:
     example = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
-    given = dict(re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    given = dict(re.findall(r"^(?:# )?([A-Z0-9_]+)=(.*)$", example, re.MULTILINE))
     passed_on = {name for entry in services().values() for name, value in environment(entry).items() if value is None}
     assert {match[1] for match in VARIABLE.finditer(compose_text())} | passed_on == set(given)
     assert {name: value for name, value in given.items() if SECRET.search(name) and value} == {}

@@ -18,7 +18,7 @@ from tests.fakes.pictures import png
 from tests.fakes.worker_world import World, quick
 from tests.integration.conftest import emptied
 
-NUM_ADAPTATIONS, NUM_IMAGES = 6, 2
+NUM_ADAPTATIONS, NUM_IMAGES = 4, 2
 UNGATED = {"copies": False, "wrong_class": False, "outliers": False}
 
 
@@ -93,7 +93,7 @@ def test_jobs_sent_to_either_api_are_done_once_and_their_images_are_served_by_bo
         apis = [stack.enter_context(client(port)) for port in ports]
         files = [("images", (f"{split}/pits/{n}.png", png(n))) for n, split in enumerate(["train"] * 5 + ["test"] * 4)]
         dataset = apis[0].post("/v1/datasets", files=files).json()
-        body = {"dataset_id": dataset["id"], "settings": quick(steps=25).model_dump(mode="json")}
+        body = {"dataset_id": dataset["id"], "settings": quick(steps=20).model_dump(mode="json")}
         adaptations = [posted(apis[n % 2], "/v1/adaptations", body) for n in range(NUM_ADAPTATIONS)]
         for n, one in enumerate(adaptations):
             finished(apis[(n + 1) % 2], one["links"]["self"], plant)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
 from service.api.presenting import adapter_view
-from service.api.responses import artifact_response
+from service.api.responses import STORED, artifact_response
 from service.api.views import AdapterView, PageView
 from service.contracts.datasets import ClassName
 from service.store import adapters
@@ -38,7 +38,9 @@ def get_adapter(adapter_id: str, parts: PartsOf, tenant: Tenant) -> AdapterView:
 @router.get(
     "/{adapter_id}/archive",
     response_class=Response,
-    responses=_NOT_FOUND | {200: {"content": {"application/zip": {}}, "description": "adapter.json and safetensors."}},
+    responses=_NOT_FOUND
+    | STORED
+    | {200: {"content": {"application/zip": {}}, "description": "adapter.json and safetensors."}},
 )
 def get_adapter_archive(adapter_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """The adapter's files as a zip."""

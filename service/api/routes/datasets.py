@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.presenting import dataset_summary, dataset_view
-from service.api.responses import artifact_response
+from service.api.responses import STORED, artifact_response
 from service.api.uploads import Form, read_form, upload_of
 from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView
 from service.contracts.datasets import CLASS_NAME_PATTERN, ClassName
@@ -142,7 +142,7 @@ def list_images(
 @router.get(
     "/{dataset_id}/images/{image_id}",
     response_class=Response,
-    responses=_NOT_FOUND | {200: {"content": {"image/png": {}}, "description": "The image as it is kept."}},
+    responses=_NOT_FOUND | STORED | {200: {"content": {"image/png": {}}, "description": "The image as it is kept."}},
 )
 def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """One real image as PNG."""

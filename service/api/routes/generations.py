@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api.archives import Manifest, ManifestClass, manifest_of, zip_stream
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.presenting import generated_image_view, generation_view, state_of
-from service.api.responses import artifact_response
+from service.api.responses import STORED, artifact_response
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GenerationParams, GenerationResult
@@ -94,7 +94,9 @@ def list_generated_images(
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_NOT_FOUND | _PNG)
+@router.get(
+    "/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_NOT_FOUND | STORED | _PNG
+)
 def get_generated_image(
     generation_id: str,
     class_name: str,
@@ -109,7 +111,9 @@ def get_generated_image(
     return artifact_response(request, parts.artifacts, image.sha256, "image/png")
 
 
-@router.get("/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_NOT_FOUND | _PNG)
+@router.get(
+    "/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_NOT_FOUND | STORED | _PNG
+)
 def get_contact_sheet(
     generation_id: str, class_name: str, request: Request, parts: PartsOf, tenant: Tenant
 ) -> Response:

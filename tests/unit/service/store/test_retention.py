@@ -1,6 +1,7 @@
 """What is kept long enough goes, what is used or asked for lately stays; on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from service.contracts.jobs import JobKind, JobState
 from service.errors import Gone, NotFound
 from service.store import datasets, evaluations, generations
 from service.store.database import Database
+from service.store.deletion import delete_generation
 from service.store.retention import Retention, expire
 from service.store.tables import (
     AdaptationRow,
@@ -23,6 +25,7 @@ from service.store.tables import (
     JobRow,
     RecognitionRow,
 )
+from service.store.tombstones import Deletion
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OLD, NEW = NOW - timedelta(days=40), NOW - timedelta(days=5)
@@ -150,6 +153,22 @@ def test_remains_are_of_work_of_which_nothing_succeeded(database: Database) -> N
     assert names(database, AdaptationRow) == ["adn_done"]
     assert names(database, EvaluationRow) == ["evl_done"]
     assert names(database, JobRow) == ["job_adn_done", "job_evl_done"]
+
+
+def test_of_many_deletions_at_once_one_is_made_and_the_others_find_it_gone(database: Database) -> None:
+    for number in range(5):
+        add(database, *generation(f"gen_{number}"), job(f"gen_{number}", JobState.SUCCEEDED, OLD))
+
+    def delete(number: int) -> type[Exception] | None:
+        try:
+            delete_generation(database, DEFAULT_TENANT, f"gen_{number % 5}", Deletion(NOW))
+        except Gone as error:
+            return type(error)
+        return None
+
+    with ThreadPoolExecutor(5) as pool:
+        told = list(pool.map(delete, range(20)))
+    assert (told.count(None), told.count(Gone)) == (5, 15)
 
 
 def test_a_tombstone_is_forgotten_in_its_turn(database: Database) -> None:
