@@ -9,7 +9,7 @@ ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY pyproject.toml constraints.txt LICENSE ./
 RUN mkdir service worker models \
     && touch service/__init__.py worker/__init__.py models/__init__.py \
-    && pip install -c constraints.txt '.[api]'
+    && pip install -c constraints.txt '.[api,s3]'
 COPY service service
 COPY worker worker
 COPY models models

@@ -114,6 +114,37 @@ def doctor() -> None:
     raise typer.Exit(1 if any(finding.verdict is Verdict.WRONG for finding in findings) else 0)
 
 
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="The archive to write; it must not be there yet.")]) -> None:
+    """Write the record and every stored file to one archive, while the service runs."""
+    from service.backup.commands import run_backup
+    from service.backup.format import BackupError
+
+    try:
+        run_backup(file, _settings(), Console())
+    except BackupError as error:
+        _fail(str(error))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="An archive of `defectsynth backup`.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Lose what is in the database now.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Only look whether the archive is whole.")] = False,
+) -> None:
+    """Put a backup into the database and the store of the settings; stop the service first."""
+    from service.backup.commands import run_restore, run_verify
+    from service.backup.format import BackupError
+
+    try:
+        if verify:
+            run_verify(file, Console())
+        else:
+            run_restore(file, _settings(), Console(), replace=replace)
+    except BackupError as error:
+        _fail(str(error))
+
+
 def _settings() -> Settings:
     """From the environment; one that cannot be used ends the command with what to change."""
     try:

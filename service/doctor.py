@@ -16,10 +16,12 @@ from rich.text import Text
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.errors import ServiceError
 from service.queue import Queue
 from service.registry import BUNDLED_MODEL, BaseModelEntry, ExtractorEntry, load_base_models, load_extractors
 from service.settings import Settings
 from service.store.database import Database
+from service.store.placement import artifact_store
 
 _MIN_FREE_BYTES = 2 * 2**30
 _TORCH_TIMEOUT_SECONDS = 120
@@ -50,7 +52,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every check. Nothing is started, and nothing is left changed."""
-    checks: list[Callable[[Settings], Finding]] = [data_dir, disk, database, broker, port, torch]
+    checks: list[Callable[[Settings], Finding]] = [data_dir, disk, database, artifacts, broker, port, torch]
     return [*base_models(settings), *extractors(settings), *(check(settings) for check in checks)]
 
 
@@ -178,6 +180,19 @@ def database(settings: Settings) -> Finding:
         remedy = "Start the database server, or correct DEFECTSYNTH_DATABASE_URL."
         return Finding("database", Verdict.WRONG, str(error).splitlines()[0], remedy)
     return Finding("database", Verdict.FINE, url.render_as_string(hide_password=True))
+
+
+def artifacts(settings: Settings) -> Finding:
+    """Whether an artefact store that is elsewhere takes bytes; a folder is made at the first start."""
+    if settings.artifacts_url is None:
+        return Finding("artefacts", Verdict.FINE, "files in the data folder")
+    at = f"{settings.artifacts_url} at {settings.s3_endpoint_url or 'AWS'}"
+    try:
+        artifact_store(settings).check_writable()
+    except (ServiceError, ValueError, OSError) as error:
+        remedy = "Correct DEFECTSYNTH_ARTIFACTS_URL, DEFECTSYNTH_S3_ENDPOINT_URL or the credentials of boto3."
+        return Finding("artefacts", Verdict.WRONG, f"{at}: {error}", remedy)
+    return Finding("artefacts", Verdict.FINE, f"{at}: it takes bytes")
 
 
 def broker(settings: Settings) -> Finding:

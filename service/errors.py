@@ -16,8 +16,9 @@
     ├── Unauthorized            401  no key, or a wrong one
     ├── Forbidden               403  the key may not do this
     ├── NotFound                404  unknown, or another tenant's
-    │   └── ArtifactMissing     404  the record names bytes that are gone
-    │       └── ArtifactDamaged 404  the bytes are not those that the record names
+    │   ├── ArtifactMissing     404  the record names bytes that are gone
+    │   │   └── ArtifactDamaged 404  the bytes are not those that the record names
+    │   └── Gone                410  it was there, and was deleted
     ├── Conflict                409  the right request in the wrong state
     │   ├── StillCited          409  something else depends on it
     │   └── IdempotencyKeyInUse 409  a request with the same key is being answered
@@ -26,6 +27,7 @@
     ├── QueueFull               429  too many jobs are waiting
     ├── QuotaExceeded           429  the tenant or key has had its share
     ├── Unavailable             503  the database does not answer for now
+    ├── StorageUnavailable      503  the artefact store is away for a moment
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -184,6 +186,15 @@ class ArtifactDamaged(ArtifactMissing):
     code = "artifact_damaged"
 
 
+class Gone(NotFound):
+    """It was there, and was deleted: the detail says when and why."""
+
+    status = 410
+    title = "Deleted"
+    code = "gone"
+    remedy = "It cannot be brought back; make it again."
+
+
 class Conflict(ServiceError):
     """The right request in the wrong state."""
 
@@ -258,6 +269,16 @@ class Unavailable(ServiceError):
     code = "unavailable"
     remedy = "Send the request again in some seconds; GET /health/ready says what is missing."
     retry_after_seconds = 2.0
+
+
+class StorageUnavailable(ServiceError):
+    """The artefact store does not answer, or refuses."""
+
+    status = 503
+    title = "Storage unavailable"
+    code = "storage_unavailable"
+    remedy = "Try again in a while; if it goes on, the operator's log says why (`defectsynth doctor` looks, too)."
+    retry_after_seconds = 10.0
 
 
 class StorageFull(ServiceError):

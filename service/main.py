@@ -40,8 +40,9 @@ from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry, load_registry
 from service.settings import Settings
-from service.store.artifacts import ArtifactStore, LocalArtifacts
+from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from service.store.placement import artifact_store
 from service.submission import Submission, SubmissionLimits
 from service.webhooks import Webhooks
 
@@ -107,7 +108,7 @@ def _parts(
     clock: Callable[[], datetime],
     resolve: Resolve,
 ) -> Parts:
-    store = artifacts or LocalArtifacts(settings.artifacts_dir)
+    store = artifacts or artifact_store(settings)
     limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)

@@ -1,6 +1,7 @@
 """Settings, read from ``DEFECTSYNTH_*`` variables by the composition roots alone. Units are in the names."""
 
 import ipaddress
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.outbound import AllowList
 
 MIN_SECRET_CHARACTERS = 32
+_S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[\w./-]*)?")
 
 
 class LogLevel(StrEnum):
@@ -44,6 +46,16 @@ class Settings(BaseSettings):
     extractor: str = Field(default="mini", description="Name of the extractor where a request names none.")
     torch_threads: int | None = Field(default=None, ge=1)
 
+    artifacts_url: str | None = Field(
+        default=None, description="s3://bucket/prefix for images and adapters; None: files in data_dir."
+    )
+    s3_endpoint_url: str | None = Field(default=None, description="Of a server other than AWS.")
+    s3_region: str | None = None
+    artifact_cache_bytes: int = Field(default=10 * 2**30, ge=1, description="Copies of what is in S3, in data_dir.")
+    presigned_download_seconds: int | None = Field(
+        default=None, ge=1, le=3600, description="Redirect downloads to S3, by addresses that live so long."
+    )
+
     max_request_bytes: int = Field(default=512 * 2**20, ge=1)
     max_json_bytes: int = Field(default=2**20, ge=1, description="Of a request that is not an upload.")
     max_files_per_request: int = Field(default=500, ge=1, description="Of a multipart upload; a zip may hold more.")
@@ -72,6 +84,14 @@ class Settings(BaseSettings):
     )
     max_concurrent_uploads: int = Field(default=2, ge=1)
     request_threads: int = Field(default=8, ge=1, description="More do not help: they share one interpreter.")
+
+    keep_datasets_days: float | None = Field(
+        default=None, gt=0, description="Datasets without an adapter that nobody uploaded to or adapted for so long."
+    )
+    keep_generations_days: float | None = Field(default=None, gt=0, description="Generations with their images.")
+    keep_evaluations_days: float | None = Field(default=None, gt=0, description="Evaluations and recognitions.")
+    keep_remains_days: float | None = Field(default=None, gt=0, description="Work of which no job succeeded.")
+    keep_tombstones_days: float = Field(default=400.0, gt=0, description="So long a deleted id answers 410, then 404.")
 
     lease_seconds: float = Field(default=30.0, gt=0)
     heartbeat_seconds: float = Field(default=5.0, gt=0)
@@ -102,6 +122,8 @@ class Settings(BaseSettings):
             AllowList.parse(self.webhook_allow)
         except ValueError as error:
             raise ValueError(f"DEFECTSYNTH_WEBHOOK_ALLOW: {error}") from error
+        if self.artifacts_url is not None and _S3_URL.fullmatch(self.artifacts_url) is None:
+            raise ValueError(f"DEFECTSYNTH_ARTIFACTS_URL is {self.artifacts_url!r}: write s3://bucket/prefix")
         return self
 
     @property
@@ -123,6 +145,11 @@ class Settings(BaseSettings):
     def artifacts_dir(self) -> Path:
         """Where images and adapters are kept, by content."""
         return self.data_dir.resolve() / "artifacts"
+
+    @property
+    def artifact_cache_dir(self) -> Path:
+        """Where copies of artefacts are kept that are elsewhere."""
+        return self.data_dir.resolve() / "artifact-cache"
 
     @property
     def broker_dir(self) -> Path:

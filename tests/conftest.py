@@ -9,7 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from service.settings import Settings
 from tests import servers
+from tests.fakes.s3_server import S3Server, s3
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,26 @@ def new_database(postgres_url: str) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield f"{postgres_url.rpartition('/')[0]}/{name}"
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real HTTP server that speaks S3, of this session's own."""
+    with s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_settings(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that keep artefacts in a new, empty bucket, with credentials where boto3 looks for them."""
+    for name, value in s3_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    return Settings(
+        data_dir=tmp_path / "data",
+        artifacts_url=f"s3://{s3_server.new_bucket()}/plant-1",
+        s3_endpoint_url=s3_server.url,
+        s3_region=s3_server.region,
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -15,7 +15,7 @@ from models.errors import (
     NonFiniteLoss,
 )
 from service.contracts.jobs import JobFailure
-from service.errors import ArtifactMissing, ServiceError, StorageFull
+from service.errors import ArtifactMissing, ServiceError, StorageFull, StorageUnavailable
 from worker.bounds import OutOfBounds
 
 E = TypeVar("E", bound=Exception)
@@ -41,6 +41,7 @@ MODEL_ERRORS: dict[type[ModelError], Border] = {
 
 SERVICE_ERRORS: dict[type[ServiceError], Border] = {
     StorageFull: Border(StorageFull.remedy, retryable=True),
+    StorageUnavailable: Border(StorageUnavailable.remedy, retryable=True),
     ArtifactMissing: Border(ArtifactMissing.remedy),
     ServiceError: Border("See the message, correct what it names, and submit the job again."),
 }

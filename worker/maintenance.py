@@ -1,5 +1,5 @@
-"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again, and stored
-files that nothing names are removed, as are old deliveries. Beside it, threads send to webhooks.
+"""The sweep: what dead workers held goes back to the queue, what no message announces is announced again, what was kept
+long enough is deleted, and stored files that nothing names are removed. Beside it, threads send to webhooks.
 
 A plain loop in a small process without torch, rather than a Celery beat and a second Celery worker: with concurrency 1
 a periodic task would wait behind a running job, and a sweep that needs the broker could not mend what the broker lost.
@@ -23,12 +23,15 @@ from sqlalchemy.orm import Session
 from service.broker import JOBS_QUEUE, WAKE_TASK, broker_of
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
+from service.errors import StorageUnavailable
 from service.logs import configure_logs, get_logger
 from service.outbound import resolve_by_system
 from service.settings import Settings
 from service.store import deliveries, idempotency
-from service.store.artifacts import ArtifactStore, LocalArtifacts
+from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from service.store.placement import artifact_store
+from service.store.retention import Retention, expire
 from service.store.sweep import SweepOutcome, sweep
 from service.store.tables import JobRow, WorkerRow
 from worker.app import follow_parent
@@ -61,7 +64,7 @@ class Maintenance:
         self._own = own
         self._send = send
         self._observe = observe
-        self._orphans_due_at = time.monotonic()
+        self._house_due_at = time.monotonic()
 
     def sweep_once(self) -> SweepOutcome:
         """Return expired jobs, announce what is due, and tidy up."""
@@ -78,7 +81,7 @@ class Maintenance:
         self._log(outcome)
         self._announce(outcome)
         self.remove_scratch(self._settings.data_dir.resolve() / "work")
-        self._remove_orphans()
+        self._keep_house()
         return outcome
 
     def remove_scratch(self, work_dir: Path) -> None:
@@ -92,11 +95,14 @@ class Maintenance:
         for name in folders.keys() - kept:
             shutil.rmtree(folders[name], ignore_errors=True)
 
-    def _remove_orphans(self) -> None:
-        """Now and then: it looks at every stored file."""
-        if time.monotonic() < self._orphans_due_at:
+    def _keep_house(self) -> None:
+        """Now and then: delete what is kept no longer, and look at every stored file for those that nothing names."""
+        if time.monotonic() < self._house_due_at:
             return
-        self._orphans_due_at = time.monotonic() + self._own.orphan_sweep_seconds
+        self._house_due_at = time.monotonic() + self._own.orphan_sweep_seconds
+        num_expired = expire(self._database, retention_of(self._settings), utc_now())
+        if num_expired:
+            _log.info("maintenance.expired", num_deleted=num_expired)
         num_removed = remove_orphans(self._database, self._artifacts, utc_now(), self._own.keep_orphans_seconds)
         self._observe(What.ORPHAN, num_removed)
         if num_removed:
@@ -136,6 +142,17 @@ def sender(database: Database, settings: Settings, own: WorkerSettings) -> Sende
     return Sender(database, poster, own, utc_now, random.random)
 
 
+def retention_of(settings: Settings) -> Retention:
+    """How long the settings keep things."""
+    return Retention(
+        datasets_days=settings.keep_datasets_days,
+        generations_days=settings.keep_generations_days,
+        evaluations_days=settings.keep_evaluations_days,
+        remains_days=settings.keep_remains_days,
+        tombstones_days=settings.keep_tombstones_days,
+    )
+
+
 def run(settings: Settings) -> int:
     """Sweep every ``sweep_seconds`` until SIGTERM or SIGINT; the exit status."""
     configure_logs(settings.log_level)
@@ -154,7 +171,7 @@ def run(settings: Settings) -> int:
     own, metrics = WorkerSettings(), Metrics(OF_MAINTENANCE)
     if own.maintenance_metrics_port:
         metrics.serve(own.metrics_host, own.maintenance_metrics_port)
-    maintenance = Maintenance(database, LocalArtifacts(settings.artifacts_dir), settings, own, send, metrics)
+    maintenance = Maintenance(database, artifact_store(settings), settings, own, send, metrics)
     webhooks = sender(database, settings, own)
     webhooks.start()
     _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
@@ -163,7 +180,7 @@ def run(settings: Settings) -> int:
             maintenance.sweep_once()
             metrics(What.SWEEP, 1, "done")
             metrics(What.SWEPT_AT, time.time())
-        except (*RECORD_AWAY, OSError) as error:
+        except (*RECORD_AWAY, StorageUnavailable, OSError) as error:
             metrics(What.SWEEP, 1, "failed")
             _log.warning("maintenance.sweep_failed", error=str(error))
         over.wait(settings.sweep_seconds)

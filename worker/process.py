@@ -18,9 +18,9 @@ from service.logs import get_logger
 from service.registry import load_registry
 from service.settings import Settings
 from service.store import leases
-from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.leases import ClaimedJob
+from service.store.placement import artifact_store
 from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
@@ -121,7 +121,7 @@ def compose(
     diffusers_logging.disable_progress_bar()
     if settings.torch_threads is not None:
         torch.set_num_threads(settings.torch_threads)
-    artifacts, registry = LocalArtifacts(settings.artifacts_dir), load_registry(settings)
+    artifacts, registry = artifact_store(settings), load_registry(settings)
     residents = Residents(
         registry.base_models,
         artifacts,

@@ -20,7 +20,7 @@ _EVERYWHERE = {
     422: "The request cannot be accepted as it is.",
     429: "The key has sent too many requests, or the tenant has had its share.",
     500: "Something unexpected; the log has the request id.",
-    503: "The database does not answer for now.",
+    503: "The database or the artefact store does not answer for now.",
 }
 _OF_ONE = {404: "Unknown, or another tenant's."}
 _WRITING = {
@@ -77,6 +77,8 @@ def _complete_operation(operation: dict[str, Any], method: str, of_one: bool) ->
     for status, answer in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400 and int(status) not in _EVERYWHERE:
             errors[int(status)] = answer["description"]
+    if 404 in errors:
+        errors[410] = "It was deleted; the detail says when and why."
     for status_code, description in sorted(errors.items()):
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         operation["responses"][str(status_code)] = {"description": description, "content": content}

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, Response
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, RedirectResponse, Response
 
 from service.store.artifacts import ArtifactStore
 
@@ -18,6 +18,9 @@ def stored(media_type: str, description: str) -> dict[int | str, dict[str, Any]]
         200: {"content": {media_type: {}}, "description": description},
         206: {"content": {media_type: {}, "multipart/byteranges": {}}, "description": "The ranges asked for."},
         304: {"description": "The client has it already."},
+        307: {
+            "description": "The bytes are at `Location`, for a short while (where the operator redirects downloads)."
+        },
         416: {"description": "No range asked for lies inside the file."},
     }
 
@@ -39,10 +42,16 @@ def view_response(view: BaseModel, headers: dict[str, str]) -> Response:
 def artifact_response(
     request: Request, artifacts: ArtifactStore, sha256: str, media_type: str, filename: str | None = None
 ) -> Response:
-    """Stored bytes; 304 for a client that has them. Raises ``ArtifactMissing``."""
+    """Stored bytes, or where to get them; 304 for a client that has them.
+
+    Raises ``ArtifactMissing`` and ``StorageUnavailable``.
+    """
     headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
     if is_fresh(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    address = artifacts.download_url(sha256, media_type, filename)
+    if address is not None:  # Beyond its short life the address is worth nothing, so it is not kept.
+        return RedirectResponse(address, status_code=307, headers={**headers, "Cache-Control": "no-store"})
     return _StoredFile(artifacts.path_of(sha256), media_type=media_type, headers=headers, filename=filename)
 
 

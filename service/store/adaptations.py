@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.ids import AdaptationId, TenantId, VersionId
-from service.errors import NotFound
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import AdaptationRow, DatasetVersionRow
+from service.store.tombstones import missing
 
 
 def insert(
@@ -41,7 +41,7 @@ def get(session: Session, tenant_id: TenantId, adaptation_id: str) -> Adaptation
     """One adaptation. Raises ``NotFound``."""
     row = session.get(AdaptationRow, adaptation_id)
     if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no adaptation {adaptation_id!r}", field="adaptation_id")
+        raise missing(session, tenant_id, "adaptation", adaptation_id)
     return row
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.ids import AdaptationId, AdapterId, JobId, TenantId
 from service.contracts.search import FoundSettings
-from service.errors import NotFound
 from service.store.artifacts import StoredArtifact
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import AdapterRow
+from service.store.tombstones import missing
 
 
 def insert(
@@ -53,7 +53,7 @@ def get(session: Session, tenant_id: TenantId, adapter_id: str) -> AdapterRow:
     """One adapter. Raises ``NotFound``."""
     row = session.get(AdapterRow, adapter_id)
     if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no adapter {adapter_id!r}", field="adapter_id")
+        raise missing(session, tenant_id, "adapter", adapter_id)
     return row
 
 

@@ -41,6 +41,10 @@ class ArtifactStore(Protocol):
         """A local file with the bytes, to be read only."""
         ...
 
+    def download_url(self, sha256: str, media_type: str, filename: str | None) -> str | None:
+        """An address that gives the bytes without this service, for a short while; None where there is none."""
+        ...
+
     def delete(self, sha256: str) -> None:
         """Forget the bytes; unknown ones are no error."""
         ...
@@ -97,6 +101,10 @@ class LocalArtifacts:
             raise ArtifactMissing(f"the bytes {sha256} are not in the store")
         return path
 
+    def download_url(self, sha256: str, media_type: str, filename: str | None) -> str | None:
+        """None: a folder has no address."""
+        return None
+
     def delete(self, sha256: str) -> None:
         """Forget the bytes; unknown ones are no error."""
         self._path(sha256).unlink(missing_ok=True)
@@ -141,9 +149,8 @@ class LocalArtifacts:
             stream.flush()
 
     def _path(self, sha256: str) -> Path:
-        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise ArtifactMissing(f"{sha256!r} is not a SHA-256 digest")
-        return self._root / sha256[:2] / sha256[2:4] / sha256
+        name = digest_of(sha256)
+        return self._root / name[:2] / name[2:4] / name
 
     def _touch(self, sha256: Sha256) -> bool:
         """Whether it is there already; then it counts as put now, so that the sweep spares it."""
@@ -156,18 +163,13 @@ class LocalArtifacts:
     @contextmanager
     def _written_aside(self) -> Iterator[tuple[BinaryIO, Path]]:
         """A temporary file beside the artefacts, gone at the end whatever happens."""
-        temporary: Path | None = None
-        try:
+        with refusing_without_room("the disk that holds the artefacts is full"):
             handle, name = tempfile.mkstemp(dir=self._incoming)
             temporary = Path(name)
-            with os.fdopen(handle, "wb") as stream:
-                yield stream, temporary
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise StorageFull("the disk that holds the artefacts is full") from error
-            raise
-        finally:
-            if temporary is not None:
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    yield stream, temporary
+            finally:
                 temporary.unlink(missing_ok=True)
 
     def _publish(self, stream: BinaryIO, temporary: Path, sha256: Sha256) -> None:
@@ -178,6 +180,24 @@ class LocalArtifacts:
         temporary.chmod(0o644)
         temporary.replace(final)
         _sync_folder(final.parent)
+
+
+def digest_of(text: str) -> Sha256:
+    """``text`` as a digest. Raises ``ArtifactMissing`` for anything else, so that no name leads out of the store."""
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise ArtifactMissing(f"{text!r} is not a SHA-256 digest")
+    return Sha256(text)
+
+
+@contextmanager
+def refusing_without_room(detail: str) -> Iterator[None]:
+    """A disk that fills up inside the block raises ``StorageFull``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull(detail) from error
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -65,14 +65,27 @@ class Database:
         with Session(self._engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A read-only view that stays as it is at the first look, however long it is looked at."""
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with Session(self._engine.execution_options(**level), autoflush=False) as session:
+            yield session
+
     def migrate(self) -> None:
         """Bring the schema to the newest revision. Processes that start together wait for each other."""
         from alembic import command  # slow to import, and needed once
 
+        with self.migrating() as connection:
+            command.upgrade(migration_config(connection), "head")
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A writing transaction that may change the schema; one at a time."""
         with self._writing_engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            command.upgrade(migration_config(connection), "head")
+            yield connection
 
     def ping(self) -> None:
         """Raise SQLAlchemy's error where the database does not answer."""

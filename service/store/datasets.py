@@ -11,6 +11,7 @@ from service.contracts.ids import DatasetId, ImageId, Sha256, TenantId, VersionI
 from service.errors import NotFound
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import DatasetRow, DatasetVersionRow, ImageRow, VersionImageRow
+from service.store.tombstones import missing
 
 SplitCounts = dict[str, dict[Split, int]]
 
@@ -28,7 +29,7 @@ def get(session: Session, tenant_id: TenantId, dataset_id: str, *, lock: bool = 
     query = select(DatasetRow).where(DatasetRow.id == dataset_id, DatasetRow.tenant_id == tenant_id)
     row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
-        raise NotFound(f"there is no dataset {dataset_id!r}", field="dataset_id")
+        raise missing(session, tenant_id, "dataset", dataset_id)
     return row
 
 
@@ -85,9 +86,10 @@ def version(session: Session, tenant_id: TenantId, dataset_id: str, version_id: 
         query = query.where(DatasetVersionRow.id == version_id)
     row = session.scalar(query.order_by(DatasetVersionRow.number.desc()).limit(1))
     if row is None and version_id is not None:
+        get(session, tenant_id, dataset_id)
         raise NotFound(f"dataset {dataset_id!r} has no version {version_id!r}", field="dataset_version_id")
     if row is None:
-        raise NotFound(f"there is no dataset {dataset_id!r}", field="dataset_id")
+        raise missing(session, tenant_id, "dataset", dataset_id)
     return row
 
 
@@ -161,6 +163,7 @@ def image(session: Session, tenant_id: TenantId, dataset_id: str, image_id: str)
     """One image of a dataset, in whatever version. Raises ``NotFound``."""
     row = session.get(ImageRow, image_id)
     if row is None or row.tenant_id != tenant_id or row.dataset_id != dataset_id:
+        get(session, tenant_id, dataset_id)
         raise NotFound(f"dataset {dataset_id!r} has no image {image_id!r}", field="image_id")
     return row
 

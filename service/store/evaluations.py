@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from service.contracts.evaluations import EvaluationRequest
 from service.contracts.ids import EvaluationId, TenantId
-from service.errors import NotFound
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import EvaluationRow
+from service.store.tombstones import missing
 
 
 def insert(
@@ -26,7 +26,7 @@ def get(session: Session, tenant_id: TenantId, evaluation_id: str) -> Evaluation
     """One evaluation. Raises ``NotFound``."""
     row = session.get(EvaluationRow, evaluation_id)
     if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no evaluation {evaluation_id!r}", field="evaluation_id")
+        raise missing(session, tenant_id, "evaluation", evaluation_id)
     return row
 
 

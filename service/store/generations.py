@@ -11,6 +11,7 @@ from service.contracts.ids import GenerationId, ImageId, JobId, Sha256, TenantId
 from service.errors import NotFound
 from service.store.pages import Page, PageRequest, decode_cursor, encode_cursor, newest_first
 from service.store.tables import GeneratedImageRow, GenerationRow
+from service.store.tombstones import missing
 
 
 def insert(
@@ -34,7 +35,7 @@ def get(session: Session, tenant_id: TenantId, generation_id: str) -> Generation
     """One generation. Raises ``NotFound``."""
     row = session.get(GenerationRow, generation_id)
     if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no generation {generation_id!r}", field="generation_id")
+        raise missing(session, tenant_id, "generation", generation_id)
     return row
 
 
@@ -100,9 +101,10 @@ def page_of_images(
 
 
 def image(session: Session, tenant_id: TenantId, generation_id: str, class_name: str, number: int) -> GeneratedImage:
-    """One synthetic image. Raises ``NotFound``."""
+    """One synthetic image. Raises ``NotFound``, and ``Gone`` for one of a deleted generation."""
     row = session.get(GeneratedImageRow, (generation_id, class_name, number))
     if row is None or row.tenant_id != tenant_id:
+        get(session, tenant_id, generation_id)
         raise NotFound(
             f"generation {generation_id!r} has no image {number} of class {class_name!r}",
             field="number",

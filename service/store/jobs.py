@@ -23,10 +23,10 @@ from sqlalchemy.orm import Session
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
-from service.errors import NotFound
 from service.store.events import record_ended
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import JobRow, UtcDateTime
+from service.store.tombstones import missing
 
 LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
 
@@ -96,7 +96,7 @@ def get(session: Session, tenant_id: TenantId, job_id: str) -> JobRow:
     """One job. Raises ``NotFound``."""
     row = session.get(JobRow, job_id)
     if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no job {job_id!r}", field="job_id")
+        raise missing(session, tenant_id, "job", job_id)
     return row
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from service.contracts.datasets import Split
 from service.contracts.ids import RecognitionId, TenantId
 from service.contracts.requests import RecognitionRequest
-from service.errors import NotFound
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import ImageRow, RecognitionRow, VersionImageRow
+from service.store.tombstones import missing
 
 
 def insert(
@@ -29,7 +29,7 @@ def get(session: Session, tenant_id: TenantId, recognition_id: str) -> Recogniti
     """One recognition. Raises ``NotFound``."""
     row = session.get(RecognitionRow, recognition_id)
     if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no recognition {recognition_id!r}", field="recognition_id")
+        raise missing(session, tenant_id, "recognition", recognition_id)
     return row
 
 

@@ -9,14 +9,22 @@ from sqlalchemy.orm import Session
 from service.contracts.jobs import JobKind, JobState
 from service.store.tables import AdapterRow, GeneratedImageRow, ImageRow, JobRow
 
+_COLUMNS = (ImageRow.sha256, AdapterRow.archive_sha256, GeneratedImageRow.sha256)
+_SHEET = JobRow.result["contact_sheet"].as_string()
+
 
 def cited(session: Session, digests: Sequence[str]) -> set[str]:
     """Those of ``digests`` (some hundreds at a time) that a row of any tenant names."""
-    columns = (ImageRow.sha256, AdapterRow.archive_sha256, GeneratedImageRow.sha256)
-    found = {digest for column in columns for digest in session.scalars(select(column).where(column.in_(digests)))}
-    sheet = JobRow.result["contact_sheet"].as_string()
-    sheets = select(sheet).where(JobRow.kind == JobKind.GENERATION, sheet.in_(digests))
+    found = {digest for column in _COLUMNS for digest in session.scalars(select(column).where(column.in_(digests)))}
+    sheets = select(_SHEET).where(JobRow.kind == JobKind.GENERATION, _SHEET.in_(digests))
     return found | set(session.scalars(sheets))
+
+
+def all_cited(session: Session) -> set[str]:
+    """Every digest that a row names: what a backup must hold."""
+    found = {digest for column in _COLUMNS for digest in session.scalars(select(column))}
+    sheets = select(_SHEET).where(JobRow.kind == JobKind.GENERATION, _SHEET.is_not(None))
+    return found | {sheet for sheet in session.scalars(sheets) if sheet is not None}
 
 
 def oldest_begun(session: Session) -> datetime | None:

@@ -1,49 +1,19 @@
 """The tables. Every row belongs to a tenant; JSON columns hold contracts as ``model_dump(mode="json")``."""
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Double,
     ForeignKey,
     Index,
-    String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-Json = dict[str, Any]
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC datetimes on every database (SQLite drops the zone, PostgreSQL answers in its session's)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive datetimes."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError("naive datetime")
-        return value.astimezone(UTC) if value is not None else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    """All tables."""
-
-    type_annotation_map = {datetime: UtcDateTime, Json: JSON, str: String(255), int: BigInteger, float: Double}  # noqa: RUF012
+from service.store.base import Base as Base
+from service.store.base import Json as Json
+from service.store.base import UtcDateTime as UtcDateTime
 
 
 class DatasetRow(Base):
@@ -252,6 +222,16 @@ class IdempotencyRow(Base):
     headers: Mapped[dict[str, str]] = mapped_column(JSON)
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class TombstoneRow(Base):
+    """An id that was deleted, so that it answers 410 and not 404."""
+
+    __tablename__ = "tombstone"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    reason: Mapped[str]
+    deleted_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class WorkerRow(Base):

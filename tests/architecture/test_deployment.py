@@ -142,7 +142,7 @@ def test_secrets_are_required_and_never_defaulted() -> None:
 
 def test_the_example_environment_names_every_variable_and_fills_in_no_secret() -> None:
     example = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
-    given = dict(re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    given = dict(re.findall(r"^(?:# )?([A-Z0-9_]+)=(.*)$", example, re.MULTILINE))
     passed_on = {name for entry in services().values() for name, value in environment(entry).items() if value is None}
     assert {match[1] for match in VARIABLE.finditer(compose_text())} | passed_on == set(given)
     assert {name: value for name, value in given.items() if SECRET.search(name) and value} == {}
@@ -204,7 +204,7 @@ def test_the_gpu_is_reserved_by_the_gpu_profile_alone() -> None:
 
 def test_the_api_image_installs_no_torch_and_runs_as_an_ordinary_user() -> None:
     runs = " ".join(rest for word, rest in instructions("api.Dockerfile") if word == "RUN")
-    assert "'.[api]'" in runs
+    assert "'.[api,s3]'" in runs
     assert "worker]" not in runs
     for dockerfile in DOCKERFILES:
         users = [rest for word, rest in instructions(dockerfile) if word == "USER"]

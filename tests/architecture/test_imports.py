@@ -63,7 +63,9 @@ def test_the_maintenance_worker_asks_for_nothing_that_the_api_image_lacks() -> N
     assert outcome.returncode == 0, outcome.stderr
 
 
-@pytest.mark.parametrize(("room", "extras"), [("service", ["api"]), ("worker", ["worker"]), ("models", ["worker"])])
+@pytest.mark.parametrize(
+    ("room", "extras"), [("service", ["api", "s3"]), ("worker", ["worker"]), ("models", ["worker"])]
+)
 def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: str, extras: list[str]) -> None:
     """What only another package happens to bring vanishes with that package's next version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

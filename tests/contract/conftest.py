@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.contracts.adaptations import AdaptationSettings
-from service.contracts.ids import DEFAULT_TENANT, AdaptationId, AdapterId, JobId, new_id
+from service.contracts.generations import GeneratedImage
+from service.contracts.ids import DEFAULT_TENANT, AdaptationId, AdapterId, GenerationId, JobId, new_id
 from service.contracts.jobs import JobKind, JobState
 from service.main import create_app
 from service.settings import Settings
-from service.store import adapters, jobs
+from service.store import adapters, generations, jobs
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from tests.fakes.pictures import png
@@ -85,6 +86,19 @@ class World:
                 row.state = JobState.SUCCEEDED
                 row.revision += 1
         return made
+
+    def publish(self, generation_id: str, job_id: str, class_name: str, num_images: int) -> None:
+        """Do what a worker does with the images of a generation job."""
+        stored = [self.artifacts.put_bytes(png(900 + number)) for number in range(num_images)]
+        images = [
+            GeneratedImage(
+                class_name=class_name, number=number, sha256=one.sha256, size_bytes=one.size_bytes, width_px=64,
+                height_px=64, mode="L", seed=number, source_image_id=None,
+            )
+            for number, one in enumerate(stored)
+        ]  # fmt: skip
+        with self.database.transaction() as session:
+            generations.insert_images(session, DEFAULT_TENANT, GenerationId(generation_id), JobId(job_id), images)
 
 
 @pytest.fixture

@@ -207,8 +207,8 @@ def test_what_is_cited_cannot_be_deleted_and_then_it_can(world: World) -> None:
     world.client.post(job["links"]["cancel"])
     assert world.client.delete(adapter).status_code == 204
     assert world.client.delete(dataset).status_code == 204
-    assert world.client.get(dataset).status_code == 404
-    assert world.client.get(f"/v1/adaptations/{adaptation['id']}").status_code == 404
+    assert world.client.get(dataset).status_code == 410
+    assert world.client.get(f"/v1/adaptations/{adaptation['id']}").status_code == 410
 
 
 def test_an_evaluation_fixes_its_versions_and_needs_images(world: World) -> None:

@@ -39,8 +39,8 @@ from service.contracts.search import SearchSettings
 from service.queue import Queue
 from service.settings import Settings
 from service.store import adaptations, datasets, evaluations, generations, jobs
-from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
+from service.store.placement import artifact_store
 from service.store.tables import ImageRow, JobRow
 from tests.fakes.tiny_base_model import build_tiny_base_model
 
@@ -79,6 +79,8 @@ class World:
     broker_url: str | None = None
     database_url: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    #: Settings that keep the artefacts elsewhere.
+    store: Settings | None = None
 
     def __post_init__(self) -> None:
         self.settings = Settings(
@@ -88,9 +90,13 @@ class World:
             base_models=self.registry,
             device="cpu",
         )
+        if self.store is not None:
+            placed = {name: getattr(self.store, name) for name in ("artifacts_url", "s3_endpoint_url", "s3_region")}
+            self.settings = self.settings.model_copy(update=placed)
+            self.extra |= {f"DEFECTSYNTH_{name.upper()}": value for name, value in placed.items()}
         self.database = Database(self.settings.sqlalchemy_url)
         self.database.migrate()
-        self.artifacts = LocalArtifacts(self.settings.artifacts_dir)
+        self.artifacts = artifact_store(self.settings)
         self.queue = Queue(self.settings)
         self.dataset_id, self.version_id = DatasetId(new_id("ds")), VersionId(new_id("dsv"))
         self._insert_images()
@@ -197,8 +203,11 @@ class World:
             time.sleep(0.05)
         return row
 
-    def started(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """A real process of ``python -m arguments``, with leases so short that a test can wait for their end."""
+    def started(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """A real process of ``python -m arguments``, with ``variables`` beside the world's.
+
+        Its leases are so short that a test can wait for their end.
+        """
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -213,6 +222,7 @@ class World:
             **({"DEFECTSYNTH_BROKER_URL": self.broker_url} if self.broker_url else {}),
             **({"DEFECTSYNTH_DATABASE_URL": self.database_url} if self.database_url else {}),
             **self.extra,
+            **variables,
         }
         with (self.data_dir / "processes.log").open("ab") as log:
             return subprocess.Popen(
@@ -220,9 +230,9 @@ class World:
             )
 
     @contextmanager
-    def running(self, module: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A real process of ``python -m module``, ended at the end of the block, however it may stand."""
-        process = self.started(module)
+    def running(self, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+        """What `started` starts, ended at the end of the block, however it may stand."""
+        process = self.started(*arguments, **variables)
         try:
             yield process
         finally:

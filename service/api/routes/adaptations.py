@@ -1,6 +1,6 @@
 """Adaptations: a base model is adapted to classes of a dataset, one job and one adapter a class."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
@@ -13,9 +13,13 @@ from service.api.presenting import adaptation_view
 from service.api.views import AdaptationView, PageView
 from service.contracts.requests import AdaptationRequest
 from service.store import adaptations
+from service.store.deletion import delete_adaptation
 from service.store.tables import AdaptationRow
+from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/adaptations", tags=["adaptations"])
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 
 _EXAMPLES = {
     "all classes": Example(value={"dataset_id": "ds_1b2c3d4e5f60718293a4b5c6d7e8f90a"}),
@@ -60,8 +64,18 @@ def list_adaptations(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[A
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{adaptation_id}", responses={404: {"description": "Unknown, or another tenant's."}})
+@router.get("/{adaptation_id}", responses=_NOT_FOUND)
 def get_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> AdaptationView:
     """An adaptation with its jobs (loss curves when they have succeeded) and adapters."""
     with parts.database.reading() as session:
         return adaptation_view(session, tenant, adaptations.get(session, tenant, adaptation_id))
+
+
+@router.delete(
+    "/{adaptation_id}",
+    status_code=204,
+    responses=_NOT_FOUND | {409: {"description": "It has an adapter or an unfinished job."}},
+)
+def remove_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> None:
+    """Delete an adaptation with its jobs; its adapters must be deleted first."""
+    delete_adaptation(parts.database, tenant, adaptation_id, Deletion(parts.clock()))

@@ -10,8 +10,9 @@ from service.api.presenting import adapter_view
 from service.api.responses import artifact_response, stored
 from service.api.views import AdapterView, PageView
 from service.contracts.datasets import ClassName
-from service.deletion import delete_adapter
 from service.store import adapters
+from service.store.deletion import delete_adapter
+from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
@@ -54,4 +55,4 @@ def get_adapter_archive(adapter_id: str, request: Request, parts: PartsOf, tenan
 )
 def remove_adapter(adapter_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete an adapter; what it generated stays."""
-    delete_adapter(parts.database, tenant, adapter_id)
+    delete_adapter(parts.database, tenant, adapter_id, Deletion(parts.clock()))

@@ -15,10 +15,11 @@ from service.api.uploads import Form, read_form, upload_of
 from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView
 from service.contracts.datasets import CLASS_NAME_PATTERN, ClassName
 from service.contracts.ids import TenantId
-from service.deletion import delete_dataset
 from service.intake import Receipt
 from service.queueing import Note
 from service.store import datasets
+from service.store.deletion import delete_dataset
+from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
@@ -164,4 +165,4 @@ def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, 
 )
 def remove_dataset(dataset_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete a dataset with all its versions."""
-    delete_dataset(parts.database, tenant, dataset_id)
+    delete_dataset(parts.database, tenant, dataset_id, Deletion(parts.clock()))

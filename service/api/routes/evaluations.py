@@ -1,6 +1,6 @@
 """Evaluations: a quality report for any two image sets."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
@@ -13,9 +13,13 @@ from service.api.presenting import evaluation_view
 from service.api.views import EvaluationView, PageView
 from service.contracts.evaluations import EvaluationRequest
 from service.store import evaluations
+from service.store.deletion import delete_evaluation
 from service.store.tables import EvaluationRow
+from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 
 _REAL = {
     "source": "dataset",
@@ -65,8 +69,18 @@ def list_evaluations(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[E
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{evaluation_id}", responses={404: {"description": "Unknown, or another tenant's."}})
+@router.get("/{evaluation_id}", responses=_NOT_FOUND)
 def get_evaluation(evaluation_id: str, parts: PartsOf, tenant: Tenant) -> EvaluationView:
     """An evaluation, with its report when it has succeeded."""
     with parts.database.reading() as session:
         return evaluation_view(session, tenant, evaluations.get(session, tenant, evaluation_id))
+
+
+@router.delete(
+    "/{evaluation_id}",
+    status_code=204,
+    responses=_NOT_FOUND | {409: {"description": "Its job has not finished."}},
+)
+def remove_evaluation(evaluation_id: str, parts: PartsOf, tenant: Tenant) -> None:
+    """Delete an evaluation with its job."""
+    delete_evaluation(parts.database, tenant, evaluation_id, Deletion(parts.clock()))

@@ -20,7 +20,9 @@ from service.contracts.jobs import JobFailure
 from service.contracts.requests import GenerationRequest
 from service.errors import Conflict, NotFound
 from service.store import adapters, datasets, generations, jobs
+from service.store.deletion import delete_generation
 from service.store.tables import GenerationRow
+from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
@@ -180,3 +182,13 @@ def _manifest(parts: Parts, tenant: TenantId, generation_id: str) -> Manifest:
         wanted = {image.source_image_id for image in images if image.source_image_id is not None}
         sources = datasets.images_by_id(session, tenant, wanted)
     return manifest_of(generation_id, state_of(of_it), images, classes, sources)
+
+
+@router.delete(
+    "/{generation_id}",
+    status_code=204,
+    responses=_NOT_FOUND | {409: {"description": "An unfinished job needs it."}},
+)
+def remove_generation(generation_id: str, parts: PartsOf, tenant: Tenant) -> None:
+    """Delete a generation with its images and jobs."""
+    delete_generation(parts.database, tenant, generation_id, Deletion(parts.clock()))

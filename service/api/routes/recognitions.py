@@ -13,7 +13,9 @@ from service.api.presenting import recognition_report, recognition_view
 from service.api.views import PageView, RecognitionReport, RecognitionView
 from service.contracts.requests import RecognitionRequest
 from service.store import jobs, recognitions
+from service.store.deletion import delete_recognition
 from service.store.tables import RecognitionRow
+from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/recognitions", tags=["recognitions"])
 
@@ -78,3 +80,13 @@ def get_report(recognition_id: str, parts: PartsOf, tenant: Tenant) -> Recogniti
     with parts.database.reading() as session:
         row = recognitions.get(session, tenant, recognition_id)
         return recognition_report(row, jobs.of_resources(session, tenant, [row.id]))
+
+
+@router.delete(
+    "/{recognition_id}",
+    status_code=204,
+    responses=_NOT_FOUND | {409: {"description": "Its job has not finished."}},
+)
+def remove_recognition(recognition_id: str, parts: PartsOf, tenant: Tenant) -> None:
+    """Delete a recognition with its job."""
+    delete_recognition(parts.database, tenant, recognition_id, Deletion(parts.clock()))

@@ -55,3 +55,22 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(tmp_path: Pat
     assert json.loads(run("keys", "list", "--json", **here)[1])[0]["state"] == "revoked"
     status, told = run("keys", "revoke", "key_unknown", **here)
     assert status == 1 and "keys list" in told
+
+
+def test_a_file_that_is_no_backup_ends_the_command_with_a_reason(tmp_path: Path) -> None:
+    here = {"DEFECTSYNTH_DATA_DIR": str(tmp_path / "data")}
+    status, told = run("restore", str(tmp_path / "nowhere.tar"), **here)
+    assert (status, "nowhere.tar cannot be read" in told) == (1, True)
+    (tmp_path / "photo.tar").write_bytes(b"not a tar" * 1000)
+    for words in (("restore", "--verify"), ("restore",)):
+        status, told = run(*words, str(tmp_path / "photo.tar"), **here)
+        assert (status, "cannot be read as a backup" in told) == (1, True)
+
+
+def test_where_there_is_nothing_to_back_up_no_file_is_left(tmp_path: Path) -> None:
+    status, told = run("backup", str(tmp_path / "plant.tar"), DEFECTSYNTH_DATA_DIR=str(tmp_path / "data"))
+    assert (status, "nothing to back up" in told) == (1, True)
+    assert list(tmp_path.glob("plant*")) == []
+    away = {"DEFECTSYNTH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2"}
+    status, told = run("backup", str(tmp_path / "plant.tar"), **away)
+    assert (status, "cannot be used" in told) == (1, True)

@@ -103,3 +103,11 @@ def test_an_extractor_is_compared_with_its_registered_digest(tmp_path: Path) -> 
 def test_a_default_extractor_that_is_not_registered_is_found(tmp_path: Path) -> None:
     (finding,) = doctor.extractors(Settings(data_dir=tmp_path, extractor="fid"))
     assert finding.verdict is Verdict.WRONG and "DEFECTSYNTH_EXTRACTOR" in finding.seen
+
+
+def test_an_artefact_store_elsewhere_is_written_to(s3_settings: Settings) -> None:
+    assert doctor.artifacts(s3_settings).verdict is Verdict.FINE
+    wrong = s3_settings.model_copy(update={"artifacts_url": "s3://nobodys"})
+    assert doctor.artifacts(wrong).verdict is Verdict.WRONG
+    assert "DEFECTSYNTH_ARTIFACTS_URL" in doctor.artifacts(wrong).remedy
+    assert not s3_settings.data_dir.exists()

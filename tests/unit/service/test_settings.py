@@ -120,3 +120,9 @@ def test_classifiers_stand_in_the_same_file_and_the_small_one_is_always_there(tm
     registry.write_text('[classifiers.small_resnet]\npath = "resnet"\n')
     with pytest.raises(ValueError, match=r"\[classifiers\.small_resnet\].*the name is taken"):
         load_classifiers(Settings(base_models=registry))
+
+
+@pytest.mark.parametrize("url", ["http://bucket", "s3://", "bucket/prefix", "s3://Bucket", "s3://b/a prefix"])
+def test_an_artefact_url_that_names_no_bucket_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="s3://bucket"):
+        Settings(artifacts_url=url)
