@@ -48,7 +48,7 @@ def main() -> None:
         raise SystemExit(f"{error}\nRun the same command again to go on.") from error
     except KeyboardInterrupt:
         raise SystemExit("Stopped. Run the same command again to go on.") from None
-    text = report(findings)
+    text = report(findings.joined([_finished(folder) for folder in arguments.join]))
     (out / "results.md").write_text(text + "\n", encoding="utf-8")
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     if arguments.page is not None:
@@ -158,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder with images/CLASS/* and splits.json")
     parser.add_argument(
         "--out", type=Path, default=Path(".neu/fewshot"), help="ledger, figures, sheets, service's data"
+    )
+    parser.add_argument(
+        "--join", type=Path, nargs="+", default=[], help="other --out folders, whose splits stand in the report, too"
     )
     parser.add_argument("--page", type=Path, help="also write the section `neu` of this page, such as docs/results.md")
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2, 3, 4])

@@ -120,6 +120,25 @@ class Findings:
             recognised=[Recognised(**one) for one in kept["recognised"]],
         )
 
+    def joined(self, others: Sequence["Findings"]) -> "Findings":
+        """These with the splits of ``others``, done elsewhere. Ends the program where plan, machine or model differ."""
+        for other in others:
+            if other.plan != self.plan:
+                raise SystemExit("The folders were begun with different plans: they cannot stand in one table.")
+            for fact in ("commits", "machine", "base_model"):
+                if other.facts[fact] != self.facts[fact]:
+                    raise SystemExit(f"{fact}: {self.facts[fact]} here and {other.facts[fact]} there, not one table.")
+        every = [self, *others]
+        return Findings(
+            plan=self.plan,
+            facts=self.facts | {"command": "; ".join(one.facts["command"] for one in every)},
+            cells=[cell for one in every for cell in one.cells],
+            reference=[cell for one in every for cell in one.reference],
+            found=[found for one in every for found in one.found],
+            gated=[gated for one in every for gated in one.gated],
+            recognised=sorted((found for one in every for found in one.recognised), key=lambda found: found.split),
+        )
+
     @property
     def plan_num_synthetic(self) -> int:
         """Judged images a class, for recognition."""
