@@ -90,6 +90,7 @@ class World:
             base_models=self.registry,
             device="cpu",
         )
+        self.data_dir.mkdir(parents=True, exist_ok=True)
         if self.store is not None:
             placed = {name: getattr(self.store, name) for name in ("artifacts_url", "s3_endpoint_url", "s3_region")}
             self.settings = self.settings.model_copy(update=placed)

@@ -37,8 +37,14 @@ def store(tmp_path: Path) -> LocalArtifacts:
 
 @pytest.fixture
 def source(tmp_path: Path, store: LocalArtifacts) -> Iterator[Database]:
-    """A record with rows in every table."""
-    database = Database(f"sqlite:///{tmp_path / 'source.db'}")
+    database = filled(f"sqlite:///{tmp_path / 'source.db'}", store)
+    yield database
+    database.close()
+
+
+def filled(url: str, store: LocalArtifacts) -> Database:
+    """A record with rows in every table, and two jobs as a worker leaves them."""
+    database = Database(url)
     database.migrate()
     with database.migrating() as connection:
         fill(connection, sha256s=[store.put_bytes(data).sha256 for data in DATA[:2]])
@@ -47,8 +53,7 @@ def source(tmp_path: Path, store: LocalArtifacts) -> Iterator[Database]:
         session.get_one(JobRow, "job_0").result = {"contact_sheet": sheet}
         running = session.get_one(JobRow, "job_1")
         running.state, running.interim, running.result, running.fencing_token = JobState.RUNNING, {"trials": 3}, None, 7
-    yield database
-    database.close()
+    return database
 
 
 @pytest.fixture
@@ -243,12 +248,12 @@ def test_a_backup_is_whole_or_not_there_and_nobody_else_may_read_it(
 
 
 def test_a_backup_holds_one_moment_of_the_record(
-    source: Database, store: LocalArtifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, store: LocalArtifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that come while tables are read are in none of them, or an image could lack its generation."""
     from service.backup import writing
 
-    first = writing.lines_of
+    source, first = filled(database_url, store), writing.lines_of
 
     def lines_of(session: object, table: object) -> Iterator[bytes]:
         with source.transaction() as other:
@@ -268,3 +273,4 @@ def test_a_backup_holds_one_moment_of_the_record(
     with target.reading() as session:
         assert session.get_one(JobRow, "job_0").attempts == attempts
     target.close()
+    source.close()
