@@ -27,7 +27,7 @@
     ├── QueueFull               429  too many jobs are waiting
     ├── QuotaExceeded           429  the tenant or key has had its share
     ├── Unavailable             503  the database does not answer for now
-    ├── StorageUnavailable      503  the artefact store is away for a moment
+    │   └── StorageUnavailable  503  the artefact store is away for a moment
     └── StorageFull             507  the disk has no room; nothing half written was left
 """
 
@@ -271,10 +271,9 @@ class Unavailable(ServiceError):
     retry_after_seconds = 2.0
 
 
-class StorageUnavailable(ServiceError):
+class StorageUnavailable(Unavailable):
     """The artefact store does not answer, or refuses."""
 
-    status = 503
     title = "Storage unavailable"
     code = "storage_unavailable"
     remedy = "Try again in a while; if it goes on, the operator's log says why (`defectsynth doctor` looks, too)."

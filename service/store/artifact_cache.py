@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.contracts.ids import Sha256
-from service.errors import ArtifactMissing
+from service.errors import ArtifactDamaged
 from service.store.artifacts import refusing_without_room
 
 #: Copies used so lately are never removed: their path was just given to someone who is about to open it.
@@ -40,7 +40,7 @@ class ArtifactCache:
         return path
 
     def add(self, sha256: Sha256, chunks: Iterable[bytes]) -> Path:
-        """Keep what ``chunks`` give. Raises ``StorageFull``, and ``ArtifactMissing`` for bytes of another digest."""
+        """Keep what ``chunks`` give. Raises ``StorageFull``, and ``ArtifactDamaged`` for bytes of another digest."""
         path = self._path(sha256)
         with refusing_without_room("the disk that holds the artefact cache is full"):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class ArtifactCache:
                     digest.update(chunk)
                     size_bytes += len(chunk)
             if digest.hexdigest() != sha256:
-                raise ArtifactMissing(f"what the store gives as {sha256} are other bytes", code="artifact_damaged")
+                raise ArtifactDamaged(f"what the store gives as {sha256} are other bytes")
             incoming.replace(path)
         finally:
             incoming.unlink(missing_ok=True)
