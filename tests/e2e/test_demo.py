@@ -154,8 +154,8 @@ def test_the_service_ends_with_the_demo_by_ctrl_c_and_when_the_demo_is_killed(
         assert line, "the demo ended early"
     assert is_served(tmp_path)
     demo.send_signal(number)
-    demo.communicate(timeout=60)
-    assert demo.returncode == status
+    told = demo.communicate(timeout=60)
+    assert demo.returncode == status, told
     give_up_at = time.monotonic() + 40
     while is_served(tmp_path) and time.monotonic() < give_up_at:
         time.sleep(0.1)
