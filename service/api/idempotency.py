@@ -24,9 +24,11 @@ from service.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from service.queueing import Note
 from service.store import idempotency
 from service.store.idempotency import KeyTaken
-from service.store.tables import IdempotencyRow
+from service.store.tables import AdaptationRow, EvaluationRow, GenerationRow, IdempotencyRow, RecognitionRow
 
 R = TypeVar("R")
+#: What has jobs.
+W = TypeVar("W", AdaptationRow, GenerationRow, EvaluationRow, RecognitionRow)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,25 @@ class Once:
                 again = self._again(self.key, digest)
                 assert again is not None, "the transaction that took the key has been committed"
                 return again
+
+    def accept(
+        self,
+        request: BaseModel,
+        path: str,
+        retry_after_seconds: int,
+        make: Callable[[Note[W]], object],
+        view: Callable[[Session, TenantId, W], BaseModel],
+    ) -> Response:
+        """Accept work: 202 with the ``Location`` of the resource below ``path``, and when to look at it again.
+
+        Raises what `answer` raises.
+        """
+
+        def tell(session: Session, row: W) -> Told:
+            headers = {"Location": f"{path}/{row.id}", "Retry-After": str(retry_after_seconds)}
+            return Told(view(session, self.tenant_id, row), headers)
+
+        return self.answer(request, 202, make, tell)
 
     def _made(
         self,

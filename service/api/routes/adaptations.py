@@ -1,20 +1,19 @@
 """Adaptations: a base model is adapted to classes of a dataset, one job and one adapter a class."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
-from service.api.idempotency import OnceOf, Told
+from service.api.idempotency import OnceOf
 from service.api.presenting import adaptation_view
 from service.api.views import AdaptationView, PageView
 from service.contracts.requests import AdaptationRequest
 from service.store import adaptations
 from service.store.deletion import delete_adaptation
-from service.store.tables import AdaptationRow
 from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/adaptations", tags=["adaptations"])
@@ -47,12 +46,8 @@ def create_adaptation(
     tenant: Tenant,
 ) -> Response:
     """Queue one adaptation job a class."""
-
-    def tell(session: Session, row: AdaptationRow) -> Told:
-        headers = {"Location": f"/v1/adaptations/{row.id}", "Retry-After": "2"}
-        return Told(adaptation_view(session, tenant, row), headers)
-
-    return once.answer(request, 202, lambda note: parts.submission.adapt(tenant, request, note), tell)
+    make = partial(parts.submission.adapt, tenant, request)
+    return once.accept(request, "/v1/adaptations", 2, make, adaptation_view)
 
 
 @router.get("")

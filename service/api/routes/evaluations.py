@@ -1,20 +1,19 @@
 """Evaluations: a quality report for any two image sets."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
-from service.api.idempotency import OnceOf, Told
+from service.api.idempotency import OnceOf
 from service.api.presenting import evaluation_view
 from service.api.views import EvaluationView, PageView
 from service.contracts.evaluations import EvaluationRequest
 from service.store import evaluations
 from service.store.deletion import delete_evaluation
-from service.store.tables import EvaluationRow
 from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
@@ -52,12 +51,8 @@ def create_evaluation(
     tenant: Tenant,
 ) -> Response:
     """Queue a quality report of `other` against `real`."""
-
-    def tell(session: Session, row: EvaluationRow) -> Told:
-        headers = {"Location": f"/v1/evaluations/{row.id}", "Retry-After": "2"}
-        return Told(evaluation_view(session, tenant, row), headers)
-
-    return once.answer(request, 202, lambda note: parts.submission.evaluate(tenant, request, note), tell)
+    make = partial(parts.submission.evaluate, tenant, request)
+    return once.accept(request, "/v1/evaluations", 2, make, evaluation_view)
 
 
 @router.get("")

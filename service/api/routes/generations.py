@@ -1,15 +1,15 @@
 """Generations: synthetic images of classes, with their lineage and quality."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.openapi.models import Example
-from sqlalchemy.orm import Session
 from starlette.responses import Response, StreamingResponse
 
 from service.api.archives import Manifest, ManifestClass, manifest_of, zip_stream
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
-from service.api.idempotency import OnceOf, Told
+from service.api.idempotency import OnceOf
 from service.api.presenting import generated_image_view, generation_view, state_of
 from service.api.responses import artifact_response, stored
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
@@ -21,7 +21,6 @@ from service.contracts.requests import GenerationRequest
 from service.errors import Conflict, NotFound
 from service.store import adapters, datasets, generations, jobs
 from service.store.deletion import delete_generation
-from service.store.tables import GenerationRow
 from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
@@ -59,12 +58,8 @@ def create_generation(
     tenant: Tenant,
 ) -> Response:
     """Queue one generation job a class."""
-
-    def tell(session: Session, row: GenerationRow) -> Told:
-        headers = {"Location": f"/v1/generations/{row.id}", "Retry-After": "2"}
-        return Told(generation_view(session, tenant, row), headers)
-
-    return once.answer(request, 202, lambda note: parts.submission.generate(tenant, request, note), tell)
+    make = partial(parts.submission.generate, tenant, request)
+    return once.accept(request, "/v1/generations", 2, make, generation_view)
 
 
 @router.get("")

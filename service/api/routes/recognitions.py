@@ -1,20 +1,19 @@
 """Recognitions: whether a generation's images help a classifier, measured on test images that nothing has seen."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
-from service.api.idempotency import OnceOf, Told
+from service.api.idempotency import OnceOf
 from service.api.presenting import recognition_report, recognition_view
 from service.api.views import PageView, RecognitionReport, RecognitionView
 from service.contracts.requests import RecognitionRequest
 from service.store import jobs, recognitions
 from service.store.deletion import delete_recognition
-from service.store.tables import RecognitionRow
 from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/recognitions", tags=["recognitions"])
@@ -50,12 +49,8 @@ def create_recognition(
 ) -> Response:
     """Queue the training of classifiers on real images, on augmented ones, and on these with synthetic ones beside
     them; compare them on the dataset's test split. The share of synthetic images is chosen on the validation split."""
-
-    def tell(session: Session, row: RecognitionRow) -> Told:
-        headers = {"Location": f"/v1/recognitions/{row.id}", "Retry-After": "5"}
-        return Told(recognition_view(session, tenant, row), headers)
-
-    return once.answer(request, 202, lambda note: parts.recognising.recognise(tenant, request, note), tell)
+    make = partial(parts.recognising.recognise, tenant, request)
+    return once.accept(request, "/v1/recognitions", 5, make, recognition_view)
 
 
 @router.get("")
