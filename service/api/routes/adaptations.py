@@ -1,7 +1,7 @@
 """Adaptations: a base model is adapted to classes of a dataset, one job and one adapter a class."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
@@ -18,7 +18,6 @@ from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/adaptations", tags=["adaptations"])
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 
 _EXAMPLES = {
     "all classes": Example(value={"dataset_id": "ds_1b2c3d4e5f60718293a4b5c6d7e8f90a"}),
@@ -59,7 +58,7 @@ def list_adaptations(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[A
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{adaptation_id}", responses=_NOT_FOUND)
+@router.get("/{adaptation_id}")
 def get_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> AdaptationView:
     """An adaptation with its jobs (loss curves when they have succeeded) and adapters."""
     with parts.database.reading() as session:
@@ -69,7 +68,7 @@ def get_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> Adapta
 @router.delete(
     "/{adaptation_id}",
     status_code=204,
-    responses=_NOT_FOUND | {409: {"description": "It has an adapter or an unfinished job."}},
+    responses={409: {"description": "It has an adapter or an unfinished job."}},
 )
 def remove_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete an adaptation with its jobs; its adapters must be deleted first."""

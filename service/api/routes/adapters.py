@@ -1,6 +1,6 @@
 """Adapters: what adaptations make. Their archive opens in stock diffusers."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -15,7 +15,6 @@ from service.store.deletion import delete_adapter
 from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 
 
 @router.get("")
@@ -28,7 +27,7 @@ def list_adapters(
     return PageView(items=[adapter_view(row) for row in found.items], next_cursor=found.next_cursor)
 
 
-@router.get("/{adapter_id}", responses=_NOT_FOUND)
+@router.get("/{adapter_id}")
 def get_adapter(adapter_id: str, parts: PartsOf, tenant: Tenant) -> AdapterView:
     """One adapter."""
     with parts.database.reading() as session:
@@ -38,7 +37,7 @@ def get_adapter(adapter_id: str, parts: PartsOf, tenant: Tenant) -> AdapterView:
 @router.get(
     "/{adapter_id}/archive",
     response_class=Response,
-    responses=_NOT_FOUND | stored("application/zip", "adapter.json and safetensors."),
+    responses=stored("application/zip", "adapter.json and safetensors."),
 )
 def get_adapter_archive(adapter_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """The adapter's files as a zip."""
@@ -51,7 +50,7 @@ def get_adapter_archive(adapter_id: str, request: Request, parts: PartsOf, tenan
 @router.delete(
     "/{adapter_id}",
     status_code=204,
-    responses=_NOT_FOUND | {409: {"description": "An unfinished generation needs it."}},
+    responses={409: {"description": "An unfinished generation needs it."}},
 )
 def remove_adapter(adapter_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete an adapter; what it generated stays."""

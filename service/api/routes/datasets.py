@@ -39,7 +39,6 @@ _WHOLE_FORM = {
     "archive": {**_FILE, "description": "Instead of images: a zip of class/image.png or split/class/image.png."},
 }
 _CLASS_FORM = {"images": _FILES, **_LISTS}
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 _KIND: dict[int | str, dict[str, Any]] = {415: {"description": "Not multipart/form-data."}}
 
 
@@ -73,7 +72,7 @@ def _create(parts: Parts, tenant: TenantId, form: Form, once: Once) -> Response:
 
 @router.put(
     "/{dataset_id}/classes/{class_name}/images",
-    responses=_NOT_FOUND | _KIND,
+    responses=_KIND,
     openapi_extra=_multipart(_CLASS_FORM),
 )
 async def replace_class_images(
@@ -111,7 +110,7 @@ def list_datasets(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[Data
     return PageView(items=[dataset_summary(row) for row in found.items], next_cursor=found.next_cursor)
 
 
-@router.get("/{dataset_id}", responses=_NOT_FOUND)
+@router.get("/{dataset_id}")
 def get_dataset(
     dataset_id: str,
     parts: PartsOf,
@@ -124,7 +123,7 @@ def get_dataset(
         return dataset_view(session, tenant, row, datasets.version(session, tenant, dataset_id, version_id))
 
 
-@router.get("/{dataset_id}/images", responses=_NOT_FOUND)
+@router.get("/{dataset_id}/images")
 def list_images(
     dataset_id: str,
     parts: PartsOf,
@@ -149,7 +148,7 @@ def list_images(
 @router.get(
     "/{dataset_id}/images/{image_id}",
     response_class=Response,
-    responses=_NOT_FOUND | stored("image/png", "The image as it is kept."),
+    responses=stored("image/png", "The image as it is kept."),
 )
 def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """One real image as PNG."""
@@ -161,7 +160,7 @@ def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, 
 @router.delete(
     "/{dataset_id}",
     status_code=204,
-    responses=_NOT_FOUND | {409: {"description": "An adapter or an unfinished job cites it."}},
+    responses={409: {"description": "An adapter or an unfinished job cites it."}},
 )
 def remove_dataset(dataset_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete a dataset with all its versions."""

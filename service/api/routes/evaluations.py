@@ -1,7 +1,7 @@
 """Evaluations: a quality report for any two image sets."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
@@ -18,7 +18,6 @@ from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 
 _REAL = {
     "source": "dataset",
@@ -64,7 +63,7 @@ def list_evaluations(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[E
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{evaluation_id}", responses=_NOT_FOUND)
+@router.get("/{evaluation_id}")
 def get_evaluation(evaluation_id: str, parts: PartsOf, tenant: Tenant) -> EvaluationView:
     """An evaluation, with its report when it has succeeded."""
     with parts.database.reading() as session:
@@ -74,7 +73,7 @@ def get_evaluation(evaluation_id: str, parts: PartsOf, tenant: Tenant) -> Evalua
 @router.delete(
     "/{evaluation_id}",
     status_code=204,
-    responses=_NOT_FOUND | {409: {"description": "Its job has not finished."}},
+    responses={409: {"description": "Its job has not finished."}},
 )
 def remove_evaluation(evaluation_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete an evaluation with its job."""

@@ -25,7 +25,6 @@ from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 _PNG = stored("image/png", "A PNG.")
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A zip."}}
 _EXAMPLES = {
@@ -71,14 +70,14 @@ def list_generations(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[G
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{generation_id}", responses=_NOT_FOUND)
+@router.get("/{generation_id}")
 def get_generation(generation_id: str, parts: PartsOf, tenant: Tenant) -> GenerationView:
     """A generation with its classes and jobs."""
     with parts.database.reading() as session:
         return generation_view(session, tenant, generations.get(session, tenant, generation_id))
 
 
-@router.get("/{generation_id}/images", responses=_NOT_FOUND)
+@router.get("/{generation_id}/images")
 def list_generated_images(
     generation_id: str,
     parts: PartsOf,
@@ -94,7 +93,7 @@ def list_generated_images(
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_NOT_FOUND | _PNG)
+@router.get("/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_PNG)
 def get_generated_image(
     generation_id: str,
     class_name: str,
@@ -109,7 +108,7 @@ def get_generated_image(
     return artifact_response(request, parts.artifacts, image.sha256, "image/png")
 
 
-@router.get("/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_NOT_FOUND | _PNG)
+@router.get("/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_PNG)
 def get_contact_sheet(
     generation_id: str, class_name: str, request: Request, parts: PartsOf, tenant: Tenant
 ) -> Response:
@@ -128,7 +127,7 @@ def get_contact_sheet(
     )
 
 
-@router.get("/{generation_id}/report", responses=_NOT_FOUND)
+@router.get("/{generation_id}/report")
 def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> GenerationReport:
     """Quality, class by class, with the floors that give it meaning."""
     with parts.database.reading() as session:
@@ -147,7 +146,7 @@ def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> Generation
 @router.get(
     "/{generation_id}/archive",
     response_class=StreamingResponse,
-    responses=_NOT_FOUND | _ZIP | {409: {"description": "Nothing was published yet."}},
+    responses=_ZIP | {409: {"description": "Nothing was published yet."}},
 )
 def get_archive(generation_id: str, parts: PartsOf, tenant: Tenant) -> StreamingResponse:
     """The published images in ImageFolder layout, and `manifest.json` with the lineage of each."""
@@ -182,7 +181,7 @@ def _manifest(parts: Parts, tenant: TenantId, generation_id: str) -> Manifest:
 @router.delete(
     "/{generation_id}",
     status_code=204,
-    responses=_NOT_FOUND | {409: {"description": "An unfinished job needs it."}},
+    responses={409: {"description": "An unfinished job needs it."}},
 )
 def remove_generation(generation_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete a generation with its images and jobs."""

@@ -1,7 +1,7 @@
 """Recognitions: whether a generation's images help a classifier, measured on test images that nothing has seen."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import Example
@@ -18,7 +18,6 @@ from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/recognitions", tags=["recognitions"])
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 _NAMED = {
     "dataset_id": "ds_1b2c3d4e5f60718293a4b5c6d7e8f90a",
     "generation_id": "gen_3d4e5f60718293a4b5c6d7e8f90a1b2c",
@@ -62,14 +61,14 @@ def list_recognitions(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
-@router.get("/{recognition_id}", responses=_NOT_FOUND)
+@router.get("/{recognition_id}")
 def get_recognition(recognition_id: str, parts: PartsOf, tenant: Tenant) -> RecognitionView:
     """A recognition, with its result when it has succeeded."""
     with parts.database.reading() as session:
         return recognition_view(session, tenant, recognitions.get(session, tenant, recognition_id))
 
 
-@router.get("/{recognition_id}/report", responses=_NOT_FOUND)
+@router.get("/{recognition_id}/report")
 def get_report(recognition_id: str, parts: PartsOf, tenant: Tenant) -> RecognitionReport:
     """The verdict and the figures it stands on; null until the job has succeeded."""
     with parts.database.reading() as session:
@@ -80,7 +79,7 @@ def get_report(recognition_id: str, parts: PartsOf, tenant: Tenant) -> Recogniti
 @router.delete(
     "/{recognition_id}",
     status_code=204,
-    responses=_NOT_FOUND | {409: {"description": "Its job has not finished."}},
+    responses={409: {"description": "Its job has not finished."}},
 )
 def remove_recognition(recognition_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete a recognition with its job."""

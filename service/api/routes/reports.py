@@ -21,7 +21,6 @@ from service.store import datasets, generations
 
 router = APIRouter(prefix="/v1", tags=["reports"])
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 _HTML: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/html": {}}, "description": "One self-contained page."},
     304: {"description": "The page has not changed."},
@@ -31,7 +30,7 @@ _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}, "des
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 
 
-@router.get("/generations/{generation_id}/report.html", response_class=Response, responses=_NOT_FOUND | _HTML)
+@router.get("/generations/{generation_id}/report.html", response_class=Response, responses=_HTML)
 def get_generation_page(generation_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """Whether the images are good, how they were judged and how to make them again; as far as there is a result."""
     with parts.database.reading() as session:
@@ -40,7 +39,7 @@ def get_generation_page(generation_id: str, request: Request, parts: PartsOf, te
     return _page(request, html_of(generation_page(record, StoredPictures(parts.artifacts.path_of))))
 
 
-@router.get("/generations/{generation_id}/report.csv", response_class=Response, responses=_NOT_FOUND | _CSV)
+@router.get("/generations/{generation_id}/report.csv", response_class=Response, responses=_CSV)
 def get_generation_table(generation_id: str, parts: PartsOf, tenant: Tenant) -> Response:
     """One row an image published so far: its lineage, its nearest real image and how near that is."""
     with parts.database.reading() as session:
@@ -51,7 +50,7 @@ def get_generation_table(generation_id: str, parts: PartsOf, tenant: Tenant) -> 
     return _table(generation_csv(record, images, real), f"{generation_id}.csv")
 
 
-@router.get("/adaptations/{adaptation_id}/report.html", response_class=Response, responses=_NOT_FOUND | _HTML)
+@router.get("/adaptations/{adaptation_id}/report.html", response_class=Response, responses=_HTML)
 def get_adaptation_page(adaptation_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """Loss curves and every trial of the search, while it runs and after."""
     with parts.database.reading() as session:
@@ -59,7 +58,7 @@ def get_adaptation_page(adaptation_id: str, request: Request, parts: PartsOf, te
     return _page(request, html_of(adaptation_page(replace(record, state=state_of(of_it).value))))
 
 
-@router.get("/recognitions/{recognition_id}/report.html", response_class=Response, responses=_NOT_FOUND | _HTML)
+@router.get("/recognitions/{recognition_id}/report.html", response_class=Response, responses=_HTML)
 def get_recognition_page(recognition_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """Whether synthetic images help a classifier, and the figures that say so."""
     with parts.database.reading() as session:
@@ -68,7 +67,7 @@ def get_recognition_page(recognition_id: str, request: Request, parts: PartsOf, 
     return _page(request, html_of(recognition_page(record, StoredPictures(parts.artifacts.path_of))))
 
 
-@router.get("/recognitions/{recognition_id}/report.csv", response_class=Response, responses=_NOT_FOUND | _CSV)
+@router.get("/recognitions/{recognition_id}/report.csv", response_class=Response, responses=_CSV)
 def get_recognition_table(recognition_id: str, parts: PartsOf, tenant: Tenant) -> Response:
     """One row a measurement; only the header until the job has succeeded."""
     with parts.database.reading() as session:

@@ -21,7 +21,6 @@ from service.store import deliveries, webhooks
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "Unknown, or another tenant's."}}
 _DISABLED: dict[int | str, dict[str, Any]] = {409: {"description": "The webhook is disabled."}}
 _EXAMPLES = {
     "everything": Example(value={"url": "https://qa.example.com/defectsynth"}),
@@ -61,39 +60,39 @@ def list_webhooks(parts: PartsOf, tenant: Tenant, page: PageOf) -> PageView[Webh
     return PageView(items=[webhook_view(row) for row in found.items], next_cursor=found.next_cursor)
 
 
-@router.get("/{webhook_id}", responses=_NOT_FOUND)
+@router.get("/{webhook_id}")
 def get_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> WebhookView:
     """A webhook, and whether it is enabled."""
     with parts.database.reading() as session:
         return webhook_view(webhooks.get(session, tenant, webhook_id))
 
 
-@router.patch("/{webhook_id}", responses=_NOT_FOUND)
+@router.patch("/{webhook_id}")
 def change_webhook(webhook_id: str, request: WebhookChange, parts: PartsOf, tenant: Tenant) -> WebhookView:
     """Change what is named. Enabled again, a webhook is sent what was still waiting for it."""
     return webhook_view(parts.webhooks.change(tenant, webhook_id, request))
 
 
-@router.delete("/{webhook_id}", status_code=204, responses=_NOT_FOUND)
+@router.delete("/{webhook_id}", status_code=204)
 def delete_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> None:
     """Delete a webhook with its deliveries; what is waiting is not sent."""
     parts.webhooks.delete(tenant, webhook_id)
 
 
-@router.post("/{webhook_id}/rotate-secret", responses=_NOT_FOUND)
+@router.post("/{webhook_id}/rotate-secret")
 def rotate_secret(webhook_id: str, response: Response, parts: PartsOf, tenant: Tenant) -> WebhookSecretView:
     """A new signing secret; for a day the one before signs along, so that a receiver can change in peace."""
     response.headers["Cache-Control"] = "no-store"
     return webhook_secret_view(parts.webhooks.rotate_secret(tenant, webhook_id))
 
 
-@router.post("/{webhook_id}/ping", status_code=202, responses=_NOT_FOUND | _DISABLED)
+@router.post("/{webhook_id}/ping", status_code=202, responses=_DISABLED)
 def ping_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> DeliveryView:
     """Have a `webhook.ping` sent; its delivery tells how that went."""
     return delivery_view(parts.webhooks.ping(tenant, webhook_id))
 
 
-@router.get("/{webhook_id}/deliveries", responses=_NOT_FOUND)
+@router.get("/{webhook_id}/deliveries")
 def list_deliveries(
     webhook_id: str, parts: PartsOf, tenant: Tenant, page: PageOf, state: DeliveryState | None = None
 ) -> PageView[DeliveryView]:
@@ -103,7 +102,7 @@ def list_deliveries(
     return PageView(items=[delivery_view(row) for row in found.items], next_cursor=found.next_cursor)
 
 
-@router.post("/{webhook_id}/deliveries/{delivery_id}/replay", status_code=202, responses=_NOT_FOUND | _DISABLED)
+@router.post("/{webhook_id}/deliveries/{delivery_id}/replay", status_code=202, responses=_DISABLED)
 def replay_delivery(webhook_id: str, delivery_id: str, parts: PartsOf, tenant: Tenant) -> DeliveryView:
     """Have the event sent once more, as a delivery of its own with the same event id."""
     return delivery_view(parts.webhooks.replay(tenant, webhook_id, delivery_id))

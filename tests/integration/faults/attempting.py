@@ -26,6 +26,7 @@ from worker.orphans import remove_orphans
 
 _LATER_SECONDS = 3600.0
 _KILLS_IN_A_ROW = 3
+_LOOK_SECONDS = 0.002
 
 
 @dataclass
@@ -41,29 +42,38 @@ class Attempting:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    def whole(self) -> float:
-        """Work off the queue undisturbed; the seconds it took."""
-        began = time.monotonic()
+    def whole(self) -> None:
+        """Work off the queue undisturbed."""
         process = started(self.world.settings.model_dump())
         process.join()
         assert process.exitcode == 0
-        return time.monotonic() - began
 
-    def in_pieces(self, resource_id: str, whole_seconds: float) -> int:
+    def busy_seconds(self, resource_id: str) -> float:
+        """The time that the finished jobs of this resource took in their last attempts."""
+        times = [(row.started_at, row.finished_at) for row in self.rows(resource_id)]
+        return sum((end - start).total_seconds() for start, end in times if start is not None and end is not None)
+
+    def in_pieces(self, resource_id: str, busy_seconds: float) -> int:
         """Work off the queue with processes of which the first few are killed at moments drawn at random.
 
-        How many of them were killed in the middle of a job.
+        The moment is counted from the one at which the process took a job up, so that jobs much shorter than the
+        start of a process are hit too. How many processes were killed in the middle of a job.
         """
         num_kills = 0
         for _ in range(_KILLS_IN_A_ROW):
             process = started(self.world.settings.model_dump())
-            process.join(self.draws.uniform(0.1, 0.9) * whole_seconds / _KILLS_IN_A_ROW)
+            while process.is_alive() and not self._runs(resource_id):
+                time.sleep(_LOOK_SECONDS)
+            process.join(self.draws.uniform(0.0, 0.9) * busy_seconds / _KILLS_IN_A_ROW)
             process.kill()
             process.join()
-            num_kills += any(row.state == JobState.RUNNING for row in self.rows(resource_id))
+            num_kills += self._runs(resource_id)
             self.give_back()
         self.whole()
         return num_kills
+
+    def _runs(self, resource_id: str) -> bool:
+        return any(row.state == JobState.RUNNING for row in self.rows(resource_id))
 
     def give_back(self) -> None:
         """What the sweep does once the leases ran out."""
