@@ -1,6 +1,7 @@
 """The API as a client sees it: either database, and a sender that only remembers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,12 +118,19 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     )
 
 
-@pytest.fixture
-def world(settings: Settings) -> Iterator[World]:
+@contextmanager
+def opened(settings: Settings, headers: Mapping[str, str] | None = None) -> Iterator[World]:
+    """An API with these settings and a client that sends these headers. Its lifespan is begun by ``with client``."""
     database = Database(settings.sqlalchemy_url)
     database.migrate()
     artifacts, sender = LocalArtifacts(settings.artifacts_dir), Sender()
     app = create_app(settings, database=database, artifacts=artifacts, send=sender)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield World(app, client, database, artifacts, sender)
+    client = TestClient(app, headers=dict(headers or {}), raise_server_exceptions=False)
+    yield World(app, client, database, artifacts, sender)
     database.close()
+
+
+@pytest.fixture
+def world(settings: Settings) -> Iterator[World]:
+    with opened(settings) as world, world.client:
+        yield world

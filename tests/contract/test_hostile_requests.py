@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from starlette.testclient import TestClient
 from starlette.types import Message
 
 from service.api import middleware, problems
 from service.api.middleware import BodyLimit, RequestIds
 from service.settings import Settings
 from tests.conftest import new_database
-from tests.contract.conftest import World
-from tests.contract.test_schemathesis import opened
+from tests.contract.conftest import World, opened
 from tests.fakes.pictures import png
 
 JSON = {"Content-Type": "application/json"}
@@ -35,9 +33,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if request.param == "postgresql":
             url = opened_ones.enter_context(new_database(request.getfixturevalue("postgres_url")))
         settings = Settings(data_dir=folder, database_url=url, max_json_bytes=10_000)
-        world = opened_ones.enter_context(opened(settings, {}))
-        world.client = TestClient(world.app, raise_server_exceptions=False)
-        yield world
+        yield opened_ones.enter_context(opened(settings))
 
 
 def part(disposition: bytes, body: bytes | None = None, *headers: bytes) -> bytes:

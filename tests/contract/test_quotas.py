@@ -7,30 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from service.contracts.ids import TenantId
 from service.contracts.keys import Scope
 from service.keys import mint, server_secret
-from service.main import create_app
 from service.settings import Settings
-from service.store.artifacts import LocalArtifacts
-from service.store.database import Database
 from service.store.tables import JobRow
-from tests.contract.conftest import Sender, World
+from tests.contract.conftest import World, opened
 from tests.fakes.pictures import png
 
 
 @contextmanager
 def limited(tmp_path: Path, database_url: str | None = None, **limits: Any) -> Iterator[World]:
-    settings = Settings(data_dir=tmp_path, database_url=database_url, **limits)
-    database = Database(settings.sqlalchemy_url)
-    database.migrate()
-    artifacts, sender = LocalArtifacts(settings.artifacts_dir), Sender()
-    app = create_app(settings, database=database, artifacts=artifacts, send=sender)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield World(app, client, database, artifacts, sender)
-    database.close()
+    with opened(Settings(data_dir=tmp_path, database_url=database_url, **limits)) as world, world.client:
+        yield world
 
 
 def test_a_key_that_sends_too_many_requests_waits_and_others_do_not(tmp_path: Path) -> None:

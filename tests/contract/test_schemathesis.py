@@ -5,8 +5,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +12,15 @@ import schemathesis
 from pydantic import SecretStr
 from schemathesis.engine import events, from_schema
 from schemathesis.transport.serialization import Binary
-from starlette.testclient import TestClient
 
-from service.main import create_app
 from service.settings import Settings
-from service.store.artifacts import LocalArtifacts
-from service.store.database import Database
-from tests.contract.conftest import Sender, World
+from tests.contract.conftest import World, opened
 from tests.contract.test_recognitions import generated, three_classes
 from tests.fakes.pictures import png, zipped
 
 KEY = "k" * 32
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
 UPLOADS = {"POST /v1/datasets", "PUT /v1/datasets/{dataset_id}/classes/{class_name}/images"}
-
-
-@contextmanager
-def opened(settings: Settings, headers: dict[str, str]) -> Iterator[World]:
-    database = Database(settings.sqlalchemy_url)
-    database.migrate()
-    artifacts, sender = LocalArtifacts(settings.artifacts_dir), Sender()
-    app = create_app(settings, database=database, artifacts=artifacts, send=sender)
-    # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
-    yield World(app, TestClient(app, headers=headers), database, artifacts, sender)
-    database.close()
 
 
 def filled(world: World) -> dict[str, list[str | int]]:
@@ -149,7 +132,8 @@ def test_without_keys_nothing_crashes_and_every_answer_is_documented(
     tmp_path: Path, postgres_database_url: str
 ) -> None:
     settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, max_queued_jobs=100_000)
-    with opened(settings, {}) as world:
+    # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
+    with opened(settings) as world:
         failures, statuses = run(world, config(filled(world), None))
     assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
     assert {200, 201, 202, 204, 404, 405, 409, 415, 422} <= set(statuses), statuses

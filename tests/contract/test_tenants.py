@@ -17,8 +17,8 @@ from service.keys import mint, server_secret
 from service.settings import Settings
 from service.store.database import Database
 from service.store.tables import Base
-from tests.contract.conftest import World
-from tests.contract.test_schemathesis import KEY, filled, opened
+from tests.contract.conftest import World, opened
+from tests.contract.test_schemathesis import KEY, filled
 from tests.fakes.pictures import png
 
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -1,10 +1,8 @@
 """Counts on both databases, and that no scrape reads the table itself."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
 from service.contracts.jobs import JobKind, JobState
@@ -13,14 +11,6 @@ from service.store.database import Database
 from service.store.tables import JobRow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
-    yield database
-    database.close()
 
 
 def fill(database: Database, *jobs: tuple[JobState, JobKind, int]) -> None:

@@ -18,14 +18,6 @@ _INSERT = "INSERT INTO worker (id, device, rss_bytes, seen_at) VALUES ('w', 'cpu
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/record.db")
     database.migrate()

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -17,18 +16,10 @@ from service.store import jobs, leases, webhooks
 from service.store.database import Database
 from service.store.leases import LeaseLost
 from service.store.sweep import sweep
-from service.store.tables import Base, JobRow, WebhookDeliveryRow
+from service.store.tables import JobRow, WebhookDeliveryRow
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 URL = "https://example.com/"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.close()
 
 
 def job(database: Database, name: str, state: JobState = JobState.RUNNING, resource: str = "gen") -> JobId:

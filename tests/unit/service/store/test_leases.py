@@ -1,6 +1,5 @@
 """Claims, leases and fencing, on a real SQLite file and a real PostgreSQL."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,18 +13,10 @@ from service.store import leases
 from service.store.database import Database
 from service.store.leases import ClaimedJob, LeaseLost, LeaseState
 from service.store.sweep import sweep
-from service.store.tables import Base, JobRow
+from service.store.tables import JobRow
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FAILURE = JobFailure(code="c", message="m", remedy="r")
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.close()
 
 
 def queue(database: Database, name: str, **columns: Any) -> JobId:

@@ -1,6 +1,5 @@
 """What is kept long enough goes, what is used or asked for lately stays; on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -32,14 +31,6 @@ OLD, NEW = NOW - timedelta(days=40), NOW - timedelta(days=5)
 KINDS = {
     "adn": JobKind.ADAPTATION, "gen": JobKind.GENERATION, "evl": JobKind.EVALUATION, "rec": JobKind.RECOGNITION,
 }  # fmt: skip
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.close()
 
 
 def dataset(name: str, at: datetime, version_at: datetime | None = None) -> list[Base]:
