@@ -16,6 +16,7 @@ from service.api.views import (
     EvaluationView,
     GenerationView,
     JobView,
+    PageView,
     ReceiptView,
     RecognitionView,
 )
@@ -24,7 +25,7 @@ from service.demo.display import told
 from service.demo.failure import DemoFailed
 from service.demo.http import Client
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 2.0
 _LINE_SECONDS = 30.0
 #: Jobs wait and none runs for so long: the worker does not come up.
 _STALLED_SECONDS = 180.0
@@ -162,7 +163,8 @@ class Work:
                 busy = time.monotonic() if running or len(waiting) < before else busy
                 if time.monotonic() - busy > _STALLED_SECONDS:
                     raise DemoFailed(f"No job was taken up for {_STALLED_SECONDS:.0f} s: see service.log in --out.")
-                done = len(jobs) - len(waiting) + sum(job.progress.fraction for job in running if job.progress)
+                begun_ones = [job for job in running if job.id in waiting and job.progress]
+                done = len(jobs) - len(waiting) + sum(job.progress.fraction for job in begun_ones if job.progress)
                 now = "; ".join(f"{job.class_name}: {told(job)}" for job in running)
                 bars.update(bar, completed=done, told=now)
                 if not self.console.is_terminal and time.monotonic() >= due:
@@ -170,17 +172,13 @@ class Work:
                     self.say(f"{verb} [{time.monotonic() - begun:5.0f} s, {done:.1f}/{len(jobs)}] {now}")
 
     def _polled(self, waiting: dict[str, JobView]) -> list[JobView]:
-        """Ask for the jobs in front, take out those that ended; the running ones."""
-        running = []
-        for known in list(waiting.values()):
-            job = self.client.get(known.links["self"], JobView)
-            waiting[job.id] = job
+        """Take out of ``waiting`` what ended; the service's running jobs, whose turn the queue alone decides."""
+        running = self.client.get(f"/v1/jobs?state={JobState.RUNNING}", PageView[JobView]).items
+        busy = {job.id for job in running}
+        for known in [job for job in waiting.values() if job.id not in busy]:
+            job = waiting[known.id] = self.client.get(known.links["self"], JobView)
             if job.state.is_final:
                 del waiting[job.id]
-            elif job.state is JobState.RUNNING:
-                running.append(job)
-            else:
-                break  # queued: those behind it are too
         return running
 
 
