@@ -12,31 +12,35 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.settings import Settings
+from service.store.backlog import swept_at
 from service.store.database import Database
 from service.store.tables import WorkerRow
 
 SEEN_WITHIN_HEARTBEATS = 6
+SWEEPS_MISSED = 12
 
 
 def complaint(role: str, settings: Settings, hostname: str, now: datetime) -> str | None:
     """What is wrong with this container's process, or None."""
     database = Database(settings.sqlalchemy_url)
     try:
-        database.ping()
-        if role == "maintenance":
-            return None
         with database.reading() as session:
+            if role == "maintenance":
+                return _late("maintenance last swept", swept_at(session), now, SWEEPS_MISSED * settings.sweep_seconds)
             own_rows = WorkerRow.id.startswith(f"{hostname}-", autoescape=True)
             seen_at = session.scalar(select(func.max(WorkerRow.seen_at)).where(own_rows))
     except SQLAlchemyError as error:
         return f"the database does not answer: {error}"
     finally:
         database.close()
-    limit_seconds = SEEN_WITHIN_HEARTBEATS * settings.heartbeat_seconds
-    if seen_at is None:
-        return f"no worker of {hostname} has reported"
-    age_seconds = (now - (seen_at if seen_at.tzinfo else seen_at.replace(tzinfo=UTC))).total_seconds()
-    return None if age_seconds <= limit_seconds else f"the worker last reported {age_seconds:.0f} s ago"
+    return _late("the worker last reported", seen_at, now, SEEN_WITHIN_HEARTBEATS * settings.heartbeat_seconds)
+
+
+def _late(what: str, at: datetime | None, now: datetime, limit_seconds: float) -> str | None:
+    if at is None:
+        return f"{what}: never"
+    age_seconds = (now - at).total_seconds()
+    return None if age_seconds <= limit_seconds else f"{what} {age_seconds:.0f} s ago"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Scope
@@ -62,7 +62,17 @@ def list_keys(
     if as_json:
         _write([_told(row) for row in rows])
         return
-    table = Table("id", "tenant", "name", "begins with", "scopes", "state", "created", "last used")
+    # An id is there to be copied: it is never shortened, whatever the terminal's width.
+    table = Table(
+        Column("id", no_wrap=True, min_width=max((len(row.id) for row in rows), default=2)),
+        "tenant",
+        "name",
+        "begins with",
+        "scopes",
+        "state",
+        "created",
+        "last used",
+    )
     for row in rows:
         table.add_row(
             row.id, row.tenant_id, row.name, f"dsk_{row.prefix}", ", ".join(row.scopes), _state(row),

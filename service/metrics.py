@@ -33,7 +33,7 @@ from service.contracts.jobs import JobKind, JobState
 from service.logs import get_logger
 from service.readiness import WORKER_SEEN_WITHIN
 from service.store import backlog, workers
-from service.store.backlog import Backlog
+from service.store.backlog import Backlog, Unsent
 from service.store.database import Database
 from service.store.workers import SeenWorker
 
@@ -99,6 +99,7 @@ class Record:
     backlog: Backlog
     workers: Sequence[SeenWorker]
     num_expired_leases: int
+    unsent: Unsent
 
 
 def read_record(database: Database, clock: Callable[[], datetime]) -> Callable[[], Record]:
@@ -112,6 +113,7 @@ def read_record(database: Database, clock: Callable[[], datetime]) -> Callable[[
                 backlog.backlog(session),
                 workers.seen(session, now, WORKER_SEEN_WITHIN),
                 backlog.num_expired_leases(session, now),
+                backlog.unsent_deliveries(session),
             )
 
     return read
@@ -139,6 +141,7 @@ class RecordCollector(Collector):
         if record is not None:
             yield from _jobs(record)
             yield from _workers(record.workers)
+            yield from _deliveries(record)
 
     def _record(self) -> Record | None:
         with self._lock:
@@ -191,6 +194,20 @@ def _workers(seen: Sequence[SeenWorker]) -> Iterator[Metric]:
     held = {worker.resident_adapter_id for worker in seen} - {None}
     yield GaugeMetricFamily(
         "defectsynth_resident_adapters", "Different adapters that workers compute with now.", value=len(held)
+    )
+
+
+def _deliveries(record: Record) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "defectsynth_webhook_deliveries_pending",
+        "Events that a webhook has not accepted yet and that are sent or sent again.",
+        value=record.unsent.number,
+    )
+    oldest_at = record.unsent.oldest_at or record.at
+    yield GaugeMetricFamily(
+        "defectsynth_oldest_webhook_delivery_seconds",
+        "How long the oldest of them has waited; 0 where none does.",
+        value=max(0.0, (record.at - oldest_at).total_seconds()),
     )
 
 

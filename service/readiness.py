@@ -17,6 +17,8 @@ _log = get_logger()
 OK: Final = "ok"
 #: A worker writes its row every few seconds; see `Settings.heartbeat_seconds`.
 WORKER_SEEN_WITHIN: Final = timedelta(seconds=30)
+#: Maintenance that missed so many sweeps in a row is believed dead.
+_SWEEPS_MISSED: Final = 6
 #: All checks together; they run side by side.
 LIMIT_SECONDS: Final = 1.0
 #: Without these no request can be answered; without the others work is accepted and waits.
@@ -39,6 +41,11 @@ _STUCK = Finding(
     "idle while jobs wait",
     "Restart the worker and see in its log whether it reaches the broker; see that maintenance runs, which sends "
     "lost wake-ups again.",
+)
+_NO_MAINTENANCE = Finding(
+    "none seen lately",
+    "Start maintenance (`defectsynth worker --maintenance`), or see in its log why it cannot sweep: lost wake-ups, "
+    "webhooks, retention and lost workers' jobs wait for it.",
 )
 _NOT_SWEPT = Finding(
     "leases overdue",
@@ -71,6 +78,7 @@ class Readiness:
         self._clock = clock
         self._stuck = timedelta(seconds=settings.stuck_seconds)
         self._overdue = timedelta(seconds=2 * settings.lease_seconds + 3 * settings.sweep_seconds)
+        self._silent = timedelta(seconds=_SWEEPS_MISSED * settings.sweep_seconds + LIMIT_SECONDS)
         self._checks: Mapping[str, Bounded[Finding]] = {
             "database": Bounded(_passing(database.ping)),
             "files": Bounded(_passing(artifacts.check_writable)),
@@ -107,9 +115,13 @@ class Readiness:
         return _STUCK if deaf else FINE
 
     def _maintenance(self) -> Finding:
+        now = self._clock()
         with self._database.reading() as session:
-            overdue = backlog.num_expired_leases(session, self._clock() - self._overdue)
-        return _NOT_SWEPT if overdue else FINE
+            swept_at = backlog.swept_at(session)
+            overdue = backlog.num_expired_leases(session, now - self._overdue)
+        if overdue:
+            return _NOT_SWEPT
+        return FINE if swept_at is not None and swept_at > now - self._silent else _NO_MAINTENANCE
 
 
 def _passing(check: Callable[[], None]) -> Callable[[], Finding]:

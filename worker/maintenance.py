@@ -32,8 +32,8 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.placement import artifact_store
 from service.store.retention import Retention, expire
-from service.store.sweep import SweepOutcome, sweep
-from service.store.tables import JobRow, WorkerRow
+from service.store.sweep import LAST_SWEEP, SweepOutcome, sweep
+from service.store.tables import JobRow, SweepRow, WorkerRow
 from worker.app import follow_parent
 from worker.lifecycle import RECORD_AWAY, utc_now
 from worker.metrics import OF_MAINTENANCE, Metrics, Observe, What, unobserved
@@ -43,6 +43,7 @@ from worker.webhooks.posting import Poster
 from worker.webhooks.sending import Sender
 
 _log = get_logger()
+_HOUSE_ENDS_SECONDS = 5.0
 _LIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -64,10 +65,9 @@ class Maintenance:
         self._own = own
         self._send = send
         self._observe = observe
-        self._house_due_at = time.monotonic()
 
     def sweep_once(self) -> SweepOutcome:
-        """Return expired jobs, announce what is due, and tidy up."""
+        """Return expired jobs, announce what is due, and tidy up; quick, for others wait for it."""
         with self._database.transaction() as session:
             outcome = sweep(
                 session,
@@ -78,10 +78,10 @@ class Maintenance:
             self._forget_workers(session)
             deliveries.prune(session, before=utc_now() - timedelta(seconds=self._own.keep_deliveries_seconds))
             idempotency.forget(session, utc_now() - timedelta(seconds=self._settings.idempotency_seconds))
+            session.merge(SweepRow(id=LAST_SWEEP, swept_at=utc_now()))
         self._log(outcome)
         self._announce(outcome)
         self.remove_scratch(self._settings.data_dir.resolve() / "work")
-        self._keep_house()
         return outcome
 
     def remove_scratch(self, work_dir: Path) -> None:
@@ -95,11 +95,8 @@ class Maintenance:
         for name in folders.keys() - kept:
             shutil.rmtree(folders[name], ignore_errors=True)
 
-    def _keep_house(self) -> None:
-        """Now and then: delete what is kept no longer, and look at every stored file for those that nothing names."""
-        if time.monotonic() < self._house_due_at:
-            return
-        self._house_due_at = time.monotonic() + self._own.orphan_sweep_seconds
+    def keep_house(self) -> None:
+        """Delete what is kept no longer, and look at every stored file for those that nothing names."""
         num_expired = expire(self._database, retention_of(self._settings), utc_now())
         if num_expired:
             _log.info("maintenance.expired", num_deleted=num_expired)
@@ -175,20 +172,39 @@ def run(settings: Settings) -> int:
     webhooks = sender(database, settings, own)
     webhooks.start()
     _log.info("maintenance.started", sweep_seconds=settings.sweep_seconds)
-    while not over.is_set():
-        try:
-            maintenance.sweep_once()
-            metrics(What.SWEEP, 1, "done")
+    # Looking at every stored file can take minutes, which no expired lease should wait for.
+    house = threading.Thread(
+        target=lambda: _repeat(maintenance.keep_house, own.orphan_sweep_seconds, over, lambda done: None),
+        name="house", daemon=True,
+    )  # fmt: skip
+    house.start()
+
+    def told(done: bool) -> None:
+        metrics(What.SWEEP, 1, "done" if done else "failed")
+        if done:
             metrics(What.SWEPT_AT, time.time())
-        except (*RECORD_AWAY, StorageUnavailable, OSError) as error:
-            metrics(What.SWEEP, 1, "failed")
-            _log.warning("maintenance.sweep_failed", error=str(error))
-        over.wait(settings.sweep_seconds)
+
+    _repeat(maintenance.sweep_once, settings.sweep_seconds, over, told)
     webhooks.stop()
+    house.join(_HOUSE_ENDS_SECONDS)
     celery.close()
     database.close()
     _log.info("maintenance.stopped")
     return 0
+
+
+def _repeat(
+    once: Callable[[], object], every_seconds: float, over: threading.Event, told: Callable[[bool], None]
+) -> None:
+    """Until ``over``, whatever is away meanwhile."""
+    while not over.is_set():
+        try:
+            once()
+            told(True)
+        except (*RECORD_AWAY, StorageUnavailable, OSError) as error:
+            told(False)
+            _log.warning("maintenance.failed", what=getattr(once, "__name__", ""), error=str(error))
+        over.wait(every_seconds)
 
 
 if __name__ == "__main__":

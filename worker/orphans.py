@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
-from service.store.references import cited, oldest_begun
+from service.store.references import cited, contact_sheets, oldest_begun
 
 #: Digests looked up by one statement.
 BATCH = 500
@@ -20,12 +20,13 @@ def remove_orphans(database: Database, artifacts: ArtifactStore, now: datetime, 
     put_before = now - timedelta(seconds=keep_seconds)
     with database.reading() as session:
         begun_at = oldest_begun(session)
+        sheets = contact_sheets(session)  # One that comes later is younger than ``put_before``.
     if begun_at is not None:
         put_before = min(put_before, begun_at)
     num_removed = 0
     for digests in _old(artifacts, put_before):
         with database.reading() as session:
-            orphans = set(digests) - cited(session, digests)
+            orphans = set(digests) - sheets - cited(session, digests)
         num_removed += sum(artifacts.discard(sha256, put_before) for sha256 in orphans)
     artifacts.tidy(put_before)
     return num_removed

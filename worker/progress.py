@@ -17,17 +17,23 @@ class Gauge:
     """Turns "step of stage" into a share of the whole job and an estimate of what is left.
 
     ``weights``: how long each expected stage takes relative to the others, in the order they run. A stage that is not
-    among them counts nothing. The fraction never falls.
+    among them counts nothing. The fraction never falls. A stage's first report tells where it begins: what it has by
+    then may be an earlier worker's, and says nothing of this one's speed.
     """
 
     weights: Mapping[str, float]
     clock: Callable[[], float] = time.monotonic
     fraction: float = 0.0
     _past: deque[tuple[float, float]] = field(default_factory=deque)
+    _stage: str | None = None
 
     def measure(self, stage: str, step: int, total: int, figures: dict[str, float]) -> Progress:
         """Where the job is now."""
-        self.fraction = max(self.fraction, self._fraction(stage, step, total))
+        gained = max(0.0, self._fraction(stage, step, total) - self.fraction)
+        self.fraction += gained
+        if stage != self._stage:
+            self._stage = stage
+            self._past = deque((then, fraction + gained) for then, fraction in self._past)
         return Progress(
             stage=stage,
             step=step,

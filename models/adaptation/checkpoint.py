@@ -1,8 +1,8 @@
 """What survives a kill: the weights, the optimiser and the step of the stage that was running."""
 
-import io
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,10 @@ from typing import Any
 import torch
 
 from models.adaptation.config import AdaptationConfig
+from models.errors import AdapterUnusable
+from models.tensor_file import read_tensors, write_tensors
+
+_TRAINED, _OPTIMIZER = "trained", "optimizer"
 
 
 @dataclass
@@ -17,8 +21,8 @@ class Checkpoint:
     """The state of an adaptation between two steps.
 
     ``stage``: the stage that goes on at ``step``. ``tensors``: what has been trained so far. ``optimizer``: the
-    optimiser's state of this stage, or none at its start. ``curve``: (stage, step, loss) so far. There is no random
-    state: every draw is a function of the seed and the step.
+    optimiser's state of this stage, or none at its start. ``curve``: (stage, step, loss) so far; ``window``: the losses
+    since its last point. There is no random state: every draw is a function of the seed and the step.
     """
 
     stage: str
@@ -26,17 +30,18 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]
     optimizer: dict[str, Any] | None = None
     curve: list[tuple[str, int, float]] = field(default_factory=list)
+    window: list[float] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
 
 class CheckpointFile:
-    """One file, replaced by atomic rename; a file of another job's settings is ignored.
+    """One safetensors file, replaced by atomic rename; a file of another job's settings is ignored.
 
     ``interval_seconds``: how much work a killed job may lose.
     """
 
     def __init__(self, folder: Path, config: AdaptationConfig, purpose: str, interval_seconds: float) -> None:
-        self._path = folder / "checkpoint.pt"
+        self._path = folder / "checkpoint.safetensors"
         self._identity = json.dumps({"config": asdict(config), "purpose": purpose}, sort_keys=True)
         self._interval_seconds = interval_seconds
         self._saved_at = time.monotonic()
@@ -48,25 +53,52 @@ class CheckpointFile:
         return time.monotonic() - self._saved_at > self._interval_seconds
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file. Raises ``OSError`` where it cannot be written.
-
-        Through memory, for torch itself tells of a full disk by a RuntimeError that does not say so.
-        """
-        encoded = io.BytesIO()
-        torch.save({"identity": self._identity, **vars(checkpoint)}, encoded)
-        partial = self._path.with_suffix(".partial")
-        partial.write_bytes(encoded.getbuffer())
-        partial.replace(self._path)
+        """Replace the file. Raises ``OSError`` where it cannot be written."""
+        tensors = {f"{_TRAINED}.{name}": tensor for name, tensor in checkpoint.tensors.items()}
+        optimizer = checkpoint.optimizer or {"state": {}, "param_groups": None}
+        tensors |= _flat(optimizer["state"])
+        words = {
+            "identity": self._identity,
+            "stage": checkpoint.stage,
+            "step": checkpoint.step,
+            "curve": checkpoint.curve,
+            "window": checkpoint.window,
+            "stage_seconds": checkpoint.stage_seconds,
+            "param_groups": optimizer["param_groups"],
+        }
+        write_tensors(self._path, tensors, {"checkpoint": json.dumps(words)})
         self._saved_at = time.monotonic()
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint of the same settings, if there is a readable one."""
-        if not self._path.exists():
-            return None
         try:
-            state = torch.load(self._path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError):
+            tensors, metadata = read_tensors(self._path)
+            words = json.loads(metadata["checkpoint"])
+        except (AdapterUnusable, KeyError, ValueError):
             return None
-        if state.pop("identity", None) != self._identity:
+        if words.pop("identity", None) != self._identity:
             return None
-        return Checkpoint(**state)
+        groups = words.pop("param_groups")
+        words["curve"] = [(stage, step, loss) for stage, step, loss in words["curve"]]
+        optimizer = None if groups is None else {"state": _nested(tensors), "param_groups": groups}
+        trained = {
+            name.removeprefix(f"{_TRAINED}."): one for name, one in tensors.items() if name.startswith(f"{_TRAINED}.")
+        }
+        return Checkpoint(tensors=trained, optimizer=optimizer, **words)
+
+
+def _flat(state: Mapping[int, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """An optimiser's tensors by one name each; it must keep nothing else, as torch's Adam and AdamW do."""
+    return {
+        f"{_OPTIMIZER}.{parameter}.{key}": tensor for parameter, own in state.items() for key, tensor in own.items()
+    }
+
+
+def _nested(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
+    """`_flat`, undone."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{_OPTIMIZER}."):
+            _, parameter, key = name.split(".", 2)
+            state.setdefault(int(parameter), {})[key] = tensor
+    return state

@@ -118,14 +118,13 @@ def _run(
         stage.store(state)
         file.save(state)
 
-    window: list[float] = []
     every = max(1, stage.steps // _CURVE_POINTS)
     for step in range(state.step, stage.steps):
         loss = _train_step(stage, batch_loss(base, latents, stage, config.seed, step), step)
-        window.append(loss)
+        state.window.append(loss)
         if (step + 1) % every == 0 or step + 1 == stage.steps:
-            state.curve.append((stage.name, step + 1, sum(window) / len(window)))
-            window.clear()
+            state.curve.append((stage.name, step + 1, sum(state.window) / len(state.window)))
+            state.window.clear()
         keeper.passed(stage, step + 1)
         state.step = step + 1
         try:

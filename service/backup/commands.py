@@ -45,7 +45,7 @@ def run_verify(path: Path, console: Console) -> None:
 def run_restore(path: Path, settings: Settings, console: Console, *, replace: bool) -> None:
     """Restore a backup. Raises `BackupError`."""
     with _opened(settings) as database, _bar(console, "restoring") as tell:
-        manifest = restore(path, database, artifact_store(settings), replace=replace, tell=tell)
+        manifest = restore(path, database, artifact_store(settings), datetime.now(UTC), replace=replace, tell=tell)
     console.print(f"Restored {_told(manifest)} from {path}.", **_PLAIN)
 
 

@@ -6,11 +6,13 @@ backup holds. The schema is brought to the archive's revision for it, and up to 
 """
 
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, inspect, select, update
+from sqlalchemy.orm import Session
 
 from service.backup.format import CHUNK_BYTES, BackupError, Manifest, Member, members_of
 from service.backup.rows import insert_lines, tables_in
@@ -18,18 +20,26 @@ from service.backup.verifying import verify
 from service.backup.writing import Tell
 from service.contracts.jobs import JobState
 from service.errors import ServiceError
+from service.store import backlog, workers
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database, migration_config
-from service.store.tables import JobRow, WorkerRow
+from service.store.tables import JobRow, SweepRow, WorkerRow
+
+#: A process that reported so lately may still run.
+SEEN_WITHIN = timedelta(seconds=20)
 
 
-def restore(path: Path, database: Database, artifacts: ArtifactStore, *, replace: bool, tell: Tell) -> Manifest:
+def restore(
+    path: Path, database: Database, artifacts: ArtifactStore, now: datetime, *, replace: bool, tell: Tell
+) -> Manifest:
     """Put a backup into ``database`` and ``artifacts``. ``replace``: what is in the record goes.
 
-    Jobs that were running are queued again. Raises `BackupError`; then the record is as it was.
+    Jobs that were running are queued again. ``now``: a service that runs is refused. Raises
+    `BackupError`; then the record is as it was.
     """
     verified = verify(path, tell)
     with database.reading() as session:
+        _refuse_while_running(session, now)
         _refuse_unfit(session.connection(), verified.head.revision, replace)
     try:
         _store_artifacts(path, artifacts, verified.manifest, tell)
@@ -42,6 +52,19 @@ def restore(path: Path, database: Database, artifacts: ArtifactStore, *, replace
         command.upgrade(migration_config(connection), "head")
         _requeue(connection)
     return verified.manifest
+
+
+def _refuse_while_running(session: Session, now: datetime) -> None:
+    """A live worker would go on under tokens that the backup gives out again."""
+    names = inspect(session.connection()).get_table_names()
+    if not {WorkerRow.__tablename__, SweepRow.__tablename__} <= set(names):
+        return  # Empty, or of an older version, which this one's processes have not opened.
+    swept_at = backlog.swept_at(session)
+    if workers.seen(session, now, SEEN_WITHIN) or (swept_at is not None and swept_at > now - SEEN_WITHIN):
+        raise BackupError(
+            f"the service runs on this database: a worker or maintenance reported within {SEEN_WITHIN.seconds} s. "
+            "Stop every process of it, wait as long, and restore again."
+        )
 
 
 def _refuse_unfit(connection: Connection, revision: str, replace: bool) -> None:
@@ -57,7 +80,7 @@ def _refuse_unfit(connection: Connection, revision: str, replace: bool) -> None:
 
 
 def _is_kept(connection: Connection, one: Table) -> bool:
-    if one.name == WorkerRow.__tablename__:
+    if one.name in (WorkerRow.__tablename__, SweepRow.__tablename__):
         return False
     return connection.execute(select(1).select_from(one).limit(1)).first() is not None
 

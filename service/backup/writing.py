@@ -36,12 +36,12 @@ from service.errors import ArtifactMissing
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.references import all_cited
-from service.store.tables import WorkerRow
+from service.store.tables import SweepRow, WorkerRow
 
 #: Told how many of how many artefacts are done.
 Tell = Callable[[int, int], None]
 #: Which processes reported lately is of no use to another day.
-_LEFT_OUT = (WorkerRow.__tablename__,)
+_LEFT_OUT = (WorkerRow.__tablename__, SweepRow.__tablename__)
 
 
 def write_backup(database: Database, artifacts: ArtifactStore, path: Path, now: datetime, tell: Tell) -> Manifest:

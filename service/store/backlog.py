@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.contracts.jobs import JobKind, JobState
-from service.store.tables import JobRow
+from service.contracts.webhooks import DeliveryState
+from service.store.tables import JobRow, SweepRow, WebhookDeliveryRow
 
 _COUNTS = select(JobRow.state, JobRow.kind, func.count()).group_by(JobRow.state, JobRow.kind)
 _OLDEST = select(JobRow.kind, func.min(JobRow.created_at)).where(JobRow.state == JobState.QUEUED).group_by(JobRow.kind)
@@ -37,6 +38,28 @@ def backlog(session: Session) -> Backlog:
 def oldest_queued_at(session: Session) -> datetime | None:
     """When the job that waits longest was submitted; None where none waits."""
     return session.scalar(select(func.min(JobRow.created_at)).where(JobRow.state == JobState.QUEUED))
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """Deliveries to webhooks that wait; ``oldest_at``: since when the one that waits longest does."""
+
+    number: int
+    oldest_at: datetime | None
+
+
+def unsent_deliveries(session: Session) -> Unsent:
+    """All that are pending, between attempts too."""
+    pending = select(func.count(), func.min(WebhookDeliveryRow.created_at)).where(
+        WebhookDeliveryRow.state == DeliveryState.PENDING
+    )
+    number, oldest_at = session.execute(pending).one()
+    return Unsent(number, oldest_at)
+
+
+def swept_at(session: Session) -> datetime | None:
+    """When maintenance last swept; None where it never has."""
+    return session.scalar(select(func.max(SweepRow.swept_at)))
 
 
 def num_expired_leases(session: Session, now: datetime) -> int:

@@ -16,6 +16,8 @@ from service.store.tables import JobRow
 #: only a few at a time, for a worker that wakes goes on claiming, and messages must not pile up.
 UNSENT_AT_ONCE = 100
 RESENT_AT_ONCE = 2
+#: The one row that tells when maintenance last swept.
+LAST_SWEEP = "last"
 #: Nothing is kept of a canceled job.
 _CANCELED: dict[str, Any] = {"state": JobState.CANCELED, "interim": None}
 

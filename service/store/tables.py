@@ -165,6 +165,7 @@ class JobRow(Base):
         Index("job_of_resource", "resource_id", "class_name"),
         Index("job_of_tenant", "tenant_id", "created_at", "id"),
         Index("job_counted", "state", "kind", "created_at"),
+        Index("job_served", "tenant_id", "started_at"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str]
@@ -245,6 +246,14 @@ class WorkerRow(Base):
     rss_bytes: Mapped[int]
     seen_at: Mapped[datetime]
     looked_at: Mapped[datetime | None]
+
+
+class SweepRow(Base):
+    """When maintenance last swept, whichever process of it: one row."""
+
+    __tablename__ = "sweep"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    swept_at: Mapped[datetime]
 
 
 class WebhookRow(Base):

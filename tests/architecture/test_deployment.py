@@ -96,7 +96,8 @@ def test_every_command_and_option_that_starts_a_process_exists(place: str) -> No
 def test_a_workers_health_check_wants_a_row_of_its_own_host_that_is_fresh(tmp_path: Path) -> None:
     from service.settings import Settings
     from service.store.database import Database
-    from service.store.tables import WorkerRow
+    from service.store.sweep import LAST_SWEEP
+    from service.store.tables import SweepRow, WorkerRow
 
     complaint = runpy.run_path(str(ROOT / "docker" / "health.py"))["complaint"]
     settings = Settings(data_dir=tmp_path)
@@ -105,11 +106,13 @@ def test_a_workers_health_check_wants_a_row_of_its_own_host_that_is_fresh(tmp_pa
     database.migrate()
     with database.transaction() as session:
         session.add(WorkerRow(id="press-7-abc", device="cpu", rss_bytes=1, seen_at=now))
+        session.add(SweepRow(id=LAST_SWEEP, swept_at=now))
     database.close()
     assert complaint("worker", settings, "press", now + timedelta(seconds=3)) is None
     assert "ago" in complaint("worker", settings, "press", now + timedelta(minutes=3))
-    assert "no worker of pres has reported" in complaint("worker", settings, "pres", now)
+    assert complaint("worker", settings, "pres", now) == "the worker last reported: never"
     assert complaint("maintenance", settings, "elsewhere", now) is None
+    assert "180 s ago" in complaint("maintenance", settings, "elsewhere", now + timedelta(minutes=3))
 
 
 def test_every_service_is_health_checked_by_compose_or_by_its_image() -> None:
@@ -168,6 +171,15 @@ def test_every_setting_that_the_docker_files_give_is_a_setting_of_the_service() 
     given = {name for name in in_compose | in_images if name.startswith("DEFECTSYNTH_")}
     known = {f"DEFECTSYNTH_{name.upper()}" for name in Settings.model_fields}
     assert given <= known | {f"DEFECTSYNTH_WORKER_{name.upper()}" for name in WorkerSettings.model_fields}
+
+
+def test_every_setting_can_be_given_through_compose() -> None:
+    from service.settings import Settings
+    from worker.settings import WorkerSettings
+
+    in_compose = {name for entry in services().values() for name in environment(entry)}
+    known = {f"DEFECTSYNTH_{name.upper()}" for name in Settings.model_fields}
+    assert known | {f"DEFECTSYNTH_WORKER_{name.upper()}" for name in WorkerSettings.model_fields} <= in_compose
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "worker-cpu", "maintenance"])

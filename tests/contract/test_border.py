@@ -11,7 +11,8 @@ from service.main import create_app
 from service.settings import Settings
 from service.store import datasets
 from service.store.pages import encode_cursor
-from service.store.tables import ImageRow, WorkerRow
+from service.store.sweep import LAST_SWEEP
+from service.store.tables import ImageRow, SweepRow, WorkerRow
 from tests.contract.conftest import World
 
 KEY = "k" * 32
@@ -134,6 +135,7 @@ def test_ready_says_what_is_missing(world: World) -> None:
     assert world.client.get("/health/ready").json()["status"] == "degraded"
     with world.database.transaction() as session:
         session.add(WorkerRow(id="w1", device="cpu", rss_bytes=1, seen_at=datetime.now(UTC)))
+        session.add(SweepRow(id=LAST_SWEEP, swept_at=datetime.now(UTC)))
     parts = ("database", "files", "broker", "worker", "maintenance")
     assert world.client.get("/health/ready").json() == {
         "status": "ready",

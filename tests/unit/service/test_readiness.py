@@ -14,7 +14,8 @@ from service.readiness import LIMIT_SECONDS, Finding, Readiness
 from service.settings import Settings
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
-from service.store.tables import JobRow, WorkerRow
+from service.store.sweep import LAST_SWEEP
+from service.store.tables import JobRow, SweepRow, WorkerRow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -30,6 +31,8 @@ def settings(tmp_path: Path) -> Settings:
 def database(settings: Settings) -> Iterator[Database]:
     database = Database(settings.sqlalchemy_url)
     database.migrate()
+    with database.transaction() as session:
+        session.add(SweepRow(id=LAST_SWEEP, swept_at=JUST_NOW))
     yield database
     database.close()
 
@@ -95,6 +98,15 @@ def test_a_lost_workers_job_that_nobody_gives_back_is_maintenances(
     with database.transaction() as session:
         session.get_one(JobRow, "job_running").lease_expires_at = LONG_AGO
     assert findings()["maintenance"].told == "leases overdue"
+
+
+def test_maintenance_that_sweeps_no_more_is_missed_although_no_lease_ran_out(
+    database: Database, findings: Callable[[], dict[str, Finding]]
+) -> None:
+    with database.transaction() as session:
+        session.get_one(SweepRow, LAST_SWEEP).swept_at = LONG_AGO
+    assert findings()["maintenance"].told == "none seen lately"
+    assert findings()["maintenance"].remedy
 
 
 def test_a_folder_that_takes_no_message_is_a_broker_that_is_out(

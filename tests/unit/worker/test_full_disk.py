@@ -119,7 +119,7 @@ def test_the_sweep_s_process_goes_on_after_a_sweep_without_room(
 
 
 def test_a_checkpoint_that_finds_no_room_says_so(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.partial").symlink_to("/dev/full")
+    (tmp_path / "checkpoint.safetensors.partial").symlink_to("/dev/full")
     file = CheckpointFile(tmp_path, AdaptationConfig(), "a test", interval_seconds=10)
     with pytest.raises(OSError) as raised:
         file.save(Checkpoint("lora", 1, {"unet": torch.zeros(100_000)}))

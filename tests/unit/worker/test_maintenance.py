@@ -77,18 +77,18 @@ def test_workers_unseen_for_long_are_forgotten(
         assert session.get(WorkerRow, "gone") is None
 
 
-def test_orphans_are_looked_for_at_the_start_and_then_once_in_a_while(
+def test_orphans_are_removed_beside_the_sweep_and_what_is_young_stays(
     database: Database, artifacts: LocalArtifacts, settings: Settings
 ) -> None:
     with database.transaction() as session:
         session.execute(update(JobRow).values(state=JobState.FAILED))
     maintenance = Maintenance(database, artifacts, settings, WorkerSettings(), lambda job_id: None)
-    left = []
-    for _ in range(2):
-        put_days_ago(artifacts, b"orphan", 2)
-        maintenance.sweep_once()
-        left.append(len(list(artifacts.stored())))
-    assert left == [0, 1]
+    put_days_ago(artifacts, b"orphan", 2)
+    put_days_ago(artifacts, b"young", 0)
+    maintenance.sweep_once()
+    assert len(list(artifacts.stored())) == 2
+    maintenance.keep_house()
+    assert len(list(artifacts.stored())) == 1
 
 
 def put_days_ago(artifacts: LocalArtifacts, data: bytes, days: float) -> None:

@@ -35,6 +35,17 @@ def test_the_seconds_left_follow_the_recent_rate_rather_than_the_whole_past() ->
     assert seen.seconds_left == pytest.approx((1000 - 400) / 10, rel=0.01)
 
 
+def test_what_an_earlier_worker_did_is_not_this_ones_speed() -> None:
+    clock = Clock()
+    gauge = Gauge({"first": 1.0, "second": 1.0}, clock=clock)
+    gauge.measure("cache", 1, 1, {})
+    for second in range(5):
+        clock.now = 1.0 + second
+        seen = gauge.measure("second", 500 + 10 * second, 1000, {})
+        assert seen.fraction == pytest.approx(0.75 + 0.005 * second)
+    assert seen.seconds_left == pytest.approx((1000 - 540) / 8, rel=0.01)  # 40 steps in 5 s, the cache's one included
+
+
 def test_calls_are_many_and_writes_are_few_but_every_stage_is_seen() -> None:
     clock, written, checks = Clock(), list[Progress](), list[None]()
     writer = ProgressWriter(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from models.adaptation import trainer
 from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
 from models.adaptation.placeholder import ClassPrompt
 from models.adaptation.trainer import AdaptationOutcome, adapt
@@ -95,9 +96,10 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
 
 
 def test_a_run_that_is_interrupted_goes_on_with_the_very_next_step(
-    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tiny_base, pictures, tmp_path / "whole")
+    monkeypatch.setattr(trainer, "_CURVE_POINTS", 2)  # Each point is a mean over several steps.
+    whole = run(tiny_base, pictures, tmp_path / "whole")
     reported: list[tuple[str, int]] = []
 
     def interrupt_at_every_third(stage: str, step: int, total: int, **figures: float) -> None:
@@ -108,12 +110,13 @@ def test_a_run_that_is_interrupted_goes_on_with_the_very_next_step(
 
     for _ in range(10):
         try:
-            run(tiny_base, pictures, tmp_path / "stopped", CONFIG, interrupt_at_every_third)
+            outcome = run(tiny_base, pictures, tmp_path / "stopped", CONFIG, interrupt_at_every_third)
             break
         except Interrupted:
             continue
     steps = [("textual_inversion", step) for step in range(1, 7)] + [("lora", step) for step in range(1, 9)]
     assert reported == steps
+    assert outcome.loss_curve == whole.loss_curve
     assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "whole")
 
 

@@ -5,7 +5,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from service.backup.writing import write_backup
 from service.contracts.jobs import JobState
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database, migration_config
-from service.store.tables import GeneratedImageRow, JobRow, WorkerRow
+from service.store.tables import GeneratedImageRow, JobRow, SweepRow, WorkerRow
 from tests.fakes.full_record import contents, fill
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -73,14 +73,14 @@ def empty(tmp_path: Path) -> Iterator[Database]:
 def kept(database: Database) -> dict[str, list[dict[str, object]]]:
     with database.reading() as session:
         found = contents(session.connection())
-    return {name: rows for name, rows in found.items() if name not in ("worker", "job")}
+    return {name: rows for name, rows in found.items() if name not in ("worker", "sweep", "job")}
 
 
 def test_what_is_restored_is_what_was_backed_up_on_either_database(
     source: Database, archive: Path, database_url: str, tmp_path: Path
 ) -> None:
     target, artifacts = Database(database_url), LocalArtifacts(tmp_path / "other store")
-    restore(archive, target, artifacts, replace=False, tell=quiet)
+    restore(archive, target, artifacts, NOW, replace=False, tell=quiet)
     assert kept(target) == kept(source)
     assert {path.read_bytes() for path in (tmp_path / "other store").glob("??/??/*")} == set(DATA)
     with target.reading() as session:
@@ -93,7 +93,7 @@ def test_what_is_restored_is_what_was_backed_up_on_either_database(
     again = tmp_path / "again.tar"
     write_backup(target, artifacts, again, NOW, quiet)
     back = Database(f"sqlite:///{tmp_path / 'back.db'}")
-    restore(again, back, LocalArtifacts(tmp_path / "third store"), replace=False, tell=quiet)
+    restore(again, back, LocalArtifacts(tmp_path / "third store"), NOW, replace=False, tell=quiet)
     assert kept(back) == kept(source)
     back.close()
     target.close()
@@ -105,7 +105,7 @@ def test_a_backup_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, store
         command.upgrade(migration_config(connection), "0001")
         fill(connection, sha256s=[store.put_bytes(b"x").sha256])
     write_backup(old, store, tmp_path / "old.tar", NOW, quiet)
-    restore(tmp_path / "old.tar", new, store, replace=False, tell=quiet)
+    restore(tmp_path / "old.tar", new, store, NOW, replace=False, tell=quiet)
     with new.reading() as session:
         image = session.scalars(select(GeneratedImageRow)).first()
         assert image is not None and (image.seed, image.candidate) == (2**53, None)
@@ -113,19 +113,47 @@ def test_a_backup_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, store
     new.close()
 
 
+def test_a_restore_into_a_service_that_runs_is_refused(archive: Path, empty: Database, tmp_path: Path) -> None:
+    empty.migrate()
+    lively: list[WorkerRow | SweepRow] = [
+        WorkerRow(id="w", device="cpu", rss_bytes=1, seen_at=NOW - timedelta(seconds=5)),
+        SweepRow(id="last", swept_at=NOW - timedelta(seconds=5)),
+    ]
+    for row in lively:
+        with empty.transaction() as session:
+            session.add(row)
+        with pytest.raises(BackupError, match="Stop every process"):
+            restore(archive, empty, LocalArtifacts(tmp_path / "other"), NOW, replace=True, tell=quiet)
+        with empty.transaction() as session:
+            session.delete(row)
+
+
+def test_what_an_unfinished_job_goes_on_from_is_in_the_backup(
+    source: Database, store: LocalArtifacts, tmp_path: Path
+) -> None:
+    halfway = store.put_bytes(b"an image of a generation that runs").sha256
+    with source.transaction() as session:
+        session.get_one(JobRow, "job_1").interim = {"images": [{"number": 0, "sha256": halfway}]}
+    write_backup(source, store, tmp_path / "running.tar", NOW, quiet)
+    back, artifacts = Database(f"sqlite:///{tmp_path / 'back.db'}"), LocalArtifacts(tmp_path / "other")
+    restore(tmp_path / "running.tar", back, artifacts, NOW, replace=False, tell=quiet)
+    assert artifacts.path_of(halfway).read_bytes() == b"an image of a generation that runs"
+    back.close()
+
+
 def test_a_database_that_is_not_empty_is_replaced_only_if_told(
     source: Database, archive: Path, empty: Database, tmp_path: Path
 ) -> None:
     empty.migrate()
     with empty.transaction() as session:
-        session.execute(insert(WorkerRow).values(id="w", device="cpu", rss_bytes=1, seen_at=NOW))
+        session.execute(insert(WorkerRow).values(id="w", device="cpu", rss_bytes=1, seen_at=NOW - timedelta(minutes=1)))
     artifacts = LocalArtifacts(tmp_path / "other")
-    restore(archive, empty, artifacts, replace=False, tell=quiet)
+    restore(archive, empty, artifacts, NOW, replace=False, tell=quiet)
     with pytest.raises(BackupError, match=r"not empty .*--replace"):
-        restore(archive, empty, artifacts, replace=False, tell=quiet)
+        restore(archive, empty, artifacts, NOW, replace=False, tell=quiet)
     with empty.transaction() as session:
         session.delete(session.get_one(JobRow, "job_0"))
-    restore(archive, empty, artifacts, replace=True, tell=quiet)
+    restore(archive, empty, artifacts, NOW, replace=True, tell=quiet)
     assert kept(empty) == kept(source)
 
 
@@ -181,7 +209,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
 ) -> None:
     damage(archive)
     with pytest.raises(BackupError):
-        restore(archive, empty, LocalArtifacts(tmp_path / "other"), replace=False, tell=quiet)
+        restore(archive, empty, LocalArtifacts(tmp_path / "other"), NOW, replace=False, tell=quiet)
     assert [path for path in (tmp_path / "other").rglob("*") if path.is_file()] == []
     with empty.reading() as session:
         assert contents(session.connection()) == {}
@@ -208,7 +236,7 @@ def test_an_archive_with_anything_else_in_it_is_refused(
         appended.addfile(entry)
     for use in (
         lambda: verify(archive, quiet),
-        lambda: restore(archive, empty, LocalArtifacts(tmp_path / "other"), replace=True, tell=quiet),
+        lambda: restore(archive, empty, LocalArtifacts(tmp_path / "other"), NOW, replace=True, tell=quiet),
     ):
         with pytest.raises(BackupError, match=r"holds|goes on"):
             use()
@@ -221,7 +249,8 @@ def test_a_restore_that_fails_in_the_middle_leaves_the_record_as_it_was(
     before = kept(source)
     monkeypatch.setattr("service.backup.restoring._requeue", lambda connection: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        restore(archive, source, LocalArtifacts(tmp_path / "other"), replace=True, tell=quiet)
+        later = NOW + timedelta(days=1)
+        restore(archive, source, LocalArtifacts(tmp_path / "other"), later, replace=True, tell=quiet)
     assert kept(source) == before
 
 
@@ -268,7 +297,7 @@ def test_a_backup_holds_one_moment_of_the_record(
     monkeypatch.setattr(writing, "lines_of", lines_of)
     write_backup(source, store, tmp_path / "backup.tar", NOW, quiet)
     target = Database(f"sqlite:///{tmp_path / 'target.db'}")
-    restore(tmp_path / "backup.tar", target, store, replace=False, tell=quiet)
+    restore(tmp_path / "backup.tar", target, store, NOW, replace=False, tell=quiet)
     assert kept(target) == before
     with target.reading() as session:
         assert session.get_one(JobRow, "job_0").attempts == attempts
