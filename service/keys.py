@@ -34,7 +34,7 @@ _MAX_REMEMBERED = 1024
 #: A working day: who looks at pictures signs in once a shift.
 SESSION_LASTS = timedelta(hours=12)
 _ADMIN = KeyId("admin")
-_OPERATOR = Principal(DEFAULT_TENANT, _ADMIN, frozenset({Scope.ADMIN}))
+_OPERATOR = Principal(DEFAULT_TENANT, _ADMIN, frozenset({Scope.ADMIN}), "admin")
 _SIGN_IN = "Sign in again with your key."
 _FORM = re.compile(r"^dsk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}$")
 _log = get_logger()
@@ -165,7 +165,7 @@ class KeyRing:
             raise Unauthorized("the key has expired")
         self._note_use(KeyId(row.id), now)
         scopes = frozenset(Scope(one) for one in row.scopes)
-        return Principal(TenantId(row.tenant_id), KeyId(row.id), scopes)
+        return Principal(TenantId(row.tenant_id), KeyId(row.id), scopes, row.name)
 
     def _found(self, key: str) -> ApiKeyRow:
         matched = _FORM.match(key)

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from service.api.views import WorkState
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import GeneratedImage, GenerationParams
+from service.contracts.generations import DecidedImage, Decision, DecisionCounts, DecisionState, GenerationParams
 from service.store.artifacts import ArtifactStore
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -31,6 +32,7 @@ class ManifestImage(BaseModel):
     source_image_id: str | None
     source_filename: str | None
     source_sha256: str | None
+    decision: Decision | None
 
 
 class ManifestClass(BaseModel):
@@ -42,22 +44,29 @@ class ManifestClass(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``manifest.json``. ``state`` is the generation's when the archive was made: other than succeeded, images lack."""
+    """``manifest.json``. ``state`` is the generation's when the archive was made: other than succeeded, images lack.
+
+    ``decisions`` counts all published images by class; rejected ones are in ``images`` where ``include_rejected``.
+    """
 
     generation_id: str
     state: WorkState
     software: str
     synthetic: bool = True
     classes: dict[str, ManifestClass]
+    include_rejected: bool
+    decisions: dict[str, DecisionCounts]
     images: list[ManifestImage]
 
 
 def manifest_of(
     generation_id: str,
     state: WorkState,
-    images: Sequence[GeneratedImage],
+    images: Sequence[DecidedImage],
     classes: dict[str, ManifestClass],
     sources: Mapping[str, ImageRecord],
+    *,
+    include_rejected: bool,
 ) -> Manifest:
     """The lineage of every image; sources that were deleted since are named by id alone."""
     return Manifest(
@@ -65,11 +74,25 @@ def manifest_of(
         state=state,
         software=f"defectsynth {version('defectsynth')}",
         classes=classes,
-        images=[_entry(image, sources.get(image.source_image_id or "")) for image in images],
+        include_rejected=include_rejected,
+        decisions=_decisions(images),
+        images=[
+            _entry(image, sources.get(image.source_image_id or ""))
+            for image in images
+            if include_rejected or image.decision is not Decision.REJECT
+        ],
     )
 
 
-def _entry(image: GeneratedImage, source: ImageRecord | None) -> ManifestImage:
+def _decisions(images: Sequence[DecidedImage]) -> dict[str, DecisionCounts]:
+    """Of all images that were read, so that they agree with those that are delivered."""
+    found: dict[str, Counter[str]] = {}
+    for image in images:
+        found.setdefault(image.class_name, Counter())[image.decision or DecisionState.UNDECIDED] += 1
+    return {class_name: DecisionCounts(**numbers) for class_name, numbers in found.items()}
+
+
+def _entry(image: DecidedImage, source: ImageRecord | None) -> ManifestImage:
     return ManifestImage(
         file=f"{image.class_name}/{image.number:06d}.png",
         source_filename=source.filename if source else None,
@@ -78,12 +101,16 @@ def _entry(image: GeneratedImage, source: ImageRecord | None) -> ManifestImage:
     )
 
 
+def text_of(manifest: Manifest) -> str:
+    """``manifest.json``. It decides every byte of the archive, because it names each file by its digest."""
+    return json.dumps(manifest.model_dump(mode="json"), indent=1)
+
+
 def zip_stream(manifest: Manifest, artifacts: ArtifactStore) -> Iterator[bytes]:
     """The zip's bytes, file by file; PNG does not shrink further, so files are stored as they are."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        text = json.dumps(manifest.model_dump(mode="json"), indent=1)
-        archive.writestr(zipfile.ZipInfo("manifest.json", _TIMESTAMP), text)
+        archive.writestr(zipfile.ZipInfo("manifest.json", _TIMESTAMP), text_of(manifest))
         for image in manifest.images:
             archive.writestr(zipfile.ZipInfo(image.file, _TIMESTAMP), artifacts.path_of(image.sha256).read_bytes())
             yield sink.taken()

@@ -2,21 +2,34 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contracts.adaptations import AdaptationResult, AdaptationSettings
 from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage, Split
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
-from service.contracts.generations import GateSettings, GenerationResult, GenerationSettings
+from service.contracts.generations import (
+    Decision,
+    DecisionCounts,
+    GateSettings,
+    GenerationResult,
+    GenerationSettings,
+)
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionResult
 from service.contracts.requests import RecognitionRequest
-from service.contracts.search import FoundSettings, SearchTrial
+from service.contracts.search import FoundSettings, SearchTrial, TrialExample
 
 T = TypeVar("T")
 Links = dict[str, str]
+RejectedNumbers = Annotated[
+    dict[str, list[int]],
+    Field(
+        description="Images of the generation that were rejected when this was asked for, and so are left out.",
+        examples=[{"scratches": [3, 17]}],
+    ),
+]
 
 
 class View(BaseModel):
@@ -103,7 +116,7 @@ class DatasetSummary(View):
 
 
 class DatasetImageView(ImageRecord):
-    """One real image; ``links.content`` is its PNG."""
+    """One real image; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it."""
 
     links: Links
 
@@ -125,6 +138,18 @@ class AdapterView(View):
     links: Links
 
 
+class TrialExampleView(TrialExample):
+    """An image of a trial; ``links.content`` is its PNG, ``links.source`` the real image that it was made from."""
+
+    links: Links
+
+
+class TrialView(SearchTrial):
+    """A trial with a few of its images; the n-th image of each trial has the same source and seed."""
+
+    examples: list[TrialExampleView]
+
+
 class AdaptationView(View):
     """An adaptation, its jobs (one a class) and the adapters it has made so far.
 
@@ -140,7 +165,7 @@ class AdaptationView(View):
     created_at: datetime
     jobs: list[JobView]
     adapters: list[AdapterView]
-    trials: dict[str, list[SearchTrial]]
+    trials: dict[str, list[TrialView]]
     links: Links
 
 
@@ -151,6 +176,7 @@ class GenerationClassView(View):
     adapter_id: str
     num_images: int
     num_published: int
+    decisions: DecisionCounts
     seed: int
     settings: GenerationSettings = Field(description="What the client gave, then what the search found, then defaults.")
     gates: GateSettings
@@ -170,8 +196,33 @@ class GenerationView(View):
     links: Links
 
 
+class DecisionsView(View):
+    """What is decided about a generation's images now: how many of each class."""
+
+    generation_id: str
+    decisions: dict[str, DecisionCounts] = Field(examples=[{"scratches": {"keep": 12, "reject": 3, "undecided": 9}}])
+
+
+class NearestRealView(View):
+    """The real image that a synthetic one is most like, as the copy gate found it.
+
+    The distances are in units of the gate's thresholds: below 1 is a copy. ``links`` (``content``, ``thumbnail``) are
+    empty where the image was deleted since.
+    """
+
+    image_id: str
+    feature_ratio: float | None
+    pixel_ratio: float | None
+    links: Links
+
+
 class GeneratedImageView(View):
-    """One synthetic image with its lineage; ``links.content`` is its PNG."""
+    """One synthetic image with its lineage; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it.
+
+    ``links.source`` and ``links.source_thumbnail``: the real image that it was made from, where there is one. A
+    rejected image is neither in the archive nor seen by a recognition. ``nearest_real`` is null where the copy gate
+    was off.
+    """
 
     class_name: str
     number: int
@@ -186,6 +237,10 @@ class GeneratedImageView(View):
     nearest_image_id: str | None
     nearest_feature_ratio: float | None
     nearest_pixel_ratio: float | None
+    nearest_real: NearestRealView | None
+    decision: Decision | None = Field(description="null: nobody has decided.")
+    decided_at: datetime | None
+    decided_by: str | None = Field(examples=["QA line 3"], description="The name of the key that was sent.")
     links: Links
 
 
@@ -217,6 +272,7 @@ class RecognitionView(View):
     state: WorkState
     request: RecognitionRequest
     result: RecognitionResult | None
+    rejected: RejectedNumbers
     created_at: datetime
     jobs: list[JobView]
     links: Links
@@ -230,6 +286,7 @@ class RecognitionReport(View):
     request: RecognitionRequest
     result: RecognitionResult | None
     failure: JobFailure | None
+    rejected: RejectedNumbers
 
 
 class BaseModelView(View):
@@ -254,6 +311,27 @@ class ClassifierView(View):
     """A classifier by its registered name."""
 
     name: str = Field(examples=["small_resnet"])
+
+
+class WorkedOnView(View):
+    """A job that a worker is busy with."""
+
+    id: str
+    kind: JobKind
+    class_name: str
+    links: Links
+
+
+class WorkerView(View):
+    """A worker process. ``job`` and ``resident_adapter_id`` are told where they are the caller's own."""
+
+    id: str = Field(examples=["gpu-3-4711-5fa2c9"])
+    device: str = Field(examples=["cuda"])
+    is_busy: bool
+    job: WorkedOnView | None
+    resident_adapter_id: str | None
+    seen_at: datetime
+    looked_for_work_at: datetime | None
 
 
 class ReadyView(View):

@@ -7,9 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.contracts.jobs import JobKind, JobState
-from service.store.tables import AdapterRow, GeneratedImageRow, ImageRow, JobRow
+from service.store.tables import AdapterRow, GeneratedImageRow, ImageRow, JobRow, TrialExampleRow
 
-_COLUMNS = (ImageRow.sha256, AdapterRow.archive_sha256, GeneratedImageRow.sha256)
+_COLUMNS = (ImageRow.sha256, AdapterRow.archive_sha256, GeneratedImageRow.sha256, TrialExampleRow.sha256)
 _SHEET = JobRow.result["contact_sheet"].as_string()
 
 

@@ -80,6 +80,23 @@ class AdaptationRow(Base):
     created_at: Mapped[datetime]
 
 
+class TrialExampleRow(Base):
+    """One of the images that a trial of an adaptation's search made; ``number``: its place among the trial's images."""
+
+    __tablename__ = "trial_example"
+    adaptation_id: Mapped[str] = mapped_column(ForeignKey("adaptation.id", ondelete="CASCADE"), primary_key=True)
+    class_name: Mapped[str] = mapped_column(primary_key=True)
+    trial: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    sha256: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int]
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    seed: Mapped[int]
+    source_image_id: Mapped[str | None]
+
+
 class AdapterRow(Base):
     """A trained adapter; its files are a zip artefact. ``found``: generation settings, by the search."""
 
@@ -110,9 +127,10 @@ class GenerationRow(Base):
 
 
 class GeneratedImageRow(Base):
-    """One synthetic image with its lineage."""
+    """One synthetic image with its lineage, and what a person decided about it."""
 
     __tablename__ = "generated_image"
+    __table_args__ = (Index("generated_image_decided", "generation_id", "class_name", "decision", "number"),)
     generation_id: Mapped[str] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), primary_key=True)
     class_name: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -129,6 +147,9 @@ class GeneratedImageRow(Base):
     nearest_image_id: Mapped[str | None]
     nearest_feature_ratio: Mapped[float | None]
     nearest_pixel_ratio: Mapped[float | None]
+    decision: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
 
 
 class EvaluationRow(Base):
