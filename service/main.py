@@ -46,6 +46,7 @@ from service.store.database import Database
 from service.store.placement import artifact_store
 from service.submission import Submission, SubmissionLimits
 from service.thumbnails import Thumbnails
+from service.web import site
 from service.webhooks import Webhooks
 
 
@@ -84,6 +85,7 @@ def create_app(
         app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
     for one in (health, metrics):
         app.include_router(one.router)
+    site.install(app)
     problems.install(app)
     openapi.install(app, asks_for_key=settings.demands_keys)
     reference.install(app)

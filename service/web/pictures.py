@@ -14,8 +14,6 @@ class Picture:
     whole: str
     alt: str
     caption: str
-    width_px: int
-    height_px: int
 
 
 def real_picture(image: ImageRow) -> Picture:
@@ -23,7 +21,7 @@ def real_picture(image: ImageRow) -> Picture:
     links = real_image_links(image.dataset_id, image.id)
     told = f"{image.filename}, {image.split}"
     alt = f"Real image {image.filename} of {image.class_name}"
-    return Picture(sized(links["thumbnail"]), links["content"], alt, told, image.width_px, image.height_px)
+    return Picture(sized(links["thumbnail"]), links["content"], alt, told)
 
 
 def sized(thumbnail: str, longest_px: int = 256) -> str:

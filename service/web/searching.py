@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from service.api.views import AdaptationView, JobView
+from service.api.views import AdaptationView, JobView, TrialExampleView, TrialView
 from service.contracts.adaptations import AdaptationResult
-from service.contracts.search import SearchReport, SearchTrial
+from service.contracts.search import SearchReport
 from service.reports.adaptation import TrialLine, best_so_far, search_caution, search_sentence, trial_line
 from service.reports.wording import figure, percent
 from service.web.charts import Chart, quality_chart
@@ -47,7 +46,7 @@ def searched(view: AdaptationView, job: JobView, number: int) -> Searched:
     trials = view.trials.get(job.class_name, [])
     report = job.result.search if isinstance(job.result, AdaptationResult) else None
     best = report.best if report is not None else best_so_far(trials)
-    stops = _stops(view.id, job.class_name, trials, best)
+    stops = _stops(trials, best)
     return Searched(
         class_name=job.class_name,
         anchor=f"search-{number}",
@@ -70,22 +69,22 @@ def _nothing(view: AdaptationView, job: JobView) -> str:
     return "The search begins when the training is done."
 
 
-def _chart(trials: Sequence[SearchTrial], best: int | None, report: SearchReport | None) -> Chart | None:
+def _chart(trials: Sequence[TrialView], best: int | None, report: SearchReport | None) -> Chart | None:
     if report is None:
         return quality_chart(trials, best, None, None)
     return quality_chart(trials, best, report.real_floor, report.copy_floor)
 
 
-def _stops(adaptation_id: str, class_name: str, trials: Sequence[SearchTrial], best: int | None) -> list[Stop]:
-    by_strength = sorted(trials, key=lambda trial: (trial.strength, trial.number))
-    return [_stop(adaptation_id, class_name, trial, best) for trial in by_strength]
+def _stops(trials: Sequence[TrialView], best: int | None) -> list[Stop]:
+    return [_stop(trial, best) for trial in sorted(trials, key=lambda trial: (trial.strength, trial.number))]
 
 
-def _stop(adaptation_id: str, class_name: str, trial: SearchTrial, best: int | None) -> Stop:
+def _stop(trial: TrialView, best: int | None) -> Stop:
     kind = "best" if trial.number == best else "good" if trial.feasible else "copying"
     verdict = {"best": "the best", "good": "usable", "copying": trial.remark or "too many copies"}[kind]
+    spread = f" ± {figure(trial.kid_std, 2)}" if trial.kid_std is not None else ""
     facts = [
-        ("KID", f"{figure(trial.kid)} ± {figure(trial.kid_std, 2)}" if trial.kid_std is not None else figure(trial.kid)),
+        ("KID", f"{figure(trial.kid)}{spread}"),
         ("copies", percent(trial.share_copies)),
         ("guidance", f"{trial.guidance_scale:.3g}"),
         ("LoRA scale", f"{trial.lora_scale:.3g}"),
@@ -93,20 +92,9 @@ def _stop(adaptation_id: str, class_name: str, trial: SearchTrial, best: int | N
     ]
     strength = f"{trial.strength:.2f}"
     label = f"strength {strength}, trial {trial.number}, {verdict}"
-    return Stop(trial.number, strength, label, verdict, kind, facts, _pictures(adaptation_id, class_name, trial))
+    return Stop(trial.number, strength, label, verdict, kind, facts, [_picture(trial, one) for one in trial.examples])
 
 
-def _pictures(adaptation_id: str, class_name: str, trial: SearchTrial) -> list[Picture]:
-    """Examples that the search kept, if it did."""
-    here = f"/v1/adaptations/{adaptation_id}/classes/{quote(class_name)}/trials/{trial.number}/examples"
-    return [
-        Picture(
-            small=f"{here}/{place}",
-            whole=f"{here}/{place}",
-            alt=f"Example {place + 1} of trial {trial.number} at strength {trial.strength:.2f}",
-            caption="",
-            width_px=0,
-            height_px=0,
-        )
-        for place in range(len(getattr(trial, "examples", [])))
-    ]
+def _picture(trial: TrialView, example: TrialExampleView) -> Picture:
+    alt = f"Example {example.number + 1} of trial {trial.number} at strength {trial.strength:.2f}"
+    return Picture(example.links["content"], example.links["content"], alt, "")
