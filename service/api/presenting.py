@@ -1,11 +1,12 @@
 """From rows to views."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
+from service.api.image_views import trial_views
 from service.api.views import (
     AdaptationView,
     AdapterView,
@@ -13,25 +14,17 @@ from service.api.views import (
     DatasetVersionView,
     DatasetView,
     EvaluationView,
-    GeneratedImageView,
     GenerationClassView,
     GenerationView,
     JobView,
-    Links,
-    NearestRealView,
     RecognitionReport,
     RecognitionView,
-    TrialExampleView,
-    TrialView,
-    WorkedOnView,
-    WorkerView,
     WorkState,
 )
 from service.contracts.adaptations import AdaptationResult, AdaptationSettings
 from service.contracts.datasets import DatasetWarning
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import (
-    DecidedImage,
     DecisionCounts,
     GenerationParams,
     GenerationResult,
@@ -41,8 +34,8 @@ from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
-from service.contracts.search import FoundSettings, SearchSoFar, SearchTrial, TrialExample
-from service.store import adapters, datasets, decisions, jobs, trial_examples, workers
+from service.contracts.search import FoundSettings
+from service.store import adapters, datasets, decisions, jobs, trial_examples
 from service.store.tables import (
     AdaptationRow,
     AdapterRow,
@@ -52,7 +45,6 @@ from service.store.tables import (
     GenerationRow,
     JobRow,
     RecognitionRow,
-    WorkerRow,
 )
 
 _RESULTS: dict[
@@ -171,7 +163,7 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
         jobs=job_views(session, of_it),
         adapters=[adapter_view(one) for one in adapters.of_adaptations(session, tenant_id, [row.id])],
         trials={
-            one.class_name: _trial_views(one, examples.get(one.class_name, []), version.dataset_id) for one in of_it
+            one.class_name: trial_views(one, examples.get(one.class_name, []), version.dataset_id) for one in of_it
         },
         links={
             "self": f"/v1/adaptations/{row.id}",
@@ -179,25 +171,6 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
             "report_html": f"/v1/adaptations/{row.id}/report.html",
         },
     )
-
-
-def trials_of(job: JobRow) -> list[SearchTrial]:
-    """What the search of an adaptation job has tried so far."""
-    if job.result is not None:
-        search = AdaptationResult.model_validate(job.result).search
-        return search.trials if search is not None else []
-    return SearchSoFar.model_validate(job.interim).trials if job.interim is not None else []
-
-
-def _trial_views(job: JobRow, examples: Sequence[TrialExample], dataset_id: str) -> list[TrialView]:
-    here = f"/v1/adaptations/{job.resource_id}/classes/{quote(job.class_name)}/trials"
-    shown: dict[int, list[TrialExampleView]] = {}
-    for one in examples:
-        links = {"content": f"{here}/{one.trial}/examples/{one.number}"}
-        if one.source_image_id is not None:
-            links["source"] = real_image_links(dataset_id, one.source_image_id)["content"]
-        shown.setdefault(one.trial, []).append(TrialExampleView(**one.model_dump(), links=links))
-    return [TrialView(**one.model_dump(), examples=shown.get(one.number, [])) for one in trials_of(job)]
 
 
 def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -> GenerationView:
@@ -240,44 +213,6 @@ def _generation_class(job: JobRow, counts: DecisionCounts, here: str) -> Generat
             "contact_sheet": f"{here}/classes/{quote(params.class_name)}/contact-sheet",
         },
     )
-
-
-def generated_image_views(
-    session: Session, tenant_id: TenantId, generation_id: str, images: Collection[DecidedImage]
-) -> list[GeneratedImageView]:
-    """Synthetic images (a page of them at most), each with the way to its source and to its nearest real image."""
-    real = {one for image in images for one in (image.source_image_id, image.nearest_image_id) if one is not None}
-    homes = datasets.ids_of_images(session, tenant_id, real)
-    return [_generated_image_view(generation_id, image, homes) for image in images]
-
-
-def _generated_image_view(generation_id: str, image: DecidedImage, homes: Mapping[str, str]) -> GeneratedImageView:
-    content = f"/v1/generations/{generation_id}/images/{quote(image.class_name)}/{image.number}"
-    links = {"content": content, "thumbnail": f"{content}/thumbnail"}
-    for name, address in _real_links(image.source_image_id, homes).items():
-        links["source" if name == "content" else f"source_{name}"] = address
-    nearest = None
-    if image.nearest_image_id is not None:
-        nearest = NearestRealView(
-            image_id=image.nearest_image_id,
-            feature_ratio=image.nearest_feature_ratio,
-            pixel_ratio=image.nearest_pixel_ratio,
-            links=_real_links(image.nearest_image_id, homes),
-        )
-    return GeneratedImageView(**image.model_dump(), nearest_real=nearest, links=links)
-
-
-def _real_links(image_id: str | None, homes: Mapping[str, str]) -> Links:
-    """To a real image, where it is still there. ``homes``: datasets by the ids of their images."""
-    if image_id is None or image_id not in homes:
-        return {}
-    return real_image_links(homes[image_id], image_id)
-
-
-def real_image_links(dataset_id: str, image_id: str) -> Links:
-    """To one real image."""
-    content = f"/v1/datasets/{dataset_id}/images/{image_id}"
-    return {"content": content, "thumbnail": f"{content}/thumbnail"}
 
 
 def evaluation_view(session: Session, tenant_id: TenantId, row: EvaluationRow) -> EvaluationView:
@@ -331,25 +266,3 @@ def recognition_report(row: RecognitionRow, of_it: Sequence[JobRow]) -> Recognit
         failure=failures[0] if failures else None,
         rejected=RecognitionParams.model_validate(of_it[0].params).rejected,
     )
-
-
-def worker_views(session: Session, tenant_id: TenantId, rows: Sequence[WorkerRow]) -> list[WorkerView]:
-    """Workers as one tenant may see them."""
-    own = workers.owned_by(session, tenant_id, rows)
-    return [
-        WorkerView(
-            id=row.id,
-            device=row.device,
-            is_busy=row.job_id is not None,
-            job=_worked_on(own.jobs[row.job_id]) if row.job_id in own.jobs else None,
-            resident_adapter_id=row.resident_adapter_id if row.resident_adapter_id in own.adapter_ids else None,
-            seen_at=row.seen_at,
-            looked_for_work_at=row.looked_at,
-        )
-        for row in rows
-    ]
-
-
-def _worked_on(job: JobRow) -> WorkedOnView:
-    links = {"self": f"/v1/jobs/{job.id}", "resource": JobKind(job.kind).path_of(job.resource_id)}
-    return WorkedOnView(id=job.id, kind=JobKind(job.kind), class_name=job.class_name, links=links)

@@ -10,7 +10,6 @@ from service.contracts.adaptations import AdaptationResult, AdaptationSettings
 from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage, Split
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import (
-    Decision,
     DecisionCounts,
     GateSettings,
     GenerationResult,
@@ -196,54 +195,6 @@ class GenerationView(View):
     links: Links
 
 
-class DecisionsView(View):
-    """What is decided about a generation's images now: how many of each class."""
-
-    generation_id: str
-    decisions: dict[str, DecisionCounts] = Field(examples=[{"scratches": {"keep": 12, "reject": 3, "undecided": 9}}])
-
-
-class NearestRealView(View):
-    """The real image that a synthetic one is most like, as the copy gate found it.
-
-    The distances are in units of the gate's thresholds: below 1 is a copy. ``links`` (``content``, ``thumbnail``) are
-    empty where the image was deleted since.
-    """
-
-    image_id: str
-    feature_ratio: float | None
-    pixel_ratio: float | None
-    links: Links
-
-
-class GeneratedImageView(View):
-    """One synthetic image with its lineage; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it.
-
-    ``links.source`` and ``links.source_thumbnail``: the real image that it was made from, where there is one. A
-    rejected image is neither in the archive nor seen by a recognition. ``nearest_real`` is null where the copy gate
-    was off.
-    """
-
-    class_name: str
-    number: int
-    sha256: str
-    size_bytes: int
-    width_px: int
-    height_px: int
-    mode: str
-    seed: int
-    source_image_id: str | None
-    candidate: int | None
-    nearest_image_id: str | None
-    nearest_feature_ratio: float | None
-    nearest_pixel_ratio: float | None
-    nearest_real: NearestRealView | None
-    decision: Decision | None = Field(description="null: nobody has decided.")
-    decided_at: datetime | None
-    decided_by: str | None = Field(examples=["QA line 3"], description="The name of the key that was sent.")
-    links: Links
-
-
 class GenerationReport(View):
     """Quality of a generation, class by class; ``results`` holds finished classes only."""
 
@@ -311,27 +262,6 @@ class ClassifierView(View):
     """A classifier by its registered name."""
 
     name: str = Field(examples=["small_resnet"])
-
-
-class WorkedOnView(View):
-    """A job that a worker is busy with."""
-
-    id: str
-    kind: JobKind
-    class_name: str
-    links: Links
-
-
-class WorkerView(View):
-    """A worker process. ``job`` and ``resident_adapter_id`` are told where they are the caller's own."""
-
-    id: str = Field(examples=["gpu-3-4711-5fa2c9"])
-    device: str = Field(examples=["cuda"])
-    is_busy: bool
-    job: WorkedOnView | None
-    resident_adapter_id: str | None
-    seen_at: datetime
-    looked_for_work_at: datetime | None
 
 
 class ReadyView(View):

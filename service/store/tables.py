@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.store.base import Base as Base
 from service.store.base import Json as Json
 from service.store.base import UtcDateTime as UtcDateTime
+from service.store.example_table import TrialExampleRow as TrialExampleRow
 
 
 class DatasetRow(Base):
@@ -78,23 +79,6 @@ class AdaptationRow(Base):
     base_model: Mapped[str]
     settings: Mapped[Json]
     created_at: Mapped[datetime]
-
-
-class TrialExampleRow(Base):
-    """One of the images that a trial of an adaptation's search made; ``number``: its place among the trial's images."""
-
-    __tablename__ = "trial_example"
-    adaptation_id: Mapped[str] = mapped_column(ForeignKey("adaptation.id", ondelete="CASCADE"), primary_key=True)
-    class_name: Mapped[str] = mapped_column(primary_key=True)
-    trial: Mapped[int] = mapped_column(primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
-    sha256: Mapped[str] = mapped_column(index=True)
-    size_bytes: Mapped[int]
-    width_px: Mapped[int]
-    height_px: Mapped[int]
-    seed: Mapped[int]
-    source_image_id: Mapped[str | None]
 
 
 class AdapterRow(Base):

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import Once, OnceOf, Told
-from service.api.presenting import dataset_summary, dataset_view, real_image_links
+from service.api.image_views import real_image_links
+from service.api.presenting import dataset_summary, dataset_view
 from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
 from service.api.uploads import Form, read_form, upload_of
 from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView

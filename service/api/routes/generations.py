@@ -11,9 +11,10 @@ from starlette.responses import Response, StreamingResponse
 from service.api.archives import Manifest, ManifestClass, manifest_of, text_of, zip_stream
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant, principal_of_key
 from service.api.idempotency import OnceOf
-from service.api.presenting import generated_image_views, generation_view, state_of
+from service.api.image_views import DecisionsView, GeneratedImageView, generated_image_views
+from service.api.presenting import generation_view, state_of
 from service.api.responses import THUMBNAIL, SizeOf, artifact_response, is_fresh, stored, thumbnail_response
-from service.api.views import DecisionsView, GeneratedImageView, GenerationReport, GenerationView, PageView
+from service.api.views import GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
 from service.contracts.generations import Decision, DecisionState, GenerationParams, GenerationResult
 from service.contracts.ids import TenantId

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from service.api.dependencies import PartsOf, Tenant
-from service.api.presenting import worker_views
-from service.api.views import PageView, WorkerView
+from service.api.views import PageView
+from service.api.worker_views import WorkerView, worker_views
 from service.readiness import WORKER_SEEN_WITHIN
 from service.store import workers
 
