@@ -9,6 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Query, Request
 
 from service.api.origins import READING, refuse_other_origins
+from service.api.streams import Streams
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
@@ -48,6 +49,7 @@ class Parts:
     rates: RateLimits
     readiness: Readiness
     metrics: ApiMetrics
+    streams: Streams
 
 
 async def parts_of_app(request: Request) -> Parts:
@@ -100,5 +102,6 @@ async def page_request(
 
 
 PartsOf = Annotated[Parts, Depends(parts_of_app)]
+PrincipalOf = Annotated[Principal, Depends(principal_of_key)]
 Tenant = Annotated[TenantId, Depends(tenant_of_key)]
 PageOf = Annotated[PageRequest, Depends(page_request)]
