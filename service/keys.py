@@ -5,8 +5,8 @@ HMAC-SHA-256 of the whole key under the server's secret: who reads the database 
 A key that was found good is remembered for `REMEMBERED_SECONDS`, so that a poll costs no query; a revocation takes
 effect within that time in every process.
 
-A browser gets a session for a key: the key's id and an end, signed with the key's digest. Nothing is kept of it, it holds
-no key, and it ends with its key.
+A browser gets a session for a key: the key's id and an end, signed with the key's digest. It is kept nowhere here,
+holds no key, and ends with its key.
 """
 
 import hashlib

@@ -21,7 +21,7 @@ from service.api.views import (
     RecognitionView,
     WorkState,
 )
-from service.contracts.adaptations import AdaptationResult, AdaptationSettings
+from service.contracts.adaptations import AdaptationResult, AdaptationSettings, CurvePoint
 from service.contracts.datasets import DatasetWarning
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import (
@@ -56,6 +56,7 @@ _RESULTS: dict[
     JobKind.RECOGNITION: RecognitionResult,
 }
 _WARNINGS = TypeAdapter(list[DatasetWarning])
+_LOSSES = TypeAdapter(list[CurvePoint])
 
 
 def job_view(row: JobRow, queue_position: int | None) -> JobView:
@@ -165,6 +166,7 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
         trials={
             one.class_name: trial_views(one, examples.get(one.class_name, []), version.dataset_id) for one in of_it
         },
+        losses={one.class_name: _LOSSES.validate_python(one.losses) for one in of_it if one.losses is not None},
         links={
             "self": f"/v1/adaptations/{row.id}",
             "dataset": f"/v1/datasets/{version.dataset_id}",

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contracts.adaptations import AdaptationResult, AdaptationSettings
+from service.contracts.adaptations import AdaptationResult, AdaptationSettings, CurvePoint
 from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage, Split
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import (
@@ -165,6 +165,9 @@ class AdaptationView(View):
     jobs: list[JobView]
     adapters: list[AdapterView]
     trials: dict[str, list[TrialView]]
+    losses: dict[str, list[CurvePoint]] = Field(
+        description="Class by class, thinned, until the job has succeeded; then its `result` has the whole curve."
+    )
     links: Links
 
 

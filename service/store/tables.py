@@ -161,7 +161,7 @@ class JobRow(Base):
 
     ``revision`` grows with every change a client can see (it is the ETag and the event id). ``wakeup_at``: when a
     message was last sent for this row; null means never. ``interim``: results so far, for the worker that goes on.
-    ``request_id``: of the HTTP request that submitted it, for the logs.
+    ``losses``: the curve of a training under way. ``request_id``: of the HTTP request that submitted it, for the logs.
     """
 
     __tablename__ = "job"
@@ -184,6 +184,7 @@ class JobRow(Base):
     progress: Mapped[Json | None] = mapped_column(JSON)
     # Read by those who ask for it alone: it grows with the job, and a job is polled all the time.
     interim: Mapped[Json | None] = mapped_column(JSON, deferred=True)
+    losses: Mapped[list[Json] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     result: Mapped[Json | None] = mapped_column(JSON)
     failure: Mapped[Json | None] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(default=0)

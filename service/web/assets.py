@@ -1,4 +1,4 @@
-"""The page's own files: style sheet, scripts, icon. All come from this machine; a plant's network may have no way out."""
+"""The page's own files: style sheet, scripts, icon. All come from this machine, which may have no way out."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Curves as the page draws them while they grow: plain geometry, for a template to write as SVG.
 
-The reports' plots are matplotlib's; one of them takes 0.16 s under a lock of the process, too long for a page that draws
-each class's again every second or two. These take less than a millisecond, and follow the reader's theme by classes.
+The reports' plots are matplotlib's; one of them takes 0.16 s under a lock of the process, too long for a page that
+draws each class's again every second or two. These take less than a millisecond, and need no style attributes.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.api.presenting import real_image_links
+from service.api.image_views import real_image_links
 from service.store.tables import ImageRow
 
 
@@ -19,7 +19,7 @@ class Picture:
 def real_picture(image: ImageRow) -> Picture:
     """A real image."""
     links = real_image_links(image.dataset_id, image.id)
-    told = f"{image.filename}, {image.split}"
+    told = f"{image.split}, {image.filename}"
     alt = f"Real image {image.filename} of {image.class_name}"
     return Picture(sized(links["thumbnail"]), links["content"], alt, told)
 

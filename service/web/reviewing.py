@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from service.api.views import GeneratedImageView, GenerationView
+from service.api.image_views import GeneratedImageView
+from service.api.views import GenerationView
 from service.contracts.generations import DecisionState
 from service.reports.wording import figure
 from service.web.pictures import Picture, sized
@@ -121,8 +122,9 @@ def detail(view: GenerationView, image: GeneratedImageView) -> Detail:
 
 def _facts(view: GenerationView, image: GeneratedImageView) -> list[tuple[str, str]]:
     facts = [("seed", str(image.seed)), ("size", f"{image.width_px} × {image.height_px} px")]
-    if image.nearest_real is not None:
-        told = f"{_times(image.nearest_real.feature_ratio)} in features, {_times(image.nearest_real.pixel_ratio)} in pixels"
+    near = image.nearest_real
+    if near is not None:
+        told = f"{_times(near.feature_ratio)} in features, {_times(near.pixel_ratio)} in pixels"
         facts.insert(0, ("distance to it", f"{told}; below 1 × would be a copy"))
     for one in view.classes:
         if one.class_name == image.class_name:

@@ -110,7 +110,9 @@ class WorkLine:
     ago: str
 
 
-def line(href: str, title: str, detail: str, jobs: Sequence[JobView], state: str, at: datetime, now: datetime) -> WorkLine:
+def line(
+    href: str, title: str, detail: str, jobs: Sequence[JobView], state: str, at: datetime, now: datetime
+) -> WorkLine:
     """A resource by its jobs."""
     shares = [1.0 if job.state.is_final else job.progress.fraction if job.progress else 0.0 for job in jobs]
     unfinished = any(not job.state.is_final for job in jobs)
@@ -132,5 +134,3 @@ def some(names: Sequence[str], most: int = 4) -> str:
     """A few names, and how many more."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-

@@ -142,7 +142,7 @@ def _class(view: AdaptationView, job: JobView) -> ClassTraining:
     adapter = next((one for one in view.adapters if one.class_name == job.class_name), None)
     return ClassTraining(
         job=job_card(job),
-        losses=loss_charts(result.loss_curve if result is not None else []),
+        losses=loss_charts(result.loss_curve if result is not None else view.losses.get(job.class_name, [])),
         found=_found(result.found) if result is not None and result.found is not None else [],
         adapter_id=adapter.id if adapter is not None else None,
         warnings=result.warnings if result is not None else [],

@@ -9,7 +9,8 @@ from fastapi import Query
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from service.api.presenting import generated_image_views, generation_view
+from service.api.image_views import generated_image_views
+from service.api.presenting import generation_view
 from service.api.views import GenerationClassView, GenerationView
 from service.contracts.generations import DecisionState, GenerationResult
 from service.reports.closeness import closeness

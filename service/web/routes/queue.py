@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from service.api.presenting import job_views, worker_views
-from service.api.views import WorkerView
+from service.api.presenting import job_views
+from service.api.worker_views import WorkerView, worker_views
 from service.contracts.jobs import JobState
 from service.readiness import FINE, WORKER_SEEN_WITHIN
 from service.store import jobs, workers

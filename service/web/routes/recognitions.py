@@ -93,7 +93,5 @@ def _page(recognition_id: str, visit: Visit) -> Recognising:
         generation_id=view.request.generation_id,
         seen="job " + ".".join(f"{job.revision}-{job.queue_position or 0}" for job in view.jobs),
         jobs=[job_card(job) for job in view.jobs],
-        report=recognition_page(
-            replace(record, state=view.state.value), StoredPictures(visit.parts.artifacts.path_of)
-        ),
+        report=recognition_page(replace(record, state=view.state.value), StoredPictures(visit.parts.artifacts.path_of)),
     )
