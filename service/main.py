@@ -37,6 +37,7 @@ from service.keys import KeyRing
 from service.logs import configure_logs
 from service.metrics import ApiMetrics, read_record
 from service.outbound import Resolve, resolve_by_system
+from service.preflight import Preflights
 from service.queueing import Queueing, Send
 from service.quotas import Quotas, RateLimits
 from service.readiness import Readiness
@@ -128,12 +129,14 @@ def _parts(
     )
     measured = ApiMetrics(read_record(database, clock), settings.data_dir)
     queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
+    submission = Submission(queueing, registry.base_models, registry.extractors, accepted)
     return Parts(
         settings=settings,
         database=database,
         artifacts=store,
         intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
-        submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
+        submission=submission,
+        preflights=Preflights(queueing, submission, registry.base_models, clock),
         recognising=Recognising(queueing, registry.classifiers),
         webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
         registry=registry,

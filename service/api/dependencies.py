@@ -16,6 +16,7 @@ from service.errors import Forbidden, Unauthorized
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
+from service.preflight import Preflights
 from service.quotas import RateLimits
 from service.readiness import Readiness
 from service.recognising import Recognising
@@ -38,6 +39,7 @@ class Parts:
     artifacts: ArtifactStore
     intake: Intake
     submission: Submission
+    preflights: Preflights
     recognising: Recognising
     webhooks: Webhooks
     registry: Registry

@@ -37,7 +37,7 @@ id: 41-0
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events `job`, each with what `GET /v1/jobs/{id}` answers; comments as heartbeats.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"example": _EXAMPLE}},
     },
     204: {"description": "All is final, and `Last-Event-ID` says that the client has seen it: do not come again."},
     429: {"description": "The key has too many streams open."},
