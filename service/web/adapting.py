@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from service.api.views import DatasetView
 from service.contracts.adaptations import AdaptationSettings, FitPolicy
 from service.contracts.datasets import Split
+from service.contracts.preflight import Basis, Preflight, PreflightVerdict
 from service.contracts.requests import AdaptationRequest
+from service.reports.wording import counted, duration
 from service.web.forms import Form, new_once, request_of
 from service.web.visits import Visit
 
@@ -90,6 +92,40 @@ def _settings(used: AdaptationSettings) -> list[Setting]:
                 str(search.images_per_trial), 8, 500),
         Setting("settings.seed", "Seed", "The same seed gives the same adapter.", str(used.seed), 0, 2**63 - 1),
     ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LookedAhead:
+    """What the start button would do. ``kind``: how the verdict is coloured."""
+
+    kind: str
+    sentence: str
+    facts: Sequence[tuple[str, str]]
+
+
+def looked_ahead(found: Preflight) -> LookedAhead:
+    """A pre-flight in words."""
+    kinds = {PreflightVerdict.READY: "yes", PreflightVerdict.READY_WITH_WARNINGS: "unknown"}
+    facts = []
+    if found.seconds is not None:
+        low, high = duration(found.seconds.low), duration(found.seconds.high)
+        facts.append(("expected time", f"{duration(found.seconds.expected)}, {low} to {high} nine times in ten"))
+    if found.basis is Basis.EARLIER_JOBS:
+        facts.append(("learned from", counted(found.num_earlier_jobs, "earlier job")))
+    elif found.basis is not None:
+        facts.append(("learned from", "what is registered for this base model; no earlier job yet"))
+    if found.seconds_waiting:
+        facts.append(("wait before it", duration(found.seconds_waiting)))
+    if found.memory.expected_bytes is not None:
+        has = f" of {_gigabytes(found.memory.worker_bytes)}" if found.memory.worker_bytes is not None else ""
+        facts.append(("memory", f"{_gigabytes(found.memory.expected_bytes)}{has}"))
+    if found.device is not None:
+        facts.append(("device", found.device))
+    return LookedAhead(kinds.get(found.verdict, "no"), found.sentence, facts)
+
+
+def _gigabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def adaptation_request(form: Form) -> AdaptationRequest:

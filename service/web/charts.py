@@ -166,7 +166,7 @@ def quality_chart(
 
 
 def _floors(real: Score | None, copy: Score | None) -> list[tuple[Score | None, str, str]]:
-    return [(real, "real", "real against real"), (copy, "copy", "plain copies")]
+    return [(real, "real", "real against real"), (copy, "copied", "plain copies")]
 
 
 def _ends(value: float | None, spread: float | None) -> tuple[float, float]:

@@ -16,8 +16,9 @@ from service.contracts.ids import TenantId
 from service.contracts.keys import Principal, Scope
 from service.web.rendering import html
 
-#: What a fragment's problem is shown in, wherever htmx asked for it.
+#: What a fragment's problem is shown in, unless the part that asked shows itself.
 _PROBLEM_TARGET = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML show:#problem:top"}
+_IN_PLACE = {"HX-Reswap": "innerHTML"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _told(request: Request, error: Exception) -> Response:
     problem = Problem.model_validate_json(bytes(answer.body))
     if problem.status == 401 and not is_fragment(request) and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"/login?next={quote(_path_of(request))}", 303)
-    told = _fragment_of(problem) if is_fragment(request) else _page_of(problem)
+    told = _fragment_of(request, problem) if is_fragment(request) else _page_of(problem)
     for name in ("Retry-After", "Allow", "X-Request-ID"):
         if name in answer.headers:
             told.headers[name] = answer.headers[name]
@@ -113,9 +114,11 @@ def _path_of(request: Request) -> str:
     return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
-def _fragment_of(problem: Problem) -> Response:
+def _fragment_of(request: Request, problem: Problem) -> Response:
     response = html("problem_part.html.j2", status=problem.status, problem=problem)
-    response.headers.update(_PROBLEM_TARGET)
+    asked_by = request.headers.get("hx-trigger")
+    renews_itself = asked_by is not None and asked_by == request.headers.get("hx-target")
+    response.headers.update(_IN_PLACE if renews_itself else _PROBLEM_TARGET)
     return response
 
 

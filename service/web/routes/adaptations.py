@@ -16,7 +16,7 @@ from service.contracts.search import FoundSettings
 from service.store import adaptations
 from service.store.deletion import delete_adaptation
 from service.store.tombstones import Deletion
-from service.web.adapting import adaptation_request
+from service.web.adapting import adaptation_request, looked_ahead
 from service.web.charts import Chart, loss_charts
 from service.web.forms import FormOf
 from service.web.generating import GenerateForm, generate_form
@@ -79,6 +79,13 @@ def start(form: FormOf, visit: VisitOf) -> Response:
     make = partial(visit.parts.submission.adapt, visit.tenant, request)
     answer = form.once(visit).accept(request, "/adaptations", _RETRY_SECONDS, make, adaptation_view)
     return visit.go_to(answer.headers["Location"])
+
+
+@router.action("/adaptations/preflight")
+def preflight(form: FormOf, visit: VisitOf) -> Response:
+    """What starting it would meet and take; nothing is queued."""
+    found = visit.parts.preflights.look(visit.tenant, adaptation_request(form))
+    return visit.fragment("preflight.html.j2", told=looked_ahead(found))
 
 
 @router.page("/adaptations/{adaptation_id}")

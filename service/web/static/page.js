@@ -6,6 +6,7 @@
   const problem = () => document.getElementById("problem");
   let problemOf = "";
 
+  const isOurs = (xhr) => xhr.getResponseHeader("HX-Reswap") !== null;
   const lost = (isLost) => { banner().hidden = !isLost; };
 
   document.addEventListener("htmx:sendError", () => lost(true));
@@ -14,7 +15,7 @@
   document.addEventListener("htmx:afterRequest", (event) => {
     const { xhr, pathInfo, successful } = event.detail;
     if (!xhr || xhr.status === 0) return;
-    lost(xhr.status >= 502 && xhr.status <= 504 && !xhr.getResponseHeader("HX-Retarget"));
+    lost(xhr.status >= 502 && xhr.status <= 504 && !isOurs(xhr));
     if (successful && problemOf === pathInfo.requestPath) problem().replaceChildren();
   });
 
@@ -22,7 +23,7 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, pathInfo } = event.detail;
     if (xhr.status < 400) return;
-    event.detail.shouldSwap = Boolean(xhr.getResponseHeader("HX-Retarget"));
+    event.detail.shouldSwap = isOurs(xhr);
     problemOf = pathInfo.requestPath;
   });
 
