@@ -16,7 +16,7 @@ from service.contracts.ids import TenantId
 from service.contracts.keys import Principal, Scope
 from service.web.rendering import html
 
-#: What a fragment's problem is shown in, unless the part that asked shows itself.
+#: What a fragment's problem is shown in, unless a part that renews itself asked.
 _PROBLEM_TARGET = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML show:#problem:top"}
 _IN_PLACE = {"HX-Reswap": "innerHTML"}
 
@@ -116,9 +116,7 @@ def _path_of(request: Request) -> str:
 
 def _fragment_of(request: Request, problem: Problem) -> Response:
     response = html("problem_part.html.j2", status=problem.status, problem=problem)
-    asked_by = request.headers.get("hx-trigger")
-    renews_itself = asked_by is not None and asked_by == request.headers.get("hx-target")
-    response.headers.update(_IN_PLACE if renews_itself else _PROBLEM_TARGET)
+    response.headers.update(_IN_PLACE if request.headers.get("x-part") == "own" else _PROBLEM_TARGET)
     return response
 
 
