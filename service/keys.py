@@ -17,7 +17,6 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from service.contracts.ids import DEFAULT_TENANT, KeyId, TenantId, new_id
@@ -38,14 +37,6 @@ _OPERATOR = Principal(DEFAULT_TENANT, _ADMIN, frozenset({Scope.ADMIN}), "admin")
 _SIGN_IN = "Sign in again with your key."
 _FORM = re.compile(r"^dsk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}$")
 _log = get_logger()
-
-
-@dataclass(frozen=True)
-class BrowserSession:
-    """What a browser keeps in place of a key, and until when it is good."""
-
-    value: str
-    expires_at: datetime
 
 
 def mint(
@@ -125,13 +116,12 @@ class KeyRing:
             return self._remember(key, _OPERATOR)
         return self._remember(key, self._principal_of(self._found(key)))
 
-    def session_for(self, key: str) -> BrowserSession:
-        """A session for who has the key. Raises ``Unauthorized``."""
+    def session_for(self, key: str) -> str:
+        """What a browser keeps in place of the key, good for `SESSION_LASTS`. Raises ``Unauthorized``."""
         key_id = self.authenticate(key).key_id
         assert key_id is not None, "only a request without a key has none"
-        expires_at = self._clock() + SESSION_LASTS
-        told = f"{key_id}.{int(expires_at.timestamp())}"
-        return BrowserSession(f"{told}.{self._signature(told, digest_of(key, self._secret))}", expires_at)
+        told = f"{key_id}.{int((self._clock() + SESSION_LASTS).timestamp())}"
+        return f"{told}.{self._signature(told, digest_of(key, self._secret))}"
 
     def authenticate_session(self, value: str) -> Principal:
         """Whose session it is. Raises ``Unauthorized`` where it, or its key, is no longer good."""

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.api.dependencies import SESSION_COOKIE, PartsOf
 from service.api.origins import refuse_other_origins
 from service.errors import Unauthorized
+from service.keys import SESSION_LASTS
 from service.web.rendering import html
 from service.web.visits import PageRouter, Shell
 
@@ -36,8 +37,8 @@ def sign_in(
     answer = RedirectResponse(_inside(next), 303)
     answer.set_cookie(
         SESSION_COOKIE,
-        session.value,
-        expires=session.expires_at,
+        session,
+        max_age=int(SESSION_LASTS.total_seconds()),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
