@@ -16,6 +16,7 @@ from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import (
     adaptations,
     adapters,
+    archives,
     datasets,
     evaluations,
     generations,
@@ -77,8 +78,8 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, webhooks, registered)
-    for one in (jobs, *resources):  # Whatever a route asks for itself, none is open that should not be.
+    resources = (datasets, adaptations, adapters, generations, archives, evaluations, recognitions, reports, webhooks)
+    for one in (jobs, *resources, registered):  # Whatever a route asks for itself, none is open that should not be.
         app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
     for one in (health, metrics):
         app.include_router(one.router)

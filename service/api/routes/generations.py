@@ -1,32 +1,29 @@
 """Generations: synthetic images of classes, with their lineage and quality."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.openapi.models import Example
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from service.api.archives import Manifest, ManifestClass, manifest_of, zip_stream
-from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
+from service.api.dependencies import PageOf, PartsOf, Tenant
 from service.api.idempotency import OnceOf
 from service.api.presenting import generated_image_view, generation_view, state_of
 from service.api.responses import artifact_response, stored
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
-from service.contracts.generations import GenerationParams, GenerationResult
-from service.contracts.ids import TenantId
+from service.contracts.generations import GenerationResult
 from service.contracts.jobs import JobFailure
 from service.contracts.requests import GenerationRequest
-from service.errors import Conflict, NotFound
-from service.store import adapters, datasets, generations, jobs
+from service.errors import NotFound
+from service.store import generations, jobs
 from service.store.deletion import delete_generation
 from service.store.tombstones import Deletion
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 _PNG = stored("image/png", "A PNG.")
-_ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A zip."}}
 _EXAMPLES = {
     "24 images a class": Example(value={"adaptation_id": "adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "num_images": 24}),
     "from noise": Example(
@@ -141,41 +138,6 @@ def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> Generation
         },
         failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
     )
-
-
-@router.get(
-    "/{generation_id}/archive",
-    response_class=StreamingResponse,
-    responses=_ZIP | {409: {"description": "Nothing was published yet."}},
-)
-def get_archive(generation_id: str, parts: PartsOf, tenant: Tenant) -> StreamingResponse:
-    """The published images in ImageFolder layout, and `manifest.json` with the lineage of each."""
-    manifest = _manifest(parts, tenant, generation_id)
-    headers = {"Content-Disposition": f'attachment; filename="{generation_id}.zip"'}
-    return StreamingResponse(zip_stream(manifest, parts.artifacts), media_type="application/zip", headers=headers)
-
-
-def _manifest(parts: Parts, tenant: TenantId, generation_id: str) -> Manifest:
-    with parts.database.reading() as session:
-        generations.get(session, tenant, generation_id)
-        images = generations.images_of(session, tenant, generation_id)
-        if not images:
-            raise Conflict(
-                "no image of this generation has been published yet",
-                code="generation_unfinished",
-                remedy="Wait until one of its jobs has succeeded.",
-            )
-        classes = {}
-        of_it = jobs.of_resources(session, tenant, [generation_id])
-        for job in of_it:
-            params = GenerationParams.model_validate(job.params)
-            base_model = adapters.base_model_of(session, tenant, params.adapter_id)
-            classes[params.class_name] = ManifestClass(
-                adapter_id=params.adapter_id, base_model=base_model, params=params
-            )
-        wanted = {image.source_image_id for image in images if image.source_image_id is not None}
-        sources = datasets.images_by_id(session, tenant, wanted)
-    return manifest_of(generation_id, state_of(of_it), images, classes, sources)
 
 
 @router.delete(
