@@ -9,12 +9,11 @@ from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
 from service.api.idempotency import OnceOf
-from service.api.presenting import generated_image_view, generation_view, state_of
+from service.api.presenting import generated_image_view, generation_report, generation_view
 from service.api.responses import artifact_response, stored
 from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
 from service.contracts.generations import GenerationResult
-from service.contracts.jobs import JobFailure
 from service.contracts.requests import GenerationRequest
 from service.errors import NotFound
 from service.store import generations, jobs
@@ -128,16 +127,8 @@ def get_contact_sheet(
 def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> GenerationReport:
     """Quality, class by class, with the floors that give it meaning."""
     with parts.database.reading() as session:
-        generations.get(session, tenant, generation_id)
-        of_it = jobs.of_resources(session, tenant, [generation_id])
-    return GenerationReport(
-        generation_id=generation_id,
-        state=state_of(of_it),
-        results={
-            job.class_name: GenerationResult.model_validate(job.result) for job in of_it if job.result is not None
-        },
-        failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
-    )
+        row = generations.get(session, tenant, generation_id)
+        return generation_report(row, jobs.of_resources(session, tenant, [generation_id]))
 
 
 @router.delete(
