@@ -221,7 +221,7 @@ def _lineage(one: GenerationClass, record: GenerationRecord) -> list[Fact]:
 
 
 def _remake(one: GenerationClass, seed: int) -> Remake:
-    return remake_request(remake_body(one.params, seed).model_dump(mode="json", exclude_unset=True))
+    return remake_request("/v1/generations", remake_body(one.params, seed).model_dump(mode="json", exclude_unset=True))
 
 
 def remake_body(params: GenerationParams, seed: int) -> GenerationRequest:
