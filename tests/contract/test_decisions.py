@@ -131,11 +131,11 @@ def test_the_archive_leaves_rejected_images_out_and_says_so(world: World, genera
     assert "pits/000001.png" not in names and len(names) == 9
     assert [one["decision"] for one in manifest["images"] if one["class_name"] == "pits"] == ["keep", None]
     assert manifest["decisions"]["pits"] == {"keep": 1, "reject": 1, "undecided": 1}
-    assert manifest["include_rejected"] is False
+    assert (manifest["include_rejected"], manifest["left_out"]) == (False, {"rejected": 1})
     names, manifest = archive(world, generation, include_rejected=True)
     assert len(names) == 10
     assert [one["decision"] for one in manifest["images"]][:2] == ["keep", "reject"]
-    assert manifest["include_rejected"] is True
+    assert (manifest["include_rejected"], manifest["left_out"]) == (True, {})
 
 
 def test_an_archive_of_nothing_but_rejected_images_is_refused_with_the_way_to_have_it(
