@@ -16,6 +16,7 @@ from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import (
     adaptations,
     adapters,
+    archives,
     datasets,
     evaluations,
     events,
@@ -83,13 +84,10 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, webhooks, workers)
-    for one in (
-        jobs,
-        events,
-        *resources,
-        registered,
-    ):  # Whatever a route asks for itself, none is open that should not be.
+    works = (adaptations, generations, archives, evaluations, recognitions)
+    resources = (datasets, adapters, *works, reports, webhooks, workers)
+    # Whatever a route asks for itself, none is open that should not be.
+    for one in (jobs, events, *resources, registered):
         app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
     for one in (health, metrics):
         app.include_router(one.router)

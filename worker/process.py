@@ -22,6 +22,7 @@ from service.store.database import Database
 from service.store.leases import ClaimedJob
 from service.store.placement import artifact_store
 from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
+from worker.credentials import signing
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.footprint import device_name
@@ -153,6 +154,7 @@ def compose(
             own.checkpoint_seconds,
             registry.classifiers,
             observe,
+            signing(own),
         ),
         Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds, observe=observe),
         worker_id=worker_id,

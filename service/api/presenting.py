@@ -10,11 +10,13 @@ from service.api.image_views import trial_views
 from service.api.views import (
     AdaptationView,
     AdapterView,
+    ClassAnswer,
     DatasetSummary,
     DatasetVersionView,
     DatasetView,
     EvaluationView,
     GenerationClassView,
+    GenerationReport,
     GenerationView,
     JobView,
     RecognitionReport,
@@ -35,6 +37,9 @@ from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings
+from service.reports.closeness import closeness
+from service.reports.generation import remake_body
+from service.reports.judged import copy_statement
 from service.store import adapters, datasets, decisions, jobs, trial_examples
 from service.store.tables import (
     AdaptationRow,
@@ -196,6 +201,30 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
             "report_html": f"{here}/report.html",
             "report_csv": f"{here}/report.csv",
         },
+    )
+
+
+def generation_report(row: GenerationRow, of_it: Sequence[JobRow]) -> GenerationReport:
+    """What was measured, class by class, and what it means."""
+    results = {job.class_name: GenerationResult.model_validate(job.result) for job in of_it if job.result is not None}
+    params = {job.class_name: GenerationParams.model_validate(job.params) for job in of_it}
+    return GenerationReport(
+        generation_id=row.id,
+        state=state_of(of_it),
+        results=results,
+        answers={name: _class_answer(result, params[name], row.seed) for name, result in results.items()},
+        failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
+    )
+
+
+def _class_answer(result: GenerationResult, params: GenerationParams, seed: int) -> ClassAnswer:
+    found = closeness(result.quality)
+    return ClassAnswer(
+        as_close=found.answer,
+        reason=found.reason,
+        caution=found.caution,
+        copies=copy_statement(result),
+        remake=remake_body(params, seed),
     )
 
 

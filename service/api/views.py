@@ -17,8 +17,9 @@ from service.contracts.generations import (
 )
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionResult
-from service.contracts.requests import RecognitionRequest
+from service.contracts.requests import GenerationRequest, RecognitionRequest
 from service.contracts.search import FoundSettings, SearchTrial, TrialExample
+from service.reports.closeness import Answer
 
 T = TypeVar("T")
 Links = dict[str, str]
@@ -198,12 +199,27 @@ class GenerationView(View):
     links: Links
 
 
+class ClassAnswer(View):
+    """What ``report.html`` says of a finished class in words, and the request that makes its images again.
+
+    ``as_close``: are the synthetic images as close to the real ones as these are to each other? ``caution``: what must
+    be known to read that.
+    """
+
+    as_close: Answer
+    reason: str
+    caution: str | None
+    copies: str
+    remake: GenerationRequest
+
+
 class GenerationReport(View):
-    """Quality of a generation, class by class; ``results`` holds finished classes only."""
+    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only."""
 
     generation_id: str
     state: WorkState
     results: dict[str, GenerationResult]
+    answers: dict[str, ClassAnswer]
     failures: dict[str, JobFailure]
 
 

@@ -1,10 +1,10 @@
 """What people decided about synthetic images: stored per image, counted, and asked for by what leaves rejects out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from service.contracts.generations import Decision, DecisionCounts, DecisionState
@@ -31,20 +31,25 @@ def decide(
     All or nothing. Raises ``NotFound`` for the generation and for each image that it has not.
     """
     _lock(session, tenant_id, generation_id)
-    rows = _rows(session, generation_id, decisions)
-    for place, row in ((place, rows.get(place)) for place in decisions):
-        if row is None:
+    stored = _stored(session, generation_id, decisions)
+    changed: dict[tuple[str, Decision | None], list[int]] = {}
+    for (class_name, number), decision in decisions.items():
+        if (class_name, number) not in stored:
             raise NotFound(
-                f"generation {generation_id!r} has no image {place[1]} of class {place[0]!r}",
+                f"generation {generation_id!r} has no image {number} of class {class_name!r}",
                 field="decisions",
                 remedy="List its images; images appear when their class's job has succeeded.",
             )
-    for place, decision in decisions.items():
-        row = rows[place]
-        if row.decision != decision:
-            row.decision = decision
-            row.decided_at, row.decided_by = (at, by) if decision is not None else (None, None)
-    session.flush()
+        if stored[class_name, number] != decision:
+            changed.setdefault((class_name, decision), []).append(number)
+    for (class_name, decision), numbers in changed.items():
+        values = {"decision": decision, "decided_at": at, "decided_by": by}
+        session.execute(
+            update(GeneratedImageRow)
+            .where(*_images(generation_id, class_name, numbers))
+            .values(values if decision is not None else dict.fromkeys(values))
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _lock(session: Session, tenant_id: TenantId, generation_id: str) -> None:
@@ -54,19 +59,25 @@ def _lock(session: Session, tenant_id: TenantId, generation_id: str) -> None:
         raise missing(session, tenant_id, "generation", generation_id)
 
 
-def _rows(session: Session, generation_id: str, places: Iterable[Place]) -> dict[Place, GeneratedImageRow]:
+def _stored(session: Session, generation_id: str, places: Iterable[Place]) -> dict[Place, str | None]:
+    """What is decided about those of the images that there are."""
     numbers: dict[str, list[int]] = {}
     for class_name, number in places:
         numbers.setdefault(class_name, []).append(number)
-    found: dict[Place, GeneratedImageRow] = {}
+    found: dict[Place, str | None] = {}
     for class_name, wanted in numbers.items():
-        query = select(GeneratedImageRow).where(
-            GeneratedImageRow.generation_id == generation_id,
-            GeneratedImageRow.class_name == class_name,
-            GeneratedImageRow.number.in_(wanted),
-        )
-        found |= {(class_name, row.number): row for row in session.scalars(query)}
+        query = select(GeneratedImageRow.number, GeneratedImageRow.decision)
+        for number, decision in session.execute(query.where(*_images(generation_id, class_name, wanted))):
+            found[class_name, number] = decision
     return found
+
+
+def _images(generation_id: str, class_name: str, numbers: Sequence[int]) -> list[ColumnElement[bool]]:
+    return [
+        GeneratedImageRow.generation_id == generation_id,
+        GeneratedImageRow.class_name == class_name,
+        GeneratedImageRow.number.in_(numbers),
+    ]
 
 
 def counts(session: Session, tenant_id: TenantId, generation_id: str) -> dict[str, DecisionCounts]:

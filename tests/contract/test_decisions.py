@@ -1,8 +1,9 @@
 """Keep or reject: decisions about synthetic images, and what becomes of the rejected ones."""
 
+import csv
 import json
 from datetime import UTC, datetime
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any
 from zipfile import ZipFile
 
@@ -130,11 +131,11 @@ def test_the_archive_leaves_rejected_images_out_and_says_so(world: World, genera
     assert "pits/000001.png" not in names and len(names) == 9
     assert [one["decision"] for one in manifest["images"] if one["class_name"] == "pits"] == ["keep", None]
     assert manifest["decisions"]["pits"] == {"keep": 1, "reject": 1, "undecided": 1}
-    assert manifest["include_rejected"] is False
+    assert (manifest["include_rejected"], manifest["left_out"]) == (False, {"rejected": 1})
     names, manifest = archive(world, generation, include_rejected=True)
     assert len(names) == 10
     assert [one["decision"] for one in manifest["images"]][:2] == ["keep", "reject"]
-    assert manifest["include_rejected"] is True
+    assert (manifest["include_rejected"], manifest["left_out"]) == (True, {})
 
 
 def test_an_archive_of_nothing_but_rejected_images_is_refused_with_the_way_to_have_it(
@@ -144,6 +145,14 @@ def test_an_archive_of_nothing_but_rejected_images_is_refused_with_the_way_to_ha
     answer = world.client.get(generation["links"]["archive"])
     assert (answer.status_code, answer.json()["code"]) == (409, "all_images_rejected")
     assert len(archive(world, generation, include_rejected=True)[0]) == 10
+
+
+def test_a_generation_s_table_tells_the_decisions(world: World, generation: dict[str, Any]) -> None:
+    decide(world, generation, ("pits", 1, "reject"))
+    answer = world.client.get(generation["links"]["report_csv"])
+    assert answer.status_code == 200, answer.text
+    rows = list(csv.DictReader(StringIO(answer.text)))
+    assert [(row["decision"], row["decided_by"]) for row in rows[:3]] == [("", ""), ("reject", "default"), ("", "")]
 
 
 def test_a_recognition_learns_from_what_was_not_rejected_when_it_was_asked_for(world: World) -> None:

@@ -14,7 +14,7 @@ from service.contracts.ids import TenantId
 from service.contracts.search import TrialExample
 from service.store import trial_examples
 from service.store.artifacts import ArtifactStore
-from worker.lineage import png_bytes, software
+from worker.lineage import SYNTHETIC_XMP, png_bytes, software
 
 #: The longest side: enough to see a defect by, and a few hundredths of a second to store a trial's.
 EXAMPLE_PX = 256
@@ -48,7 +48,7 @@ class Examples:
         source = self.sources[sample.source_index] if sample.source_index is not None else None
         image = sample.image.copy()
         image.thumbnail((EXAMPLE_PX, EXAMPLE_PX), Image.Resampling.LANCZOS)
-        stored = self.artifacts.put_bytes(png_bytes(image, self._lineage(trial, sample, source)))
+        stored = self.artifacts.put_bytes(png_bytes(image, self._lineage(trial, sample, source), SYNTHETIC_XMP))
         return TrialExample(
             trial=trial.number,
             number=sample.index,

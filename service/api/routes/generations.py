@@ -1,28 +1,24 @@
 """Generations: synthetic images of classes, with their lineage and quality."""
 
-import hashlib
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.openapi.models import Example
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from service.api.archives import Manifest, ManifestClass, manifest_of, text_of, zip_stream
-from service.api.dependencies import PageOf, Parts, PartsOf, Tenant, principal_of_key
+from service.api.dependencies import PageOf, PartsOf, Tenant, principal_of_key
 from service.api.idempotency import OnceOf
 from service.api.image_views import DecisionsView, GeneratedImageView, generated_image_views
-from service.api.presenting import generation_view, state_of
-from service.api.responses import THUMBNAIL, SizeOf, artifact_response, is_fresh, stored, thumbnail_response
+from service.api.presenting import generation_report, generation_view
+from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
 from service.api.views import GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
-from service.contracts.generations import Decision, DecisionState, GenerationParams, GenerationResult
-from service.contracts.ids import TenantId
-from service.contracts.jobs import JobFailure
+from service.contracts.generations import DecisionState, GenerationResult
 from service.contracts.keys import Principal
 from service.contracts.requests import DecisionsRequest, GenerationRequest
-from service.errors import Conflict, InvalidRequest, NotFound
-from service.store import adapters, datasets, decisions, generations, jobs
+from service.errors import InvalidRequest, NotFound
+from service.store import decisions, generations, jobs
 from service.store.deletion import delete_generation
 from service.store.tombstones import Deletion
 from service.thumbnails import ThumbnailSize
@@ -30,11 +26,6 @@ from service.thumbnails import ThumbnailSize
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 _PNG = stored("image/png", "A PNG.")
-_ZIP: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/zip": {}}, "description": "A zip."},
-    304: {"description": "The client has it already."},
-    409: {"description": "Nothing was published yet, or all of it was rejected."},
-}
 _EXAMPLES = {
     "24 images a class": Example(value={"adaptation_id": "adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "num_images": 24}),
     "from noise": Example(
@@ -193,69 +184,8 @@ def get_contact_sheet(
 def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> GenerationReport:
     """Quality, class by class, with the floors that give it meaning."""
     with parts.database.reading() as session:
-        generations.get(session, tenant, generation_id)
-        of_it = jobs.of_resources(session, tenant, [generation_id])
-    return GenerationReport(
-        generation_id=generation_id,
-        state=state_of(of_it),
-        results={
-            job.class_name: GenerationResult.model_validate(job.result) for job in of_it if job.result is not None
-        },
-        failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
-    )
-
-
-@router.get(
-    "/{generation_id}/archive",
-    response_class=StreamingResponse,
-    responses=_ZIP,
-)
-def get_archive(
-    generation_id: str,
-    request: Request,
-    parts: PartsOf,
-    tenant: Tenant,
-    include_rejected: Annotated[bool, Query(description="Deliver rejected images, too.")] = False,
-) -> Response:
-    """The published images in ImageFolder layout, without rejected ones, and `manifest.json` with their lineage."""
-    manifest = _manifest(parts, tenant, generation_id, include_rejected=include_rejected)
-    headers = {
-        "Content-Disposition": f'attachment; filename="{generation_id}.zip"',
-        "ETag": f'"{hashlib.sha256(text_of(manifest).encode()).hexdigest()}"',
-        "Cache-Control": "private, no-cache",
-    }
-    if is_fresh(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return StreamingResponse(zip_stream(manifest, parts.artifacts), media_type="application/zip", headers=headers)
-
-
-def _manifest(parts: Parts, tenant: TenantId, generation_id: str, *, include_rejected: bool) -> Manifest:
-    with parts.database.reading() as session:
-        generations.get(session, tenant, generation_id)
-        images = generations.images_of(session, tenant, generation_id)
-        if not images:
-            raise Conflict(
-                "no image of this generation has been published yet",
-                code="generation_unfinished",
-                remedy="Wait until one of its jobs has succeeded.",
-            )
-        if not include_rejected and all(image.decision is Decision.REJECT for image in images):
-            raise Conflict(
-                "every published image of this generation was rejected",
-                code="all_images_rejected",
-                remedy="Keep some of them, or ask for them with include_rejected=true.",
-            )
-        classes = {}
-        of_it = jobs.of_resources(session, tenant, [generation_id])
-        for job in of_it:
-            params = GenerationParams.model_validate(job.params)
-            base_model = adapters.base_model_of(session, tenant, params.adapter_id)
-            classes[params.class_name] = ManifestClass(
-                adapter_id=params.adapter_id, base_model=base_model, params=params
-            )
-        wanted = {image.source_image_id for image in images if image.source_image_id is not None}
-        sources = datasets.images_by_id(session, tenant, wanted)
-    return manifest_of(generation_id, state_of(of_it), images, classes, sources, include_rejected=include_rejected)
+        row = generations.get(session, tenant, generation_id)
+        return generation_report(row, jobs.of_resources(session, tenant, [generation_id]))
 
 
 @router.delete(
