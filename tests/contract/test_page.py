@@ -60,6 +60,16 @@ def test_what_the_page_loads_is_there_and_may_be_kept(world: World) -> None:
     assert world.client.get("/static/page.css").headers["cache-control"] == "no-cache"
 
 
+def test_a_picture_tells_of_itself_without_its_bytes(world: World) -> None:
+    dataset = world.dataset({"pits": 1})
+    links = world.client.get(f"/v1/datasets/{dataset['id']}/images").json()["items"][0]["links"]
+    for address in (links["content"], links["thumbnail"]):
+        got, told = world.client.get(address), world.client.head(address)
+        assert (told.status_code, told.content) == (200, b"")
+        assert told.headers["content-length"] == str(len(got.content))
+        assert told.headers["etag"] == got.headers["etag"]
+
+
 def test_names_that_are_markup_are_shown_as_text(world: World) -> None:
     name = "<script>alert(1)</script>"
     files = [("images", (f"pits/{number}<img src=x>.png", png(number))) for number in range(4)]

@@ -134,7 +134,7 @@ def reviewed(page: Page) -> None:
 
 def downloaded(page: Page) -> None:
     with page.expect_download() as download:
-        page.get_by_role("link", name="All images as a zip").click()
+        page.get_by_role("button", name="Download the zip").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         pictures = [name for name in archive.namelist() if name.endswith(".png")]
         manifest = json.loads(archive.read("manifest.json"))

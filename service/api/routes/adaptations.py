@@ -76,6 +76,7 @@ def get_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> Adapta
         return adaptation_view(session, tenant, adaptations.get(session, tenant, adaptation_id))
 
 
+@router.head("/{adaptation_id}/classes/{class_name}/trials/{trial}/examples/{number}", include_in_schema=False)
 @router.get(
     "/{adaptation_id}/classes/{class_name}/trials/{trial}/examples/{number}",
     response_class=Response,

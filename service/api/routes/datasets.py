@@ -145,6 +145,7 @@ def list_images(
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
+@router.head("/{dataset_id}/images/{image_id}", include_in_schema=False)
 @router.get(
     "/{dataset_id}/images/{image_id}",
     response_class=Response,
@@ -157,6 +158,7 @@ def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, 
     return artifact_response(request, parts.artifacts, row.sha256, "image/png")
 
 
+@router.head("/{dataset_id}/images/{image_id}/thumbnail", include_in_schema=False)
 @router.get("/{dataset_id}/images/{image_id}/thumbnail", response_class=Response, responses=THUMBNAIL)
 async def get_image_thumbnail(
     dataset_id: str,

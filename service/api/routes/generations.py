@@ -127,6 +127,7 @@ def decide_about_images(
     return DecisionsView(generation_id=generation_id, decisions=counts)
 
 
+@router.head("/{generation_id}/images/{class_name}/{number}", include_in_schema=False)
 @router.get("/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_PNG)
 def get_generated_image(
     generation_id: str,
@@ -142,6 +143,7 @@ def get_generated_image(
     return artifact_response(request, parts.artifacts, image.sha256, "image/png")
 
 
+@router.head("/{generation_id}/images/{class_name}/{number}/thumbnail", include_in_schema=False)
 @router.get("/{generation_id}/images/{class_name}/{number}/thumbnail", response_class=Response, responses=THUMBNAIL)
 async def get_generated_thumbnail(
     generation_id: str,
@@ -161,6 +163,7 @@ async def get_generated_thumbnail(
     return await thumbnail_response(request, parts, size, digest)
 
 
+@router.head("/{generation_id}/classes/{class_name}/contact-sheet", include_in_schema=False)
 @router.get("/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_PNG)
 def get_contact_sheet(
     generation_id: str, class_name: str, request: Request, parts: PartsOf, tenant: Tenant

@@ -63,6 +63,9 @@
     renewed?.querySelectorAll("details").forEach((one) => { one.open = one.open || opened.has(nameOf(one)); });
   });
 
+  // On a narrow screen the navigation may be scrolled; where one is should be in sight.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
   // A page from the browser's memory shows the past.
   window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
 }
