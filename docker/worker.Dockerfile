@@ -16,7 +16,7 @@ RUN pip install -c constraints.txt ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_
 COPY pyproject.toml LICENSE ./
 RUN mkdir service worker models \
     && touch service/__init__.py worker/__init__.py models/__init__.py \
-    && pip install -c constraints.txt '.[worker,s3]'
+    && pip install -c constraints.txt '.[worker,s3,c2pa]'
 COPY service service
 COPY worker worker
 COPY models models

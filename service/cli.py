@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(cli_keys.app, name="keys")
 _PR_SET_PDEATHSIG = 1
 _CTRL_C = 130
+_START_FAILED = 3
 
 
 @app.command()
@@ -50,10 +52,9 @@ def serve(
 @app.command()
 def api() -> None:
     """Run the HTTP API alone; workers are processes of their own."""
-    import uvicorn
-
     from service.logs import configure_logs
     from service.main import create_app
+    from service.serving import server_of
 
     settings = _settings()
     configure_logs(settings.log_level)
@@ -61,7 +62,11 @@ def api() -> None:
         application = create_app(settings)
     except ValueError as error:
         _fail(str(error))
-    uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
+    server = server_of(application, host=settings.host, port=settings.port)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, raised once more when all is shut down.
+        server.run()
+    if not server.started:
+        raise typer.Exit(_START_FAILED)
 
 
 @app.command()

@@ -4,6 +4,9 @@ A key is ``dsk_<prefix>_<secret>`` with 256 random bits in its secret. Kept are 
 HMAC-SHA-256 of the whole key under the server's secret: who reads the database can neither use a key nor test guesses.
 A key that was found good is remembered for `REMEMBERED_SECONDS`, so that a poll costs no query; a revocation takes
 effect within that time in every process.
+
+A browser gets a session for a key: the key's id and an end, signed with the key's digest. It is kept nowhere here,
+holds no key, and ends with its key.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from service.contracts.ids import DEFAULT_TENANT, KeyId, TenantId, new_id
 from service.contracts.keys import Principal, Scope
@@ -27,6 +30,11 @@ from service.store.tables import ApiKeyRow
 
 REMEMBERED_SECONDS = 10.0
 _MAX_REMEMBERED = 1024
+#: A working day: who looks at pictures signs in once a shift.
+SESSION_LASTS = timedelta(hours=12)
+_ADMIN = KeyId("admin")
+_OPERATOR = Principal(DEFAULT_TENANT, _ADMIN, frozenset({Scope.ADMIN}), "admin")
+_SIGN_IN = "Sign in again with your key."
 _FORM = re.compile(r"^dsk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}$")
 _log = get_logger()
 
@@ -96,7 +104,7 @@ class KeyRing:
         self._remembered: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     def remembered(self, key: str) -> Principal | None:
-        """Who sent a key that was found good a moment ago."""
+        """Who sent a key, or a session, that was found good a moment ago."""
         good_until, principal = self._remembered.get(_name(key), (0.0, None))
         return principal if self._monotonic() < good_until else None
 
@@ -105,8 +113,41 @@ class KeyRing:
         if self._admin_key is not None and hmac.compare_digest(
             key.encode(), self._admin_key.get_secret_value().encode()
         ):
-            return self._remember(key, Principal(DEFAULT_TENANT, KeyId("admin"), frozenset({Scope.ADMIN})))
-        row = self._found(key)
+            return self._remember(key, _OPERATOR)
+        return self._remember(key, self._principal_of(self._found(key)))
+
+    def session_for(self, key: str) -> str:
+        """What a browser keeps in place of the key, good for `SESSION_LASTS`. Raises ``Unauthorized``."""
+        key_id = self.authenticate(key).key_id
+        assert key_id is not None, "only a request without a key has none"
+        told = f"{key_id}.{int((self._clock() + SESSION_LASTS).timestamp())}"
+        return f"{told}.{self._signature(told, digest_of(key, self._secret))}"
+
+    def authenticate_session(self, value: str) -> Principal:
+        """Whose session it is. Raises ``Unauthorized`` where it, or its key, is no longer good."""
+        told, _, signature = value.rpartition(".")
+        key_id, _, expires = told.partition(".")
+        row = self._row_of(key_id)
+        digest = row.digest if row is not None else self._digest_of_admin_key(key_id)
+        if digest is None or not hmac.compare_digest(self._signature(told, digest).encode(), signature.encode()):
+            raise Unauthorized("the session is not valid", remedy=_SIGN_IN)
+        if datetime.fromtimestamp(int(expires), UTC) <= self._clock():
+            raise Unauthorized("the session has ended", remedy=_SIGN_IN)
+        return self._remember(value, self._principal_of(row) if row is not None else _OPERATOR)
+
+    def _signature(self, told: str, digest: str) -> str:
+        return hmac.new(self._secret, f"session {told} {digest}".encode(), hashlib.sha256).hexdigest()
+
+    def _row_of(self, key_id: str) -> ApiKeyRow | None:
+        with self._database.reading() as session:
+            return session.get(ApiKeyRow, key_id)
+
+    def _digest_of_admin_key(self, key_id: str) -> str | None:
+        if key_id != _ADMIN or self._admin_key is None:
+            return None
+        return digest_of(self._admin_key.get_secret_value(), self._secret)
+
+    def _principal_of(self, row: ApiKeyRow) -> Principal:
         now = self._clock()
         if row.revoked_at is not None:
             raise Unauthorized("the key was revoked")
@@ -114,7 +155,7 @@ class KeyRing:
             raise Unauthorized("the key has expired")
         self._note_use(KeyId(row.id), now)
         scopes = frozenset(Scope(one) for one in row.scopes)
-        return self._remember(key, Principal(TenantId(row.tenant_id), KeyId(row.id), scopes))
+        return Principal(TenantId(row.tenant_id), KeyId(row.id), scopes, row.name)
 
     def _found(self, key: str) -> ApiKeyRow:
         matched = _FORM.match(key)

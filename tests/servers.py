@@ -124,6 +124,11 @@ def _newest_first(folders: str) -> list[Path]:
     return sorted(found, key=lambda folder: float(folder.parent.name), reverse=True)
 
 
+def chromium() -> str:
+    """Debian's browser; the test is skipped, or fails under ``CI=true``, without it."""
+    return _program("chromium")
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -16,6 +16,7 @@ from service.broker import JOBS_QUEUE, broker_of
 from service.logs import configure_logs, get_logger
 from service.settings import Settings
 from service.store.database import Database
+from worker.credentials import signing
 from worker.metrics import OF_WORKER, Metrics, Observe, Pipe, unobserved
 from worker.parentage import die_with_parent
 from worker.settings import WorkerSettings
@@ -51,8 +52,10 @@ def run(settings: Settings) -> int:
     # It warns of pickled messages, which are not accepted here, not of rights that this worker would need.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     follow_parent()
+    own = WorkerSettings()
+    signing(own)  # Unusable credentials stop the worker here, not each of its pool processes at every job.
     _migrate(settings)
-    worker = create_app(settings, _observed(WorkerSettings())).Worker(
+    worker = create_app(settings, _observed(own)).Worker(
         pool_cls="prefork",
         concurrency=1,
         queues=[JOBS_QUEUE],

@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from models.errors import Canceled, Interrupted
+from service.contracts.adaptations import CurvePoint
 from service.contracts.jobs import Progress
 from service.contracts.words import Word
 from service.errors import StorageFull
@@ -33,6 +34,7 @@ from service.store.database import Database
 from service.store.leases import ClaimedJob, LeaseLost, LeaseState
 from worker.bounds import NO_BOUNDS, Bounds
 from worker.failures import failure_of, is_unexpected
+from worker.losses import Losses
 from worker.metrics import Observe, What, unobserved
 from worker.progress import Gauge, ProgressWriter
 
@@ -106,6 +108,7 @@ class Attempt:
         self._stopping = stopping
         self._bounds = bounds
         self._state = LeaseState.HELD
+        self._losses = Losses([CurvePoint.model_validate(point) for point in job.losses or ()])
         self._began_at = self._logged_at = self._progressed_at = self._asked_at = time.monotonic()
 
     def progress(self, weights: dict[str, float]) -> ProgressWriter:
@@ -132,12 +135,18 @@ class Attempt:
             raise Interrupted("This worker is asked to stop; another one takes the job up.")
         self._bounds.check(now - self._began_at)
 
-    def keep(self, interim: Word) -> None:
-        """Keep results so far in the job's record: clients see them, and the next attempt begins with them."""
+    def keep(self, interim: Word, publish: Callable[[Session], None] = lambda session: None) -> None:
+        """Keep results so far in the job's record: clients see them, and the next attempt begins with them.
+
+        ``publish`` writes rows that belong to them, in the same transaction; where the lease is lost, nothing is.
+        """
         try:
             with self.database.transaction() as session:
                 kept = interim.model_dump(mode="json")
-                self._learn(leases.record_interim(session, self.job.id, self.job.fencing_token, kept))
+                state = leases.record_interim(session, self.job.id, self.job.fencing_token, kept)
+                self._learn(state)
+                if state is not LeaseState.LOST:
+                    publish(session)
         except RECORD_AWAY as error:  # The next attempt would only do more again.
             _log.warning("job.interim_unwritten", error=str(error))
         self.check()
@@ -170,7 +179,8 @@ class Attempt:
         self._log(progress)
         try:
             with self.database.transaction() as session:
-                self._learn(leases.record_progress(session, self.job.id, self.job.fencing_token, progress))
+                losses = self._losses.with_next(progress)
+                self._learn(leases.record_progress(session, self.job.id, self.job.fencing_token, progress, losses))
         except RECORD_AWAY as error:  # Progress is a courtesy: a database that is away for a moment ends no job.
             _log.warning("job.progress_unwritten", error=str(error))
 

@@ -1,6 +1,7 @@
 """What only workers are told, beside `service.settings`: ``DEFECTSYNTH_WORKER_*`` variables."""
 
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +39,12 @@ class WorkerSettings(BaseSettings):
     maintenance_metrics_port: int = Field(default=0, ge=0, le=65_535, description="The same of maintenance.")
     forget_worker_seconds: float = Field(default=3600.0, gt=0, description="Workers unseen for so long are forgotten.")
 
+    c2pa_certificate: Path | None = Field(
+        default=None, description="Certificate chain (PEM) that signs synthetic images; None: they are not signed."
+    )
+    c2pa_key: Path | None = Field(default=None, description="Its private key (PEM, PKCS #8).")
+    c2pa_algorithm: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = "es256"
+
     webhook_threads: int = Field(default=8, ge=2, description="Webhooks that are sent to at once.")
     webhook_connect_seconds: float = Field(default=5.0, gt=0)
     webhook_timeout_seconds: float = Field(default=15.0, gt=0, description="Of one attempt, name resolution included.")
@@ -59,5 +66,13 @@ class WorkerSettings(BaseSettings):
             raise ValueError(
                 "DEFECTSYNTH_WORKER_KEEP_DELIVERIES_SECONDS is shorter than the pauses of "
                 "DEFECTSYNTH_WORKER_WEBHOOK_RETRY_SECONDS together: deliveries would vanish before their last attempt"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sign_with_certificate_and_key(self) -> Self:
+        if (self.c2pa_certificate is None) != (self.c2pa_key is None):
+            raise ValueError(
+                "DEFECTSYNTH_WORKER_C2PA_CERTIFICATE and DEFECTSYNTH_WORKER_C2PA_KEY are set together or not at all"
             )
         return self

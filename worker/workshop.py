@@ -9,6 +9,7 @@ from service.contracts.recognitions import SMALL_RESNET
 from service.registry import ClassifierEntry
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from worker.credentials import Sign, unsigned
 from worker.feature_cache import FeatureCache
 from worker.metrics import Observe, unobserved
 from worker.residents import Residents
@@ -20,7 +21,7 @@ class Workshop:
     """One process's; ``work_dir`` holds a scratch folder for each unfinished job.
 
     ``checkpoint_seconds``: how much work a killed job may lose. ``classifiers``: by name; one without an entry starts
-    from random weights.
+    from random weights. ``sign``: what each synthetic PNG goes through before it is stored.
     """
 
     database: Database
@@ -31,6 +32,7 @@ class Workshop:
     checkpoint_seconds: float = 10.0
     classifiers: Mapping[str, ClassifierEntry | None] = field(default_factory=lambda: {SMALL_RESNET: None})
     observe: Observe = unobserved
+    sign: Sign = unsigned
 
     def workspace(self, job_id: JobId) -> Workspace:
         """The job's scratch folder."""

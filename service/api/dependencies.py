@@ -8,12 +8,15 @@ from typing import Annotated, cast
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Query, Request
 
+from service.api.origins import READING, refuse_other_origins
+from service.api.streams import Streams
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
+from service.preflight import Preflights
 from service.quotas import RateLimits
 from service.readiness import Readiness
 from service.recognising import Recognising
@@ -23,27 +26,32 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest
 from service.submission import Submission
+from service.thumbnails import Thumbnails
 from service.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that the composition root made. ``upload_slots`` bounds the uploads decoded at once."""
+    """Everything that the composition root made. ``*_slots`` bound what is decoded at once."""
 
     settings: Settings
     database: Database
     artifacts: ArtifactStore
     intake: Intake
     submission: Submission
+    preflights: Preflights
     recognising: Recognising
     webhooks: Webhooks
     registry: Registry
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter
+    thumbnails: Thumbnails
+    thumbnail_slots: CapacityLimiter
     keys: KeyRing
     rates: RateLimits
     readiness: Readiness
     metrics: ApiMetrics
+    streams: Streams
 
 
 async def parts_of_app(request: Request) -> Parts:
@@ -52,20 +60,27 @@ async def parts_of_app(request: Request) -> Parts:
 
 
 _NOBODY_ASKED = Principal(DEFAULT_TENANT, None, frozenset({Scope.ADMIN}))
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What a browser that signed in sends; made by the page's login, and good wherever a key is.
+SESSION_COOKIE = "defectsynth_session"
 
 
 async def principal_of_key(request: Request) -> Principal:
     """Who sends the request. Raises ``Unauthorized``."""
     parts = cast(Parts, request.app.state.parts)
     if not parts.settings.demands_keys:
+        refuse_other_origins(request, must_tell=False)
         return _NOBODY_ASKED
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-    if not given:
+    if given:
+        remembered = parts.keys.remembered(given)
+        return remembered if remembered is not None else await to_thread.run_sync(parts.keys.authenticate, given)
+    session = request.cookies.get(SESSION_COOKIE, "")
+    if not session:
         raise Unauthorized("no key was sent")
-    remembered = parts.keys.remembered(given)
-    return remembered if remembered is not None else await to_thread.run_sync(parts.keys.authenticate, given)
+    refuse_other_origins(request, must_tell=True)
+    remembered = parts.keys.remembered(session)
+    return remembered if remembered is not None else await to_thread.run_sync(parts.keys.authenticate_session, session)
 
 
 async def tenant_of_key(request: Request, principal: Annotated[Principal, Depends(principal_of_key)]) -> TenantId:
@@ -73,7 +88,7 @@ async def tenant_of_key(request: Request, principal: Annotated[Principal, Depend
 
     Raises ``Unauthorized``, ``Forbidden`` and ``QuotaExceeded``.
     """
-    scope = Scope.READ if request.method in _READING else Scope.WRITE
+    scope = Scope.READ if request.method in READING else Scope.WRITE
     if not principal.may(scope):
         raise Forbidden(f"the key lacks the scope {scope.value!r}")
     await cast(Parts, request.app.state.parts).rates.count_request(principal)
@@ -89,5 +104,6 @@ async def page_request(
 
 
 PartsOf = Annotated[Parts, Depends(parts_of_app)]
+PrincipalOf = Annotated[Principal, Depends(principal_of_key)]
 Tenant = Annotated[TenantId, Depends(tenant_of_key)]
 PageOf = Annotated[PageRequest, Depends(page_request)]

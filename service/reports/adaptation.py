@@ -142,23 +142,25 @@ def _searched(one: AdaptationClass) -> Searched | None:
     trials, report = one.trials, one.result.search if one.result is not None else None
     if not trials:
         return None
-    best = report.best if report is not None else _best_so_far(trials)
+    best = report.best if report is not None else best_so_far(trials)
     return Searched(
-        sentence=_search_sentence(trials, report, best),
-        caution=_caution(report),
+        sentence=search_sentence(trials, report, best),
+        caution=search_caution(report),
         curves=_curves(trials, report, best),
-        lines=[_line(trial, best) for trial in trials],
+        lines=[trial_line(trial, best) for trial in trials],
         found=_found(one.result.found) if one.result is not None and one.result.found is not None else [],
         extractor=_extractor(report),
     )
 
 
-def _best_so_far(trials: Sequence[SearchTrial]) -> int | None:
+def best_so_far(trials: Sequence[SearchTrial]) -> int | None:
+    """The number of the usable trial with the lowest KID; None while there is none."""
     scored = [(trial.kid, trial.number) for trial in trials if trial.feasible and trial.kid is not None]
     return min(scored)[1] if scored else None
 
 
-def _search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None, best: int | None) -> str:
+def search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None, best: int | None) -> str:
+    """What has been tried and which trial is best; ``report`` once the search has ended."""
     tried = counted(len(trials), "trial")
     feasible = sum(trial.feasible for trial in trials)
     if report is None:
@@ -175,7 +177,8 @@ def _search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None,
     )
 
 
-def _caution(report: SearchReport | None) -> str | None:
+def search_caution(report: SearchReport | None) -> str | None:
+    """Why the scores flatter, where they do."""
     if report is None or not report.seen_by_adaptation:
         return None
     return (
@@ -207,7 +210,8 @@ def _curves(trials: Sequence[SearchTrial], report: SearchReport | None, best: in
     return curves
 
 
-def _line(trial: SearchTrial, best: int | None) -> TrialLine:
+def trial_line(trial: SearchTrial, best: int | None) -> TrialLine:
+    """A trial as a line of the table."""
     return TrialLine(
         number=trial.number,
         checkpoint=trial.checkpoint,

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.contracts.generations import GenerationResult
+from service.contracts.generations import GateSettings, GenerationParams, GenerationResult, GenerationSettings
 from service.contracts.quality import Estimate, Interval, QualityReport, Score
+from service.contracts.requests import GenerationRequest
 from service.reports import plots
 from service.reports.closeness import Closeness, closeness
 from service.reports.judged import Candidates, Pair, candidates, closest_pairs, copy_statement
@@ -220,13 +221,18 @@ def _lineage(one: GenerationClass, record: GenerationRecord) -> list[Fact]:
 
 
 def _remake(one: GenerationClass, seed: int) -> Remake:
-    """Everything is named, so that neither the search nor a default decides anything the second time."""
-    return remake_request(
-        {
-            "adapter_ids": [one.params.adapter_id],
-            "num_images": one.params.num_images,
-            "settings": one.params.settings.model_dump(mode="json"),
-            "gates": one.params.gates.model_dump(mode="json"),
-            "seed": seed,
-        }
+    return remake_request("/v1/generations", remake_body(one.params, seed).model_dump(mode="json", exclude_unset=True))
+
+
+def remake_body(params: GenerationParams, seed: int) -> GenerationRequest:
+    """The request that makes a class's images again; ``seed`` is the generation's.
+
+    Everything is named, so that neither the search nor a default decides anything the second time.
+    """
+    return GenerationRequest(
+        adapter_ids=[params.adapter_id],
+        num_images=params.num_images,
+        settings=GenerationSettings.model_validate(params.settings.model_dump()),
+        gates=GateSettings.model_validate(params.gates.model_dump()),
+        seed=seed,
     )

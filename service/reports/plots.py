@@ -117,7 +117,7 @@ def score_against_floors(quality: QualityReport) -> Svg:
         floor = quality.real_floor
         axes.axvspan(floor.kid - floor.kid_std, floor.kid + floor.kid_std, color=REAL, alpha=0.12, linewidth=0)
         _rows(axes, [name for name, _, _ in rows])
-        axes.set_xlabel("KID with its spread over random splits (lower is closer)")
+        axes.set_xlabel("KID (lower is closer)")
 
     return drawn(draw, height_in=0.9 + 0.42 * len(rows))
 
@@ -149,7 +149,7 @@ def lifts(given: Sequence[Lift]) -> Svg:
             value = 100 * lift.value
             axes.errorbar([value], [place], xerr=_whiskers(value, low, high), fmt="o", color=colour, markersize=8)
         _rows(axes, [f"{ARM_NAMES[lift.arm]}\nover {ARM_NAMES[lift.over]}\n({_metric(lift.metric)})" for lift in given])
-        axes.set_xlabel("lift in percentage points, with its 95 % interval")
+        axes.set_xlabel("lift, percentage points")
 
     return drawn(draw, height_in=0.8 + 0.62 * len(given))
 
@@ -173,7 +173,7 @@ def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Svg:
             _legend_above(axes)
         axes.margins(x=0.08, y=0.15)
         axes.set_xticks(list(shares), [f"{ratio:g}" for ratio in shares])
-        _labelled(axes, "synthetic images for each real one", "accuracy where it was chosen, %")
+        _labelled(axes, "synthetic images for each real one", "accuracy, %")
 
     return drawn(draw, height_in=2.8)
 
@@ -190,6 +190,7 @@ def _rows(axes: "Axes", names: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _labelled(axes: "Axes", below: str, beside: str) -> None:

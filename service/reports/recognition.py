@@ -10,6 +10,7 @@ from service.reports import plots
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.plots import ARM_NAMES
 from service.reports.records import RecognitionRecord
+from service.reports.settings_used import Remake, remake_request
 from service.reports.svg import Svg
 from service.reports.thumbnails import THUMBNAIL_PX, Pictures
 from service.reports.wording import MISSING, counted, duration, moment, percent, points, points_interval, stage
@@ -126,6 +127,7 @@ class RecognitionPage:
     facts: Sequence[Fact]
     progress: Progressing | None
     findings: Findings | None
+    remake: Remake
 
 
 def recognition_page(record: RecognitionRecord, pictures: Pictures) -> RecognitionPage:
@@ -143,7 +145,8 @@ def recognition_page(record: RecognitionRecord, pictures: Pictures) -> Recogniti
     ]
     progress = progressing(record.job) if record.job is not None else None
     findings = _findings(record.result, record.images, pictures) if record.result is not None else None
-    return RecognitionPage(record.id, record.state, facts, progress, findings)
+    remake = remake_request("/v1/recognitions", record.request.model_dump(mode="json", exclude={"priority"}))
+    return RecognitionPage(record.id, record.state, facts, progress, findings, remake)
 
 
 def _findings(result: RecognitionResult, images: Mapping[str, ImageRecord], pictures: Pictures) -> Findings:

@@ -47,16 +47,16 @@ def _shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class Remake:
-    """A request that repeats a class of a generation. ``body`` is JSON, ``command`` a line for a shell."""
+    """A request that repeats what was done. ``body`` is JSON, ``command`` a line for a shell."""
 
     body: str
     command: str
 
 
-def remake_request(body: dict[str, object]) -> Remake:
-    """The request with this body."""
+def remake_request(path: str, body: dict[str, object]) -> Remake:
+    """A POST of this body."""
     command = (
-        'curl -X POST "$DEFECTSYNTH_URL/v1/generations" -H "content-type: application/json" \\\n'
+        f'curl -X POST "$DEFECTSYNTH_URL{path}" -H "content-type: application/json" \\\n'
         f"  -d {shlex.quote(json.dumps(body))}"
     )
     return Remake(json.dumps(body, indent=2), command)

@@ -44,7 +44,7 @@ class Svg(str):
         return str(self)
 
 
-def drawn(draw: Callable[["Axes"], None], width_in: float = 5.0, height_in: float = 3.2) -> Svg:
+def drawn(draw: Callable[["Axes"], None], width_in: float = 4.2, height_in: float = 3.2) -> Svg:
     """What ``draw`` puts on empty axes, as an ``svg`` element without size, address or date of its own."""
     # Imported at the first drawing: half a second that the start of the API should not take.
     from matplotlib import rc_context

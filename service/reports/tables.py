@@ -8,13 +8,14 @@ from service.contracts.datasets import ImageRecord
 from service.contracts.generations import GeneratedImage, GenerationMode
 from service.contracts.quality import Estimate
 from service.contracts.recognitions import ArmResult, RecognitionResult
+from service.exports.folders import folders_of
 from service.reports.records import GenerationClass, GenerationRecord
 
 _GENERATION_COLUMNS = (
     "generation_id", "class_name", "number", "file", "sha256", "width_px", "height_px", "mode", "seed", "candidate",
     "source_image_id", "source_filename", "nearest_image_id", "nearest_filename", "nearest_feature_ratio",
-    "nearest_pixel_ratio", "adapter_id", "base_model", "generation_mode", "strength", "guidance_scale", "lora_scale",
-    "num_inference_steps",
+    "nearest_pixel_ratio", "decision", "decided_at", "decided_by", "adapter_id", "base_model", "generation_mode",
+    "strength", "guidance_scale", "lora_scale", "num_inference_steps",
 )  # fmt: skip
 _RECOGNITION_COLUMNS = (
     "recognition_id", "kind", "split", "arm", "over", "ratio", "metric", "class_name", "told_class", "run", "value",
@@ -27,17 +28,19 @@ Cell = str | int | float | None
 
 
 def generation_csv(record: GenerationRecord, images: Iterable[GeneratedImage], real: Mapping[str, ImageRecord]) -> str:
-    """One row an image: its lineage, its nearest real image, and how near that is (below 1 is a copy)."""
+    """One row an image: its file in the plain archive, its lineage, its nearest real image and how near (below 1 is a
+    copy)."""
     of_class = {one.params.class_name: one for one in record.classes}
+    folders = folders_of(of_class)
     rows: list[dict[str, Cell]] = []
     for image in images:
         one = of_class.get(image.class_name)
         row: dict[str, Cell] = {
             "generation_id": record.id,
-            "file": f"{image.class_name}/{image.number:06d}.png",
+            "file": f"{folders.get(image.class_name, image.class_name)}/{image.number:06d}.png",
             "source_filename": _filename(real, image.source_image_id),
             "nearest_filename": _filename(real, image.nearest_image_id),
-            **image.model_dump(exclude={"size_bytes"}),
+            **image.model_dump(mode="json", exclude={"size_bytes"}),
         }
         if one is not None:
             row |= _used(one)

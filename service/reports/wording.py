@@ -35,7 +35,8 @@ def percent(share: float | None, decimals: int = 0) -> str:
 
 def points(share: float) -> str:
     """A difference of shares in percentage points, with its sign."""
-    return f"{100 * share:+.1f}"
+    text = f"{100 * share:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def points_interval(given: Interval) -> str:

@@ -170,12 +170,25 @@ def image(session: Session, tenant_id: TenantId, dataset_id: str, image_id: str)
 
 def images_by_id(session: Session, tenant_id: TenantId, image_ids: Collection[str]) -> dict[str, ImageRecord]:
     """The images named, of any dataset; those that are gone are left out."""
-    found: dict[str, ImageRecord] = {}
+    return {image_id: as_record(row) for image_id, row in rows_by_id(session, tenant_id, image_ids).items()}
+
+
+def rows_by_id(session: Session, tenant_id: TenantId, image_ids: Collection[str]) -> dict[str, ImageRow]:
+    """As ``images_by_id``, with all that the record knows."""
+    found: dict[str, ImageRow] = {}
     wanted = sorted(set(image_ids))
     for start in range(0, len(wanted), 500):
         query = select(ImageRow).where(ImageRow.id.in_(wanted[start : start + 500]), ImageRow.tenant_id == tenant_id)
-        found |= {row.id: as_record(row) for row in session.scalars(query)}
+        found |= {row.id: row for row in session.scalars(query)}
     return found
+
+
+def ids_of_images(session: Session, tenant_id: TenantId, image_ids: Collection[str]) -> dict[str, str]:
+    """The dataset of each of the images named (one page's at most); those that are gone are left out."""
+    query = select(ImageRow.id, ImageRow.dataset_id).where(
+        ImageRow.id.in_(sorted(set(image_ids))), ImageRow.tenant_id == tenant_id
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def delete(session: Session, row: DatasetRow) -> None:

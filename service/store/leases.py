@@ -12,7 +12,7 @@ believed dead and comes back changes nothing: its UPDATE finds no row, and it ge
 that SQLite and PostgreSQL understand alike; a transaction belongs to the caller.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +21,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
+from service.contracts.adaptations import CurvePoint
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.store.events import record_ended
@@ -58,6 +59,7 @@ class ClaimedJob:
     class_name: str
     params: Json
     interim: Json | None
+    losses: list[Json] | None
     adapter_id: AdapterId | None
     fencing_token: int
     attempts: int
@@ -149,6 +151,7 @@ def _claimed(row: JobRow, *, fencing_token: int, attempts: int) -> ClaimedJob:
         class_name=row.class_name,
         params=row.params,
         interim=row.interim,
+        losses=row.losses,
         adapter_id=AdapterId(row.adapter_id) if row.adapter_id else None,
         fencing_token=fencing_token,
         attempts=attempts,
@@ -174,9 +177,14 @@ def state(session: Session, job_id: JobId, fencing_token: int) -> LeaseState:
     return LeaseState.HELD if held[0] is None else LeaseState.CANCEL_REQUESTED
 
 
-def record_progress(session: Session, job_id: JobId, fencing_token: int, progress: Progress) -> LeaseState:
-    """Show clients where the job is; tells what `renew` tells, and does not renew."""
-    if not _change(session, job_id, _held(fencing_token), {"progress": progress.model_dump(mode="json")}):
+def record_progress(
+    session: Session, job_id: JobId, fencing_token: int, progress: Progress, losses: Sequence[CurvePoint] | None = None
+) -> LeaseState:
+    """Show clients where the job is, and its loss curve where it is given; tells what `renew` tells, does not renew."""
+    changes: dict[str, Any] = {"progress": progress.model_dump(mode="json")}
+    if losses is not None:
+        changes["losses"] = [point.model_dump(mode="json") for point in losses]
+    if not _change(session, job_id, _held(fencing_token), changes):
         return LeaseState.LOST
     return _cancel_state(session, job_id)
 
@@ -200,7 +208,7 @@ def hold(session: Session, job_id: JobId, fencing_token: int) -> None:
 
 def succeed(session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime) -> None:
     """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`."""
-    changes: dict[str, Any] = {"result": result, "failure": None, "interim": None}
+    changes: dict[str, Any] = {"result": result, "failure": None, "interim": None, "losses": None}
     reported = session.scalar(select(JobRow.progress).where(JobRow.id == job_id))
     if reported is not None:  # Not every report is written, and a bar that stays at 94 % looks like a job that hangs.
         changes["progress"] = {**reported, "step": reported["total"], "fraction": 1.0, "seconds_left": 0.0}

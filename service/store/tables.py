@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.store.base import Base as Base
 from service.store.base import Json as Json
 from service.store.base import UtcDateTime as UtcDateTime
+from service.store.example_table import TrialExampleRow as TrialExampleRow
 
 
 class DatasetRow(Base):
@@ -110,9 +111,10 @@ class GenerationRow(Base):
 
 
 class GeneratedImageRow(Base):
-    """One synthetic image with its lineage."""
+    """One synthetic image with its lineage, and what a person decided about it."""
 
     __tablename__ = "generated_image"
+    __table_args__ = (Index("generated_image_decided", "generation_id", "class_name", "decision", "number"),)
     generation_id: Mapped[str] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), primary_key=True)
     class_name: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -129,6 +131,9 @@ class GeneratedImageRow(Base):
     nearest_image_id: Mapped[str | None]
     nearest_feature_ratio: Mapped[float | None]
     nearest_pixel_ratio: Mapped[float | None]
+    decision: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
 
 
 class EvaluationRow(Base):
@@ -156,7 +161,7 @@ class JobRow(Base):
 
     ``revision`` grows with every change a client can see (it is the ETag and the event id). ``wakeup_at``: when a
     message was last sent for this row; null means never. ``interim``: results so far, for the worker that goes on.
-    ``request_id``: of the HTTP request that submitted it, for the logs.
+    ``losses``: the curve of a training under way. ``request_id``: of the HTTP request that submitted it, for the logs.
     """
 
     __tablename__ = "job"
@@ -180,6 +185,7 @@ class JobRow(Base):
     progress: Mapped[Json | None] = mapped_column(JSON)
     # Read by those who ask for it alone: it grows with the job, and a job is polled all the time.
     interim: Mapped[Json | None] = mapped_column(JSON, deferred=True)
+    losses: Mapped[list[Json] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     result: Mapped[Json | None] = mapped_column(JSON)
     failure: Mapped[Json | None] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(default=0)
@@ -236,7 +242,11 @@ class TombstoneRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message."""
+    """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message.
+
+    ``device``: as the setting names it until a GPU was looked for, then its own name. ``memory_bytes`` and
+    ``device_memory_bytes``: all that it might take; null where nothing tells.
+    """
 
     __tablename__ = "worker"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -244,6 +254,8 @@ class WorkerRow(Base):
     resident_adapter_id: Mapped[str | None]
     job_id: Mapped[str | None]
     rss_bytes: Mapped[int]
+    memory_bytes: Mapped[int | None]
+    device_memory_bytes: Mapped[int | None]
     seen_at: Mapped[datetime]
     looked_at: Mapped[datetime | None]
 

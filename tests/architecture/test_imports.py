@@ -64,7 +64,7 @@ def test_the_maintenance_worker_asks_for_nothing_that_the_api_image_lacks() -> N
 
 
 @pytest.mark.parametrize(
-    ("room", "extras"), [("service", ["api", "s3"]), ("worker", ["worker"]), ("models", ["worker"])]
+    ("room", "extras"), [("service", ["api", "s3"]), ("worker", ["worker", "c2pa"]), ("models", ["worker"])]
 )
 def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: str, extras: list[str]) -> None:
     """What only another package happens to bring vanishes with that package's next version."""

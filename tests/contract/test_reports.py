@@ -8,6 +8,7 @@ from service.contracts.generations import GenerationResult
 from service.contracts.ids import DEFAULT_TENANT, GenerationId, ImageId, JobId, Sha256
 from service.contracts.jobs import JobState, Progress
 from service.contracts.search import SearchSoFar
+from service.reports.wording import figure
 from service.store import generations, jobs
 from tests.contract.conftest import World
 from tests.contract.test_recognitions import asked
@@ -59,6 +60,38 @@ def test_a_generation_s_page_says_what_is_unfinished_and_grows_with_its_classes(
     assert "Yes." in page.words
     assert "waiting for a worker" in page.words, "the other class"
     assert len(page.pictures) == 5, "the sheet, and two pairs"
+
+
+def test_page_json_and_table_say_the_same(world: World) -> None:
+    generation = generated(world)
+    result = published(world, generation)
+    page = page_at(world, generation["links"]["report_html"])
+    report = world.client.get(generation["links"]["report"]).json()
+    answer = report["answers"]["pits"]
+    assert (answer["as_close"], set(report["answers"])) == ("yes", {"pits"})
+    for said in (answer["reason"], answer["copies"]):
+        assert said in page.words
+    assert result.quality is not None
+    for score in (result.quality.score, result.quality.matched, result.quality.real_floor):
+        assert figure(score.kid) in page.words
+    assert report["results"]["pits"]["quality"]["score"]["kid"] == result.quality.score.kid
+    rows = list(csv.DictReader(io.StringIO(world.client.get(generation["links"]["report_csv"]).text)))
+    nearest = [one["nearest_feature_ratio"] for one in report["results"]["pits"]["closest"]]
+    assert [float(row["nearest_feature_ratio"]) for row in rows] == nearest
+    assert all(f"{figure(ratio)} ×" in page.words for ratio in nearest)
+
+
+def test_the_request_that_remakes_a_class_makes_the_same_job_again(world: World) -> None:
+    generation = generated(world)
+    published(world, generation)
+    body = world.client.get(generation["links"]["report"]).json()["answers"]["pits"]["remake"]
+    again = world.client.post("/v1/generations", json=body)
+    assert again.status_code == 202, again.text
+    with world.database.reading() as session:
+        first, second = (
+            jobs.get(session, DEFAULT_TENANT, one["jobs"][0]["id"]).params for one in (generation, again.json())
+        )
+    assert {**first, "generation_id": None} == {**second, "generation_id": None}
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(world: World) -> None:

@@ -13,13 +13,18 @@ from pydantic import SecretStr
 from schemathesis.engine import events, from_schema
 from schemathesis.transport.serialization import Binary
 
+from service.contracts.ids import DEFAULT_TENANT
 from service.settings import Settings
+from service.store import trial_examples
 from tests.contract.conftest import World, opened
+from tests.contract.test_gallery import examples
 from tests.contract.test_recognitions import generated, three_classes
 from tests.fakes.pictures import png, zipped
 
 KEY = "k" * 32
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
+#: Streams of events are read to their end, which would be that of the job.
+BOUNDS: dict[str, Any] = {"max_queued_jobs": 100_000, "max_event_stream_seconds": 0.01}
 UPLOADS = {"POST /v1/datasets", "PUT /v1/datasets/{dataset_id}/classes/{class_name}/images"}
 
 
@@ -31,12 +36,16 @@ def filled(world: World) -> dict[str, list[str | int]]:
     recognition = world.client.post("/v1/recognitions", json=asked).json()
     webhook = world.client.post("/v1/webhooks", json={"url": "https://8.8.8.8/"}).json()  # Nothing here sends.
     delivery = world.client.post(f"{webhook['links']['self']}/ping").json()
+    adaptation_id = world.client.get("/v1/adaptations").json()["items"][0]["id"]
+    with world.database.transaction() as session:
+        trial_examples.replace(session, DEFAULT_TENANT, adaptation_id, "pits", examples(world, 1, "img_gone"))
     return {
         "dataset_id": [images["id"]],
         "image_id": [world.client.get(images["links"]["images"]).json()["items"][0]["id"]],
         "class_name": ["pits"],
         "number": [0],
-        "adaptation_id": [world.client.get("/v1/adaptations").json()["items"][0]["id"]],
+        "trial": [0],
+        "adaptation_id": [adaptation_id],
         "adapter_id": [generation["classes"][0]["adapter_id"]],
         "generation_id": [generation["id"]],
         "recognition_id": [recognition["id"]],
@@ -131,7 +140,7 @@ def failed(event: events.ScenarioFinished) -> dict[str, str]:
 def test_without_keys_nothing_crashes_and_every_answer_is_documented(
     tmp_path: Path, postgres_database_url: str
 ) -> None:
-    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, max_queued_jobs=100_000)
+    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, **BOUNDS)
     # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
     with opened(settings) as world:
         failures, statuses = run(world, config(filled(world), None))
@@ -140,7 +149,7 @@ def test_without_keys_nothing_crashes_and_every_answer_is_documented(
 
 
 def test_with_a_key_the_same_holds_and_no_route_forgets_to_ask(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, admin_key=SecretStr(KEY), max_queued_jobs=100_000)
+    settings = Settings(data_dir=tmp_path, admin_key=SecretStr(KEY), **BOUNDS)
     with opened(settings, {"X-API-Key": KEY}) as world:
         failures, statuses = run(world, config(filled(world), KEY))
     assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())

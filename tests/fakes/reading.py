@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import pairwise
 
 _VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
 
@@ -74,4 +75,7 @@ def check_self_contained(html: str) -> Read:
     assert "url(" not in html.replace("url(#", "")
     assert all(picture.get("alt") for picture in page.pictures)
     assert page.scopeless == 0
+    levels = [int(tag[1]) for tag in page.tags if tag in ("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(below - above <= 1 for above, below in pairwise(levels)), "a heading's level is left out"
     return page

@@ -1,7 +1,9 @@
 """Adaptation, generation and evaluation by a real worker process: files and SQLite, and Redis and PostgreSQL."""
 
+import json
 import zipfile
 
+from c2pa import Reader
 from PIL import Image
 
 from service.contracts.adaptations import AdaptationResult
@@ -12,6 +14,7 @@ from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId
 from service.contracts.jobs import JobState
 from service.store import adapters, datasets, generations
 from service.store.tables import JobRow
+from tests.fakes.certificates import make_credentials
 from tests.fakes.worker_world import CLASS_NAME, IMAGE_SIZE_PX, World, quick
 
 SETTINGS = GenerationSettings(num_inference_steps=4, strength=0.5)
@@ -24,6 +27,7 @@ def finished(world: World, job_id: JobId) -> JobRow:
 
 
 def test_a_class_is_adapted_images_are_made_and_judged_and_what_cannot_be_done_is_said(world: World) -> None:
+    world.extra |= signed_by("Plant 7", world)
     with world.running("worker"):
         job = finished(world, world.submit_adaptation(quick(num_trials=2)))
         adapted = AdaptationResult.model_validate(job.result)
@@ -43,6 +47,13 @@ def test_a_class_is_adapted_images_are_made_and_judged_and_what_cannot_be_done_i
         check_evaluation(world, generation_id)
         check_failure(world)
     assert not any((world.data_dir / "work").iterdir())
+
+
+def signed_by(name: str, world: World) -> dict[str, str]:
+    given = make_credentials(world.data_dir, name)
+    return {
+        "DEFECTSYNTH_WORKER_C2PA_CERTIFICATE": str(given.certificate), "DEFECTSYNTH_WORKER_C2PA_KEY": str(given.key),
+    }  # fmt: skip
 
 
 def check_search(world: World, adapted: AdaptationResult) -> None:
@@ -93,6 +104,8 @@ def check_images(world: World, generation_id: GenerationId, made: GenerationResu
         assert (picture.size, picture.mode) == (IMAGE_SIZE_PX, "L")
         assert picture.info["synthetic"] == "true"
         assert picture.info["seed"] == str(images[0].seed)
+    with world.artifacts.path_of(images[0].sha256).open("rb") as stream, Reader("image/png", stream) as reader:
+        assert json.loads(reader.json())["validation_state"] == "Valid"
     assert made.quality is not None
     assert (made.quality.reference_split, made.quality.seen_by_adaptation) == ("validation", False)
     assert made.quality.seen_by_search

@@ -20,9 +20,10 @@ from service.contracts.generations import (
     Judging,
 )
 from service.store.artifacts import ArtifactStore
+from worker.credentials import Sign, unsigned
 from worker.jobs.gating import gate_reports, ratio
 from worker.jobs.judgement import SHEET_IMAGES
-from worker.lineage import png_bytes
+from worker.lineage import SYNTHETIC_XMP, png_bytes
 from worker.progress import ProgressWriter
 
 BATCH_SIZE = 8
@@ -48,6 +49,7 @@ class Delivery:
     lineage: dict[str, object]
     gates: Gates
     extractor: FeatureExtractor
+    sign: Sign = unsigned
     images: list[GeneratedImage] = field(default_factory=list)
     shown: list[Image.Image] = field(default_factory=list)
     rejected: Counter[RejectReason] = field(default_factory=Counter)
@@ -126,7 +128,7 @@ class Delivery:
             **self.lineage, "seed": sample.seed, "candidate": sample.index,
             "source_sha256": source.sha256 if source else "none",
         }  # fmt: skip
-        stored = self.artifacts.put_bytes(png_bytes(sample.image, text))
+        stored = self.artifacts.put_bytes(self.sign(png_bytes(sample.image, text, SYNTHETIC_XMP)))
         nearest = verdict.copy
         self.images.append(
             GeneratedImage(

@@ -67,8 +67,9 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     started = time.monotonic()
     gates = fitted_gates(params, inputs.records, sources, workshop, writer)
     delivery = Delivery(
-        workshop.artifacts, params, train, _lineage(params, base, adapter), gates, workshop.residents.extractor()
-    )
+        workshop.artifacts, params, train, _lineage(params, base, adapter), gates, workshop.residents.extractor(),
+        workshop.sign,
+    )  # fmt: skip
     prompts = Prompts.of_words(inputs.prompt, base) if adapter is None else Prompts.of_adapter(adapter, base)
     encoded = encode_sources(base, sources, inputs.fit)
     sampler = Sampler(base, prompts, encoded, _configured(params), params.seed, Steps(writer, delivery))

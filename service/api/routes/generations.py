@@ -1,32 +1,31 @@
 """Generations: synthetic images of classes, with their lineage and quality."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Request
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.openapi.models import Example
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from service.api.archives import Manifest, ManifestClass, manifest_of, zip_stream
-from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
+from service.api.dependencies import PageOf, PartsOf, Tenant, principal_of_key
 from service.api.idempotency import OnceOf
-from service.api.presenting import generated_image_view, generation_view, state_of
-from service.api.responses import artifact_response, stored
-from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
+from service.api.image_views import DecisionsView, GeneratedImageView, generated_image_views
+from service.api.presenting import generation_report, generation_view
+from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
+from service.api.views import GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
-from service.contracts.generations import GenerationParams, GenerationResult
-from service.contracts.ids import TenantId
-from service.contracts.jobs import JobFailure
-from service.contracts.requests import GenerationRequest
-from service.errors import Conflict, NotFound
-from service.store import adapters, datasets, generations, jobs
+from service.contracts.generations import DecisionState, GenerationResult
+from service.contracts.keys import Principal
+from service.contracts.requests import DecisionsRequest, GenerationRequest
+from service.errors import InvalidRequest, NotFound
+from service.store import decisions, generations, jobs
 from service.store.deletion import delete_generation
 from service.store.tombstones import Deletion
+from service.thumbnails import ThumbnailSize
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 _PNG = stored("image/png", "A PNG.")
-_ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A zip."}}
 _EXAMPLES = {
     "24 images a class": Example(value={"adaptation_id": "adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "num_images": 24}),
     "from noise": Example(
@@ -37,6 +36,18 @@ _EXAMPLES = {
             "seed": 7,
         }
     ),
+}
+
+_DECISIONS = {
+    "one kept, one rejected": Example(
+        value={
+            "decisions": [
+                {"class_name": "scratches", "number": 0, "decision": "keep"},
+                {"class_name": "scratches", "number": 3, "decision": "reject"},
+            ]
+        }
+    ),
+    "taken back": Example(value={"decisions": [{"class_name": "scratches", "number": 3, "decision": None}]}),
 }
 
 
@@ -84,15 +95,39 @@ def list_generated_images(
     tenant: Tenant,
     page: PageOf,
     class_name: Annotated[ClassName | None, Query()] = None,
+    decision: Annotated[DecisionState | None, Query(description="Only images of which this was decided.")] = None,
 ) -> PageView[GeneratedImageView]:
     """The images published so far, in the order of class and number."""
     with parts.database.reading() as session:
         generations.get(session, tenant, generation_id)
-        found = generations.page_of_images(session, tenant, generation_id, class_name, page)
-    views = [generated_image_view(generation_id, image) for image in found.items]
+        found = generations.page_of_images(session, tenant, generation_id, class_name, page, decision)
+        views = generated_image_views(session, tenant, generation_id, found.items)
     return PageView(items=views, next_cursor=found.next_cursor)
 
 
+@router.put("/{generation_id}/images/decisions")
+def decide_about_images(
+    generation_id: str,
+    request: Annotated[DecisionsRequest, Body(openapi_examples=_DECISIONS)],
+    parts: PartsOf,
+    tenant: Tenant,
+    principal: Annotated[Principal, Depends(principal_of_key)],
+) -> DecisionsView:
+    """Keep or reject images, or take that back: all that are named, or none where one of them is unknown.
+
+    Rejected ones are left out of the archive and of recognitions that are asked for from now on. They stay where they
+    are, and may be kept after all. The same request may be sent again: who decided first, and when, stays.
+    """
+    wanted = {(one.class_name, one.number): one.decision for one in request.decisions}
+    if len(wanted) < len(request.decisions):
+        raise InvalidRequest("an image is named twice", code="decided_twice", field="decisions")
+    with parts.database.transaction() as session:
+        decisions.decide(session, tenant, generation_id, wanted, by=principal.called, at=parts.clock())
+        counts = decisions.counts(session, tenant, generation_id)
+    return DecisionsView(generation_id=generation_id, decisions=counts)
+
+
+@router.head("/{generation_id}/images/{class_name}/{number}", include_in_schema=False)
 @router.get("/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_PNG)
 def get_generated_image(
     generation_id: str,
@@ -108,6 +143,27 @@ def get_generated_image(
     return artifact_response(request, parts.artifacts, image.sha256, "image/png")
 
 
+@router.head("/{generation_id}/images/{class_name}/{number}/thumbnail", include_in_schema=False)
+@router.get("/{generation_id}/images/{class_name}/{number}/thumbnail", response_class=Response, responses=THUMBNAIL)
+async def get_generated_thumbnail(
+    generation_id: str,
+    class_name: str,
+    number: Annotated[int, Path(ge=0, lt=2**31)],
+    request: Request,
+    parts: PartsOf,
+    tenant: Tenant,
+    size: SizeOf = ThumbnailSize.SMALL,
+) -> Response:
+    """One synthetic image, small, for a gallery."""
+
+    def digest() -> str:
+        with parts.database.reading() as session:
+            return generations.image(session, tenant, generation_id, class_name, number).sha256
+
+    return await thumbnail_response(request, parts, size, digest)
+
+
+@router.head("/{generation_id}/classes/{class_name}/contact-sheet", include_in_schema=False)
 @router.get("/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_PNG)
 def get_contact_sheet(
     generation_id: str, class_name: str, request: Request, parts: PartsOf, tenant: Tenant
@@ -131,51 +187,8 @@ def get_contact_sheet(
 def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> GenerationReport:
     """Quality, class by class, with the floors that give it meaning."""
     with parts.database.reading() as session:
-        generations.get(session, tenant, generation_id)
-        of_it = jobs.of_resources(session, tenant, [generation_id])
-    return GenerationReport(
-        generation_id=generation_id,
-        state=state_of(of_it),
-        results={
-            job.class_name: GenerationResult.model_validate(job.result) for job in of_it if job.result is not None
-        },
-        failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
-    )
-
-
-@router.get(
-    "/{generation_id}/archive",
-    response_class=StreamingResponse,
-    responses=_ZIP | {409: {"description": "Nothing was published yet."}},
-)
-def get_archive(generation_id: str, parts: PartsOf, tenant: Tenant) -> StreamingResponse:
-    """The published images in ImageFolder layout, and `manifest.json` with the lineage of each."""
-    manifest = _manifest(parts, tenant, generation_id)
-    headers = {"Content-Disposition": f'attachment; filename="{generation_id}.zip"'}
-    return StreamingResponse(zip_stream(manifest, parts.artifacts), media_type="application/zip", headers=headers)
-
-
-def _manifest(parts: Parts, tenant: TenantId, generation_id: str) -> Manifest:
-    with parts.database.reading() as session:
-        generations.get(session, tenant, generation_id)
-        images = generations.images_of(session, tenant, generation_id)
-        if not images:
-            raise Conflict(
-                "no image of this generation has been published yet",
-                code="generation_unfinished",
-                remedy="Wait until one of its jobs has succeeded.",
-            )
-        classes = {}
-        of_it = jobs.of_resources(session, tenant, [generation_id])
-        for job in of_it:
-            params = GenerationParams.model_validate(job.params)
-            base_model = adapters.base_model_of(session, tenant, params.adapter_id)
-            classes[params.class_name] = ManifestClass(
-                adapter_id=params.adapter_id, base_model=base_model, params=params
-            )
-        wanted = {image.source_image_id for image in images if image.source_image_id is not None}
-        sources = datasets.images_by_id(session, tenant, wanted)
-    return manifest_of(generation_id, state_of(of_it), images, classes, sources)
+        row = generations.get(session, tenant, generation_id)
+        return generation_report(row, jobs.of_resources(session, tenant, [generation_id]))
 
 
 @router.delete(

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from service.contracts.words import Word
 from service.errors import StorageFull
 from service.store import leases
 from service.store.database import Database
-from service.store.leases import ClaimedJob
+from service.store.leases import ClaimedJob, LeaseLost
 from service.store.tables import Base, JobRow, WorkerRow
 from worker.bounds import Bounds
 from worker.lifecycle import Attempt, Ending, Finished, LeaseTimes, Lifecycle, Work, utc_now
@@ -263,3 +263,16 @@ def test_an_ending_that_finds_no_room_leaves_the_job_to_its_lease(database: Fill
 
     assert run(database, work) is Ending.FORFEITED
     assert row(database).state == JobState.RUNNING
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "lost"])
+def test_rows_that_belong_to_results_so_far_are_written_with_them_and_only_while_the_lease_is_held(
+    database: Filling, held: bool
+) -> None:
+    attempt = Attempt(database, claimed(database), TIMES, stopping=lambda: False)
+    if not held:
+        with database.transaction() as session:
+            session.get_one(JobRow, NAME).fencing_token += 1
+    with nullcontext() if held else pytest.raises(LeaseLost):
+        attempt.keep(RESULT, publish)
+    assert is_published(database) is (row(database).interim is not None) is held

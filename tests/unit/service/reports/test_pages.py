@@ -223,7 +223,7 @@ def test_a_recognition_page_says_its_verdict_large_and_shows_what_it_stands_on()
     page = check_self_contained(html)
     for said in (
         "Gain shown", EVIL, "+15.0", "+5.0 to +24.0", "the interval holds 0", "Left out:", "16 / 8 / 10", "90 %",
-        "small_resnet", "95.0 %",
+        "small_resnet", "95.0 %", '"generation_id": "gen_1"',
     ):  # fmt: skip
         assert said in page.words, said
     assert page.tags.count("svg") == 3

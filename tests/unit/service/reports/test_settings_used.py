@@ -31,5 +31,5 @@ def test_strength_is_said_to_have_no_effect_from_noise() -> None:
 
 
 def test_the_command_holds_the_body_as_one_word_of_a_shell() -> None:
-    remake = remake_request({"adapter_ids": ["it's $HOME"], "seed": 7})
+    remake = remake_request("/v1/generations", {"adapter_ids": ["it's $HOME"], "seed": 7})
     assert json.loads(shlex.split(remake.command.replace("\\\n", ""))[-1]) == json.loads(remake.body)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from service.reports.wording import duration, figure, percent
+from service.reports.wording import duration, figure, percent, points
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,7 @@ def test_durations_are_said_as_a_person_says_them(seconds: float | None, text: s
 
 def test_a_share_is_a_percentage() -> None:
     assert (percent(0.2308), percent(0.9051, 1), percent(None)) == ("23 %", "90.5 %", "–")
+
+
+def test_a_difference_has_a_sign_unless_it_rounds_to_nothing() -> None:
+    assert [points(one) for one in (0.0516, -0.0516, 0.0004, -0.0004)] == ["+5.2", "-5.2", "0.0", "0.0"]

@@ -49,7 +49,7 @@ def claimed(database: Database, **options: Any) -> ClaimedJob:
 
 def row(database: Database, name: str) -> JobRow:
     with database.reading() as session:
-        return session.get_one(JobRow, name, options=[undefer(JobRow.interim)])
+        return session.get_one(JobRow, name, options=[undefer(JobRow.interim), undefer(JobRow.losses)])
 
 
 def test_a_claim_takes_priority_then_the_resident_adapter_then_age(database: Database) -> None:

@@ -1,0 +1,144 @@
+"""A data set: its classes and images, what a person should know about them, and what was made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service.api.presenting import adaptation_view, dataset_view
+from service.api.views import DatasetView
+from service.contracts.datasets import DatasetWarning, Split
+from service.store import adaptations, datasets
+from service.store.deletion import delete_dataset
+from service.store.pages import PageRequest
+from service.store.tables import ImageRow
+from service.store.tombstones import Deletion
+from service.web.adapting import AdaptForm, adapt_form
+from service.web.pictures import Picture, real_picture
+from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.work import WorkLine, line, some
+
+router = PageRouter()
+_SHOWN_A_CLASS = 10
+_IMAGES_A_PAGE = 120
+
+
+@dataclass(frozen=True)
+class ClassShown:
+    """One class: how many images in each split, some of them, and what is odd about them."""
+
+    name: str
+    href: str
+    num_images: int
+    splits: Sequence[tuple[str, int, float]]
+    pictures: Sequence[Picture]
+    num_more: int
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """The whole page. ``warnings``: those of no single class."""
+
+    id: str
+    name: str
+    version: int
+    num_images: int
+    classes: Sequence[ClassShown]
+    warnings: Sequence[str]
+    adaptations: Sequence[WorkLine]
+    form: AdaptForm
+
+
+@dataclass(frozen=True)
+class ImagesPage:
+    """Images of a class, some at a time."""
+
+    dataset_id: str
+    dataset_name: str
+    class_name: str
+    pictures: Sequence[Picture]
+    more: str | None
+
+
+@router.page("/datasets/{dataset_id}")
+def show(dataset_id: str, visit: VisitOf) -> Response:
+    """One data set in its latest version."""
+    with visit.parts.database.reading() as session:
+        row = datasets.get(session, visit.tenant, dataset_id)
+        version = datasets.version(session, visit.tenant, dataset_id)
+        view = dataset_view(session, visit.tenant, row, version)
+        images = datasets.rows_of_version(session, visit.tenant, version.id)
+        page = DatasetPage(
+            id=row.id,
+            name=row.name,
+            version=version.number,
+            num_images=view.num_images,
+            classes=_classes(view, images),
+            warnings=[one.message for one in view.warnings if one.class_name is None],
+            adaptations=_adaptations(session, visit, dataset_id),
+            form=adapt_form(visit, view),
+        )
+    return visit.page("dataset.html.j2", page.name, "datasets", page=page)
+
+
+def _classes(view: DatasetView, images: Sequence[ImageRow]) -> list[ClassShown]:
+    names = sorted({*view.classes, *(one.class_name for one in view.warnings if one.class_name is not None)})
+    return [_class(view, name, [image for image in images if image.class_name == name]) for name in names]
+
+
+def _class(view: DatasetView, name: str, images: Sequence[ImageRow]) -> ClassShown:
+    counts = view.classes.get(name, {})
+    total = max(sum(counts.values()), 1)
+    return ClassShown(
+        name=name,
+        href=f"/datasets/{view.id}/images?class_name={name}",
+        num_images=len(images),
+        splits=[(split.value, counts.get(split, 0), 100 * counts.get(split, 0) / total) for split in Split],
+        pictures=[real_picture(image) for image in images[:_SHOWN_A_CLASS]],
+        num_more=max(len(images) - _SHOWN_A_CLASS, 0),
+        warnings=_of_class(view.warnings, name),
+    )
+
+
+def _of_class(warnings: Sequence[DatasetWarning], name: str) -> list[str]:
+    return [one.message for one in warnings if one.class_name == name]
+
+
+def _adaptations(session: Session, visit: Visit, dataset_id: str) -> list[WorkLine]:
+    found = []
+    for one in adaptations.ids_of_dataset(session, visit.tenant, dataset_id):
+        view = adaptation_view(session, visit.tenant, adaptations.get(session, visit.tenant, one))
+        title = some([job.class_name for job in view.jobs])
+        told = f"{view.base_model}, seed {view.settings.seed}"
+        found.append(line(f"/adaptations/{one}", title, told, view.jobs, view.state, view.created_at, visit.now))
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+@router.page("/datasets/{dataset_id}/images")
+def images(
+    dataset_id: str,
+    visit: VisitOf,
+    class_name: Annotated[str, Query(max_length=64)],
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
+) -> Response:
+    """All images of a class."""
+    with visit.parts.database.reading() as session:
+        row = datasets.get(session, visit.tenant, dataset_id)
+        version = datasets.version(session, visit.tenant, dataset_id)
+        request = PageRequest(cursor, _IMAGES_A_PAGE)
+        found = datasets.page_of_images(session, visit.tenant, version.id, class_name, request)
+    page = ImagesPage(row.id, row.name, class_name, [real_picture(one) for one in found.items], found.next_cursor)
+    if visit.is_fragment:
+        return visit.fragment("dataset_images_part.html.j2", page=page)
+    return visit.page("dataset_images.html.j2", f"{class_name} of {row.name}", "datasets", page=page)
+
+
+@router.action("/datasets/{dataset_id}/delete")
+def delete(dataset_id: str, visit: VisitOf) -> Response:
+    """Delete it with all its versions."""
+    delete_dataset(visit.parts.database, visit.tenant, dataset_id, Deletion(visit.now))
+    return visit.go_to("/datasets")

@@ -1,0 +1,204 @@
+"""A generation: how it goes, whether it is good, its images to look through, and what to do with them next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from fastapi import Query
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service.api.image_views import generated_image_views
+from service.api.presenting import generation_view
+from service.api.views import GenerationClassView, GenerationView
+from service.contracts.generations import DecisionState, GenerationResult
+from service.reports.closeness import closeness
+from service.reports.judged import copy_statement
+from service.reports.records import DatasetRecord, GenerationRecord, generation_record
+from service.store import generations
+from service.store.deletion import delete_generation
+from service.store.pages import PageRequest
+from service.store.tombstones import Deletion
+from service.web.asking import AskForm, ask_form
+from service.web.forms import FormOf
+from service.web.generating import generation_request
+from service.web.reviewing import DECISIONS, Filter, detail, gallery
+from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.work import JobCard, ago, job_card
+
+router = PageRouter()
+_RETRY_SECONDS = 2
+_IMAGES_A_PAGE = 100
+Seen = Annotated[Sequence[str], Query(max_length=1000)]
+ClassAsked = Annotated[str, Query(max_length=64)]
+
+
+@dataclass(frozen=True)
+class ClassMade:
+    """One class: its job, and once it has ended whether the images are as close as real ones. ``answer``: yes or no."""
+
+    job: JobCard
+    num_images: int
+    num_asked: int
+    kept: int
+    rejected: int
+    undecided: int
+    answer: str
+    reason: str
+    copies: str
+    warnings: Sequence[str]
+    sheet: str | None
+
+
+@dataclass(frozen=True)
+class Making:
+    """The part of the page that changes while it is looked at. ``seen``: changes with it."""
+
+    id: str
+    state: str
+    seen: str
+    classes: Sequence[ClassMade]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no further image will come."""
+        return all(one.job.is_final for one in self.classes)
+
+    @property
+    def num_images(self) -> int:
+        """That can be looked at now."""
+        return sum(one.num_images for one in self.classes)
+
+
+@dataclass(frozen=True)
+class GenerationPage:
+    """The whole page. ``dataset``: what the adapters learned from, where that can still be told."""
+
+    id: str
+    ago: str
+    seed: int
+    adaptation_id: str | None
+    dataset: DatasetRecord | None
+    making: Making
+    class_names: Sequence[str]
+    decisions: Sequence[tuple[str, str]]
+    ask: AskForm | None
+
+
+@router.action("/generations")
+def start(form: FormOf, visit: VisitOf) -> Response:
+    """Queue one."""
+    request = generation_request(form)
+    make = partial(visit.parts.submission.generate, visit.tenant, request)
+    answer = form.once(visit).accept(request, "/generations", _RETRY_SECONDS, make, generation_view)
+    return visit.go_to(answer.headers["Location"])
+
+
+@router.page("/generations/{generation_id}")
+def show(generation_id: str, visit: VisitOf) -> Response:
+    """One generation, as it is now."""
+    with visit.parts.database.reading() as session:
+        view, record = _read(session, visit, generation_id)
+        adapter = next((one.adapter for one in record.classes if one.adapter is not None), None)
+        making = _making(view, record)
+        page = GenerationPage(
+            id=view.id,
+            ago=ago(view.created_at, visit.now),
+            seed=view.seed,
+            adaptation_id=adapter.adaptation_id if adapter is not None else None,
+            dataset=adapter.dataset if adapter is not None else None,
+            making=making,
+            class_names=[one.class_name for one in view.classes],
+            decisions=DECISIONS,
+            ask=ask_form(session, visit, view, adapter.dataset) if adapter is not None and making.is_final else None,
+        )
+    title = "Generation of " + ", ".join(page.class_names)
+    return visit.page("generation_page.html.j2", title, "generations", page=page)
+
+
+@router.page("/generations/{generation_id}/live")
+def live(generation_id: str, visit: VisitOf, seen: Seen = ()) -> Response:
+    """How it goes, and whether there are images to look through; nothing where that is what was seen."""
+    with visit.parts.database.reading() as session:
+        part = _making(*_read(session, visit, generation_id))
+    if part.seen in seen:
+        return Response(status_code=204)
+    answer = visit.fragment("generation_live.html.j2", part=part)
+    if not any(one.startswith(f"making {part.num_images} ") for one in seen):
+        answer.headers["HX-Trigger"] = "published"
+    return answer
+
+
+@router.page("/generations/{generation_id}/gallery")
+def images(
+    generation_id: str,
+    visit: VisitOf,
+    class_name: ClassAsked = "",
+    decision: Annotated[str, Query(max_length=20)] = "",
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
+) -> Response:
+    """Images, some at a time, in the order of class and number."""
+    shown = Filter(class_name, decision if decision in dict(DECISIONS) else "")
+    with visit.parts.database.reading() as session:
+        generations.get(session, visit.tenant, generation_id)
+        found = generations.page_of_images(
+            session,
+            visit.tenant,
+            generation_id,
+            shown.class_name or None,
+            PageRequest(cursor, _IMAGES_A_PAGE),
+            DecisionState(shown.decision) if shown.decision else None,
+        )
+        views = generated_image_views(session, visit.tenant, generation_id, found.items)
+    page = gallery(generation_id, views, shown, found.next_cursor)
+    return visit.fragment("gallery_part.html.j2", page=page, first=cursor is None)
+
+
+@router.page("/generations/{generation_id}/images/{class_name}/{number}")
+def image(generation_id: str, class_name: str, number: int, visit: VisitOf) -> Response:
+    """One image with its lineage."""
+    with visit.parts.database.reading() as session:
+        view = generation_view(session, visit.tenant, generations.get(session, visit.tenant, generation_id))
+        found = generations.image(session, visit.tenant, generation_id, class_name, number)
+        (one,) = generated_image_views(session, visit.tenant, generation_id, [found])
+    return visit.fragment("detail.html.j2", one=detail(view, one))
+
+
+@router.action("/generations/{generation_id}/delete")
+def delete(generation_id: str, visit: VisitOf) -> Response:
+    """Delete it with its images."""
+    delete_generation(visit.parts.database, visit.tenant, generation_id, Deletion(visit.now))
+    return visit.go_to("/generations")
+
+
+def _read(session: Session, visit: Visit, generation_id: str) -> tuple[GenerationView, GenerationRecord]:
+    view = generation_view(session, visit.tenant, generations.get(session, visit.tenant, generation_id))
+    record, _ = generation_record(session, visit.tenant, generation_id, visit.parts.registry.base_models)
+    return view, record
+
+
+def _making(view: GenerationView, record: GenerationRecord) -> Making:
+    num_images = sum(one.num_published for one in view.classes)
+    seen = f"making {num_images} " + ".".join(f"{job.revision}-{job.queue_position or 0}" for job in view.jobs)
+    results = {one.params.class_name: one.result for one in record.classes}
+    cards = {job.class_name: job_card(job) for job in view.jobs}
+    classes = [_class(one, cards[one.class_name], results.get(one.class_name), view.id) for one in view.classes]
+    return Making(view.id, view.state.value, seen, classes)
+
+
+def _class(one: GenerationClassView, card: JobCard, result: GenerationResult | None, generation_id: str) -> ClassMade:
+    close = closeness(result.quality) if result is not None else None
+    return ClassMade(
+        job=card,
+        num_images=one.num_published,
+        num_asked=one.num_images,
+        kept=one.decisions.keep,
+        rejected=one.decisions.reject,
+        undecided=one.decisions.undecided,
+        answer=close.answer.value if close is not None else "",
+        reason=close.reason if close is not None else "",
+        copies=copy_statement(result) if result is not None else "",
+        warnings=result.warnings if result is not None else [],
+        sheet=one.links["contact_sheet"] if result is not None else None,
+    )

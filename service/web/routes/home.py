@@ -1,0 +1,80 @@
+"""The first page: what is under way, what there is, and how to begin."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service.api.presenting import job_views
+from service.contracts.jobs import JobState
+from service.readiness import FINE
+from service.store import jobs
+from service.store.jobs import JobFilter
+from service.store.pages import PageRequest
+from service.web import lines
+from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.work import JobCard, WorkLine, job_card
+
+router = PageRouter()
+
+_RECENT = PageRequest(limit=6)
+_UNDER_WAY = PageRequest(limit=20)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The first page."""
+
+    datasets: list[WorkLine]
+    adaptations: list[WorkLine]
+    generations: list[WorkLine]
+    recognitions: list[WorkLine]
+    max_bytes: int
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been uploaded yet."""
+        return not self.datasets
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """Jobs that run or wait, and what keeps them from it. ``wrong``: what is not well, and what to do."""
+
+    jobs: list[JobCard]
+    num_waiting: int
+    wrong: list[tuple[str, str, str]]
+
+
+@router.page("/")
+def home(visit: VisitOf) -> Response:
+    """What is there and what is going on."""
+    with visit.parts.database.reading() as session:
+        view = Home(
+            lines.datasets(session, visit, _RECENT).items,
+            lines.adaptations(session, visit, _RECENT).items,
+            lines.generations(session, visit, _RECENT).items,
+            lines.recognitions(session, visit, _RECENT).items,
+            visit.parts.settings.max_request_bytes,
+        )
+        way = under_way(session, visit)
+    return visit.page("home.html.j2", "Overview", "home", page=view, way=way)
+
+
+@router.page("/under-way")
+def now(visit: VisitOf) -> Response:
+    """The same list alone, for a page that is open."""
+    with visit.parts.database.reading() as session:
+        way = under_way(session, visit)
+    return visit.fragment("under_way.html.j2", way=way)
+
+
+def under_way(session: Session, visit: Visit) -> UnderWay:
+    """Running jobs first, then those that wait, in the order in which they will run."""
+    running = jobs.page(session, visit.tenant, JobFilter(state=JobState.RUNNING), _UNDER_WAY).items
+    waiting = jobs.page(session, visit.tenant, JobFilter(state=JobState.QUEUED), _UNDER_WAY).items
+    views = job_views(session, [*reversed(running), *waiting])
+    views.sort(key=lambda job: (job.queue_position or 0, job.created_at))
+    found = visit.parts.readiness.findings() if views else {}
+    wrong = [(name, one.told, one.remedy or "") for name, one in found.items() if one != FINE]
+    return UnderWay([job_card(job) for job in views], jobs.num_queued(session, visit.tenant), wrong)

@@ -1,0 +1,98 @@
+"""The queue and who works on it; and stopping a job, wherever it is shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service.api.presenting import job_views
+from service.api.worker_views import WorkerView, worker_views
+from service.contracts.jobs import JobState
+from service.readiness import FINE, WORKER_SEEN_WITHIN
+from service.store import jobs, workers
+from service.store.jobs import JobFilter
+from service.store.pages import MAX_PAGE_SIZE, PageRequest
+from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.work import KIND_NAMES, JobCard, ago, job_card
+
+router = PageRouter()
+_ALL = PageRequest(limit=MAX_PAGE_SIZE)
+_LATEST = PageRequest(limit=12)
+
+
+@dataclass(frozen=True)
+class WorkerShown:
+    """One worker, as far as it may be told."""
+
+    id: str
+    device: str
+    doing: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What runs, what waits, what has ended lately, and who works. ``checks``: name, what is told, what to do."""
+
+    running: Sequence[JobCard]
+    waiting: Sequence[JobCard]
+    num_waiting: int
+    ended: Sequence[JobCard]
+    workers: Sequence[WorkerShown]
+    checks: Sequence[tuple[str, str, str]]
+
+
+@router.page("/queue")
+def show(visit: VisitOf) -> Response:
+    """The queue as it is now."""
+    return visit.page("queue.html.j2", "Queue and workers", "queue", page=_queue(visit))
+
+
+@router.page("/queue/live")
+def live(visit: VisitOf) -> Response:
+    """The same, for a page that is open."""
+    return visit.fragment("queue_part.html.j2", page=_queue(visit))
+
+
+@router.action("/jobs/{job_id}/cancel")
+def cancel(job_id: str, visit: VisitOf) -> Response:
+    """Stop a job; what shows it looks again by itself."""
+    visit.parts.submission.cancel(visit.tenant, job_id)
+    return Response(status_code=204) if visit.is_fragment else visit.go_to("/queue")
+
+
+def _queue(visit: Visit) -> Queue:
+    with visit.parts.database.reading() as session:
+        waiting = _cards(session, visit, JobState.QUEUED, _ALL)
+        ended = jobs.page(session, visit.tenant, JobFilter(), PageRequest(limit=4 * _LATEST.limit)).items
+        final = [row for row in ended if JobState(row.state).is_final][: _LATEST.limit]
+        seen = workers.rows(session, visit.now, WORKER_SEEN_WITHIN)
+        return Queue(
+            running=_cards(session, visit, JobState.RUNNING, _ALL),
+            waiting=waiting,
+            num_waiting=jobs.num_queued(session, visit.tenant),
+            ended=[job_card(one) for one in job_views(session, final)],
+            workers=[_worker(one, visit) for one in worker_views(session, visit.tenant, seen)],
+            checks=_checks(visit),
+        )
+
+
+def _cards(session: Session, visit: Visit, state: JobState, page: PageRequest) -> list[JobCard]:
+    found = job_views(session, jobs.page(session, visit.tenant, JobFilter(state=state), page).items)
+    return [job_card(one) for one in sorted(found, key=lambda one: (one.queue_position or 0, one.created_at))]
+
+
+def _worker(worker: WorkerView, visit: Visit) -> WorkerShown:
+    return WorkerShown(worker.id, worker.device, _doing(worker), ago(worker.seen_at, visit.now))
+
+
+def _doing(worker: WorkerView) -> str:
+    if worker.job is not None:
+        return f"{KIND_NAMES[worker.job.kind].lower()} of {worker.job.class_name}"
+    return "busy for another tenant" if worker.is_busy else "free"
+
+
+def _checks(visit: Visit) -> list[tuple[str, str, str]]:
+    found = visit.parts.readiness.findings()
+    return [(name, one.told, one.remedy or "") for name, one in found.items() if one != FINE]
