@@ -47,6 +47,7 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.placement import artifact_store
 from service.submission import Submission, SubmissionLimits
+from service.topping_up import ToppingUp
 from service.webhooks import Webhooks
 
 
@@ -127,6 +128,7 @@ def _parts(
         artifacts=store,
         intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
         submission=submission,
+        topping_up=ToppingUp(database, registry.base_models, settings.max_images_per_class_generation),
         preflights=Preflights(queueing, submission, registry.base_models, clock),
         recognising=Recognising(queueing, registry.classifiers),
         webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
