@@ -186,13 +186,17 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Of every route of the path; the framework names those of the first one alone."""
+    """Of every route of the path; the framework names those of the first one alone. A path that some route names as it
+    is is no id of another's."""
     routes, scope = request.app.router.routes, request.scope
-    return [
-        method
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
+    found: dict[str, bool] = {}
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        matched = [route.matches({**scope, "method": method, "path_params": {}}) for route in routes]
+        full = [child for match, child in matched if match is Match.FULL]
+        if full:
+            found[method] = not full[0].get("path_params")
+    as_it_is = [method for method, is_literal in found.items() if is_literal]
+    return as_it_is or list(found)
 
 
 def _broken_off(request: Request, error: Exception) -> Response:
