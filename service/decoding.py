@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from service.contracts.datasets import RefusedImage
 from service.contracts.ids import Sha256
+from service.sharpness import sharpness
 
 #: All that uploads are ever opened as; what is stored, and opened later, is PNG.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
@@ -50,6 +51,7 @@ class DecodedImage:
     width_px: int
     height_px: int
     mode: str
+    sharpness: float
     conversions: tuple[str, ...] = field(default=())
 
 
@@ -194,6 +196,7 @@ def _as_png(image: Image.Image, conversions: tuple[str, ...]) -> DecodedImage:
         width_px=clean.width,
         height_px=clean.height,
         mode=clean.mode,
+        sharpness=sharpness(clean),
         conversions=conversions,
     )
 

@@ -182,6 +182,7 @@ class Intake:
             width_px=one.decoded.width_px,
             height_px=one.decoded.height_px,
             mode=one.decoded.mode,
+            sharpness=one.decoded.sharpness,
             created_at=now,
         )
 
@@ -193,6 +194,7 @@ def _without_bytes(decoded: DecodedImage) -> DecodedImage:
         width_px=decoded.width_px,
         height_px=decoded.height_px,
         mode=decoded.mode,
+        sharpness=decoded.sharpness,
         conversions=decoded.conversions,
     )
 

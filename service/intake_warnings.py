@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from service.contracts.datasets import DatasetWarning, Split
+from service.sharpness import blurred
 from service.store.tables import ImageRow
 
 FEW_IMAGES = 8
@@ -66,6 +67,9 @@ def _about_class(name: str, images: Sequence[ImageRow], min_train_images: int) -
     modes = {image.mode for image in images}
     if len(modes) > 1:
         found.append(("mixed_modes", "some images are grey (L) and others coloured (RGB)"))
+    unsharp = [images[place].filename for place in blurred([image.sharpness for image in images])]
+    if unsharp:
+        found.append(("blurred", f"{len(unsharp)} images are far less sharp than the others: {_some(unsharp)}"))
     return [DatasetWarning(code=code, class_name=name, message=text) for code, text in found] + _duplicates(
         name, images
     )

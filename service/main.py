@@ -50,6 +50,7 @@ from service.store.database import Database
 from service.store.placement import artifact_store
 from service.submission import Submission, SubmissionLimits
 from service.thumbnails import Thumbnails
+from service.topping_up import ToppingUp
 from service.web import site
 from service.webhooks import Webhooks
 
@@ -134,6 +135,7 @@ def _parts(
         artifacts=store,
         intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
         submission=submission,
+        topping_up=ToppingUp(database, registry.base_models, settings.max_images_per_class_generation),
         preflights=Preflights(queueing, submission, registry.base_models, clock),
         recognising=Recognising(queueing, registry.classifiers),
         webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),

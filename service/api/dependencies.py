@@ -27,6 +27,7 @@ from service.store.database import Database
 from service.store.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest
 from service.submission import Submission
 from service.thumbnails import Thumbnails
+from service.topping_up import ToppingUp
 from service.webhooks import Webhooks
 
 
@@ -40,6 +41,7 @@ class Parts:
     intake: Intake
     submission: Submission
     preflights: Preflights
+    topping_up: ToppingUp
     recognising: Recognising
     webhooks: Webhooks
     registry: Registry

@@ -11,8 +11,9 @@ from service.api.problems import MEDIA_TYPE, Problem
 _DESCRIPTION = """\
 Adapts Stable Diffusion to a few real images of a defect class, generates more, and reports their quality.
 
-Work is accepted with 202 and a `Location`; poll its jobs (`ETag`, `Retry-After`). Errors are RFC 9457 problems with a
-stable `code`, the `field` at fault and a `remedy`. Lists use opaque cursors. Images without a split go to `train`.
+Work is accepted with 202 and a `Location`; poll its jobs (`ETag`, `Retry-After`) or follow them live
+(`links.events`). Errors are RFC 9457 problems with a stable `code`, the `field` at fault and a `remedy`. Lists use
+opaque cursors. Images without a split go to `train`.
 """
 _EVERYWHERE = {
     401: "No key, or a wrong one (where keys are asked for).",

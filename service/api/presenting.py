@@ -70,7 +70,7 @@ def job_view(row: JobRow, queue_position: int | None) -> JobView:
     progress = Progress.model_validate(row.progress) if row.progress is not None else None
     links = {"self": f"/v1/jobs/{row.id}", "resource": kind.path_of(row.resource_id)}
     if not JobState(row.state).is_final:
-        links["cancel"] = f"/v1/jobs/{row.id}/cancel"
+        links |= {"cancel": f"/v1/jobs/{row.id}/cancel", "events": f"/v1/jobs/{row.id}/events"}
     return JobView(
         id=row.id,
         kind=kind,
@@ -174,6 +174,7 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
         losses={one.class_name: _LOSSES.validate_python(one.losses) for one in of_it if one.losses is not None},
         links={
             "self": f"/v1/adaptations/{row.id}",
+            "events": f"/v1/events?resource_id={row.id}",
             "dataset": f"/v1/datasets/{version.dataset_id}",
             "report_html": f"/v1/adaptations/{row.id}/report.html",
         },
@@ -195,6 +196,7 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
         jobs=job_views(session, of_it),
         links={
             "self": here,
+            "events": f"/v1/events?resource_id={row.id}",
             "images": f"{here}/images",
             "archive": f"{here}/archive",
             "report": f"{here}/report",
@@ -257,7 +259,7 @@ def evaluation_view(session: Session, tenant_id: TenantId, row: EvaluationRow) -
         result=results[0] if results else None,
         created_at=row.created_at,
         jobs=job_views(session, of_it),
-        links={"self": f"/v1/evaluations/{row.id}"},
+        links={"self": f"/v1/evaluations/{row.id}", "events": f"/v1/events?resource_id={row.id}"},
     )
 
 
@@ -276,6 +278,7 @@ def recognition_view(session: Session, tenant_id: TenantId, row: RecognitionRow)
         jobs=job_views(session, of_it),
         links={
             "self": here,
+            "events": f"/v1/events?resource_id={row.id}",
             "dataset": f"/v1/datasets/{report.request.dataset_id}",
             "generation": f"/v1/generations/{report.request.generation_id}",
             "report": f"{here}/report",

@@ -1,7 +1,7 @@
 """RFC 9457 answers: every error leaves the API as ``application/problem+json`` with a code, a field and a remedy."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from service.contracts.datasets import RefusedImage
 from service.errors import InvalidRequest, NoAcceptableImages, ServiceError, StorageFull, Unavailable
@@ -186,13 +187,20 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Of every route of the path; the framework names those of the first one alone."""
+    """Of every route of the path; the framework names those of the first one alone. Of a path that a route names as it
+    is, those of such routes: it is no id of another's."""
     routes, scope = request.app.router.routes, request.scope
+    leaves = (leaf for one in routes for leaf in getattr(getattr(one, "original_router", None), "routes", [one]))
+    named = {method for leaf in leaves if getattr(leaf, "path", "") == scope["path"] for method in leaf.methods}
     return [
         method
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+        if (method in named if named else _is_taken(routes, {**scope, "method": method}))
     ]
+
+
+def _is_taken(routes: Sequence[BaseRoute], scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
 
 def _broken_off(request: Request, error: Exception) -> Response:

@@ -13,16 +13,16 @@ from service.contracts.recognitions import RecognitionSettings
 from service.contracts.words import Word
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """24.0 is an integer to JSON Schema and to clients that know one kind of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-NumImages = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+NumImages = Annotated[int, Field(strict=True, ge=1), BeforeValidator(whole)]
 NumImagesByClass = Annotated[
     dict[ClassName, NumImages], Field(min_length=1, json_schema_extra={"additionalProperties": False})
 ]
-ImageNumber = Annotated[int, Field(strict=True, ge=0, lt=2**31), BeforeValidator(_whole)]
+ImageNumber = Annotated[int, Field(strict=True, ge=0, lt=2**31), BeforeValidator(whole)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 

@@ -25,7 +25,7 @@ from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
 from service.store.events import record_ended
 from service.store.pages import Page, PageRequest, newest_first
-from service.store.tables import JobRow, UtcDateTime
+from service.store.tables import JobRow, Json, UtcDateTime
 from service.store.tombstones import missing
 
 LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
@@ -125,6 +125,17 @@ def of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[s
         .order_by(JobRow.class_name, JobRow.created_at, JobRow.id)
     )
     return list(session.scalars(query))
+
+
+def latest_result(session: Session, tenant_id: TenantId, kind: JobKind, param: str, value: str) -> Json | None:
+    """Of the latest of the tenant's jobs of a kind that has succeeded with this value of a parameter."""
+    query = select(JobRow.result).where(
+        JobRow.tenant_id == tenant_id,
+        JobRow.kind == kind,
+        JobRow.state == JobState.SUCCEEDED,
+        JobRow.params[param].as_string() == value,
+    )
+    return session.scalar(query.order_by(JobRow.created_at.desc()).limit(1))
 
 
 def by_ids(session: Session, job_ids: Sequence[JobId]) -> list[JobRow]:

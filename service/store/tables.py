@@ -57,6 +57,7 @@ class ImageRow(Base):
     width_px: Mapped[int]
     height_px: Mapped[int]
     mode: Mapped[str]
+    sharpness: Mapped[float | None]
     created_at: Mapped[datetime]
 
 

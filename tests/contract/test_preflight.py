@@ -1,13 +1,16 @@
 """`dry_run`: the same refusals as the request itself, a verdict in words, and nothing written."""
 
+import io
 from datetime import UTC, datetime
 from typing import Any
 
+from PIL import Image, ImageFilter
 from sqlalchemy import func, select
 
 from service.store.database import Database
 from service.store.tables import Base, WorkerRow
 from tests.contract.conftest import World
+from tests.fakes.pictures import png
 
 PATH = "/v1/adaptations"
 GIB = 2**30
@@ -85,3 +88,18 @@ def test_whatever_the_request_is_refused_for_the_look_is_refused_for_too(world: 
         assert world.client.post(PATH, json={"dataset_id": dataset_id, "classes": ["pits"]}).status_code == 202
     full = world.client.post(f"{PATH}?dry_run=true", json={"dataset_id": dataset_id, "classes": ["pits"]})
     assert (full.status_code, full.json()["code"]) == (429, "queue_full")
+
+
+def test_an_image_out_of_focus_is_named(world: World) -> None:
+    sharp = [(f"pits/{seed}.png", png(seed)) for seed in range(9)]
+    files = [("images", one) for one in [*sharp, ("pits/soft.png", out_of_focus(png(9)))]]
+    told = look(world, dataset_id=world.client.post("/v1/datasets", files=files).json()["id"])
+    (warning,) = [one for one in told["classes"][0]["warnings"] if one["code"] == "blurred"]
+    assert warning["message"] == "1 images are far less sharp than the others: soft.png"
+
+
+def out_of_focus(data: bytes) -> bytes:
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(data)) as image:
+        image.filter(ImageFilter.GaussianBlur(3)).save(stream, "PNG")
+    return stream.getvalue()

@@ -64,6 +64,10 @@ def bodies(ids: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:
             {"adapter_ids": ids["adapter_id"], "num_images": 1},
         ],
         "/v1/evaluations": [{"real": real, "other": made}, {"real": real, "other": real}],
+        "/v1/generations/top-up": [
+            {name: ids[name][0], "recall_by_class": {"pits": 0.5}} for name in ("adaptation_id", "generation_id")
+        ]
+        + [{"recognition_id": ids["recognition_id"][0]}],
         "/v1/recognitions": [{"dataset_id": dataset, "generation_id": generation}],
         "/v1/webhooks": [{"url": "https://8.8.8.8/", "resource_id": generation}],
     }
@@ -111,6 +115,9 @@ def statuses(stranger: TestClient, method: str, path: str, filled_path: str, ask
     elif method == "post" and path in asked:
         for body in asked[path]:
             yield stranger.post(filled_path, json=body).status_code
+    elif path == "/v1/events":
+        for one in asked["/v1/webhooks"]:
+            yield stranger.get(filled_path, params={"resource_id": one["resource_id"]}).status_code
     elif method == "get" and "{" not in path and path not in REGISTERED:
         answer = stranger.get(filled_path)
         assert answer.json()["items"] == [], path
