@@ -105,7 +105,7 @@ class KeyRing:
         if self._admin_key is not None and hmac.compare_digest(
             key.encode(), self._admin_key.get_secret_value().encode()
         ):
-            return self._remember(key, Principal(DEFAULT_TENANT, KeyId("admin"), frozenset({Scope.ADMIN})))
+            return self._remember(key, Principal(DEFAULT_TENANT, KeyId("admin"), frozenset({Scope.ADMIN}), "admin"))
         row = self._found(key)
         now = self._clock()
         if row.revoked_at is not None:
@@ -114,7 +114,7 @@ class KeyRing:
             raise Unauthorized("the key has expired")
         self._note_use(KeyId(row.id), now)
         scopes = frozenset(Scope(one) for one in row.scopes)
-        return self._remember(key, Principal(TenantId(row.tenant_id), KeyId(row.id), scopes))
+        return self._remember(key, Principal(TenantId(row.tenant_id), KeyId(row.id), scopes, row.name))
 
     def _found(self, key: str) -> ApiKeyRow:
         matched = _FORM.match(key)

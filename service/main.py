@@ -27,6 +27,7 @@ from service.api.routes import (
     registered,
     reports,
     webhooks,
+    workers,
 )
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
@@ -45,6 +46,7 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.placement import artifact_store
 from service.submission import Submission, SubmissionLimits
+from service.thumbnails import Thumbnails
 from service.webhooks import Webhooks
 
 
@@ -78,7 +80,8 @@ def create_app(
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
-    resources = (datasets, adaptations, adapters, generations, archives, evaluations, recognitions, reports, webhooks)
+    kept = (datasets, adaptations, adapters, generations, archives, evaluations, recognitions)
+    resources = (*kept, reports, webhooks, workers)
     for one in (jobs, *resources, registered):  # Whatever a route asks for itself, none is open that should not be.
         app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
     for one in (health, metrics):
@@ -126,6 +129,8 @@ def _parts(
         registry=registry,
         clock=clock,
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
+        thumbnails=Thumbnails(store.path_of, settings.thumbnail_cache_bytes),
+        thumbnail_slots=CapacityLimiter(settings.max_concurrent_thumbnails),
         keys=KeyRing(settings, database, clock),
         rates=RateLimits(settings),
         readiness=Readiness(database, store, wakeups.check, settings, clock),

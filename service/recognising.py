@@ -13,7 +13,7 @@ from service.contracts.recognitions import RecognitionParams
 from service.contracts.requests import RecognitionRequest
 from service.errors import Conflict, InvalidRequest, NotFound, TooFewImages
 from service.queueing import Note, QueuedJob, Queueing, nothing
-from service.store import adaptations, adapters, datasets, generations, jobs, recognitions
+from service.store import adaptations, adapters, datasets, decisions, generations, jobs, recognitions
 from service.store.datasets import SplitCounts
 from service.store.tables import JobRow, RecognitionRow
 
@@ -21,6 +21,14 @@ MIN_CLASSES = 2
 #: Of each class. Without validation images the ratio is chosen on train images that are held out for it.
 MIN_IMAGES: Mapping[Split, int] = {Split.TRAIN: 2, Split.TEST: 1}
 _MAX_CLASS_NAME = 255
+
+
+@dataclass(frozen=True)
+class Made:
+    """Published images of a class, and how many of them were rejected."""
+
+    num_images: int
+    num_rejected: int
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Recognising:
     def recognise(
         self, tenant_id: TenantId, request: RecognitionRequest, note: Note[RecognitionRow] = nothing
     ) -> RecognitionRow:
-        """Queue one recognition job; the dataset's version is fixed now.
+        """Queue one recognition job; the dataset's version is fixed now, and which images are rejected.
 
         Raises ``NotFound``, ``InvalidRequest``, ``TooFewImages``, ``Conflict`` and ``QueueFull``.
         """
@@ -51,7 +59,8 @@ class Recognising:
             version = datasets.version(session, tenant_id, request.dataset_id, request.dataset_version_id)
             counts = datasets.class_counts(session, tenant_id, version.id)
             generating = _generating(session, tenant_id, request.generation_id)
-            made = generations.counts(session, tenant_id, request.generation_id)
+            rejected = decisions.rejected(session, tenant_id, request.generation_id)
+            made = _made(session, tenant_id, request.generation_id, rejected)
             chosen = _chosen(request, counts, generating, made)
             _check_counts(chosen.classes, counts)
             learned_from = {
@@ -67,7 +76,8 @@ class Recognising:
                 generation_id=request.generation_id,
                 classes=chosen.classes,
                 settings=request.settings,
-                notes=chosen.notes,
+                notes=[*chosen.notes, *_told_of_rejects(chosen.classes, rejected)],
+                rejected={name: rejected[name] for name in chosen.classes if name in rejected},
             )
             queued = [QueuedJob(_told_together(chosen.classes), params)]
             rows = self._queueing.queue(session, tenant_id, JobKind.RECOGNITION, row.id, queued, request.priority)
@@ -91,8 +101,20 @@ def _generating(session: Session, tenant_id: TenantId, generation_id: str) -> di
     return {job.class_name: job for job in jobs.of_resources(session, tenant_id, [generation_id])}
 
 
+def _made(
+    session: Session, tenant_id: TenantId, generation_id: str, rejected: Mapping[str, list[int]]
+) -> dict[str, Made]:
+    counts = generations.counts(session, tenant_id, generation_id)
+    return {name: Made(number, len(rejected.get(name, []))) for name, number in counts.items()}
+
+
+def _told_of_rejects(classes: list[str], rejected: Mapping[str, list[int]]) -> list[str]:
+    numbers = [f"{len(rejected[name])} of class {name!r}" for name in classes if name in rejected]
+    return [f"Rejected images are left out: {', '.join(numbers)}."] if numbers else []
+
+
 def _chosen(
-    request: RecognitionRequest, counts: SplitCounts, generating: Mapping[str, JobRow], made: Mapping[str, int]
+    request: RecognitionRequest, counts: SplitCounts, generating: Mapping[str, JobRow], made: Mapping[str, Made]
 ) -> Chosen:
     """Classes named must have synthetic images; of "all" those without are left out, and said so."""
     named = request.classes != "all"
@@ -126,8 +148,8 @@ def _chosen(
     return Chosen(classes, [f"Left out: {reason}." for reason in reasons.values()])
 
 
-def _without_images(name: str, generating: Mapping[str, JobRow], made: Mapping[str, int]) -> str | None:
-    """Why the generation has no images of the class; None where it has. Raises ``Conflict`` while it is at it."""
+def _without_images(name: str, generating: Mapping[str, JobRow], made: Mapping[str, Made]) -> str | None:
+    """Why the generation has no images of the class to learn from; None where it has. Raises ``Conflict`` meanwhile."""
     if name not in generating:
         return f"the generation has no class {name!r}"
     state = JobState(generating[name].state)
@@ -138,7 +160,10 @@ def _without_images(name: str, generating: Mapping[str, JobRow], made: Mapping[s
             field="generation_id",
             remedy="Wait until the generation's jobs are final, or name finished classes in 'classes'.",
         )
-    return None if made.get(name, 0) > 0 else f"the generation made no image of class {name!r}, its job {state.value}"
+    if name not in made:
+        return f"the generation made no image of class {name!r}, its job {state.value}"
+    rejected = made[name].num_rejected == made[name].num_images
+    return f"every image of class {name!r} was rejected" if rejected else None
 
 
 def _check_counts(classes: list[str], counts: SplitCounts) -> None:

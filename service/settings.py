@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         description="What webhooks may reach though it is not public: qa.plant.local,10.20.0.0/16.",
     )
     max_concurrent_uploads: int = Field(default=2, ge=1)
+    max_concurrent_thumbnails: int = Field(default=2, ge=1)
+    thumbnail_cache_bytes: int = Field(
+        default=64 * 2**20, ge=0, description="Thumbnails that an API process remembers."
+    )
     request_threads: int = Field(default=8, ge=1, description="More do not help: they share one interpreter.")
 
     keep_datasets_days: float | None = Field(

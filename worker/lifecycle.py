@@ -132,12 +132,18 @@ class Attempt:
             raise Interrupted("This worker is asked to stop; another one takes the job up.")
         self._bounds.check(now - self._began_at)
 
-    def keep(self, interim: Word) -> None:
-        """Keep results so far in the job's record: clients see them, and the next attempt begins with them."""
+    def keep(self, interim: Word, publish: Callable[[Session], None] = lambda session: None) -> None:
+        """Keep results so far in the job's record: clients see them, and the next attempt begins with them.
+
+        ``publish`` writes rows that belong to them, in the same transaction; where the lease is lost, nothing is.
+        """
         try:
             with self.database.transaction() as session:
                 kept = interim.model_dump(mode="json")
-                self._learn(leases.record_interim(session, self.job.id, self.job.fencing_token, kept))
+                state = leases.record_interim(session, self.job.id, self.job.fencing_token, kept)
+                self._learn(state)
+                if state is not LeaseState.LOST:
+                    publish(session)
         except RECORD_AWAY as error:  # The next attempt would only do more again.
             _log.warning("job.interim_unwritten", error=str(error))
         self.check()

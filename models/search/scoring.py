@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
 from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.errors import InvalidSettings
@@ -29,7 +27,7 @@ class TrialMaterial:
 
     ``adapters``: by the name of their checkpoint. ``reference``: features (m, d) of the real images that samples are
     scored against. Every trial makes the images 0 to ``num_images`` - 1 of ``seed`` (common random numbers): two trials
-    differ by their settings, not by their luck. ``num_examples`` of them are kept of each trial.
+    differ by their settings, not by their luck. The first ``num_examples`` of them are kept of each trial.
     """
 
     base: BaseModel
@@ -54,13 +52,14 @@ class TrialScorer:
     """Candidate -> Observation. Its adapter stays in ``slot``, and is swapped when the checkpoint changes.
 
     Progress is told as stage ``search``: images made, of those of ``max_trials`` trials, of which ``num_done`` were
-    made before. ``examples``: the first images of each candidate scored here.
+    made before. ``examples`` of each candidate scored here are of the same indices, so of the same sources and noise;
+    broken images lack.
     """
 
     def __init__(
         self, material: TrialMaterial, slot: LoraSlot, progress: Progress, max_trials: int, num_done: int = 0
     ) -> None:
-        self.examples: dict[Candidate, tuple[Image.Image, ...]] = {}
+        self.examples: dict[Candidate, tuple[Sample, ...]] = {}
         self._material, self._slot, self._progress = material, slot, progress
         self._total_images = max_trials * material.num_images
         self._trials_begun = num_done
@@ -77,7 +76,7 @@ class TrialScorer:
         self._swap_in(candidate)
         samples = self._drawn(candidate)
         images = [sample.image for sample in samples]
-        self.examples[candidate] = tuple(images[: self._material.num_examples])
+        self.examples[candidate] = tuple(one for one in samples if one.index < self._material.num_examples)
         missing = self._material.num_images - len(samples)
         if missing:
             remark = f"{missing} of {self._material.num_images} images hold NaN or infinite values."

@@ -23,12 +23,13 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest
 from service.submission import Submission
+from service.thumbnails import Thumbnails
 from service.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that the composition root made. ``upload_slots`` bounds the uploads decoded at once."""
+    """Everything that the composition root made. ``*_slots`` bound what is decoded at once."""
 
     settings: Settings
     database: Database
@@ -40,6 +41,8 @@ class Parts:
     registry: Registry
     clock: Callable[[], datetime]
     upload_slots: CapacityLimiter
+    thumbnails: Thumbnails
+    thumbnail_slots: CapacityLimiter
     keys: KeyRing
     rates: RateLimits
     readiness: Readiness

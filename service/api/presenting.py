@@ -6,6 +6,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
+from service.api.image_views import trial_views
 from service.api.views import (
     AdaptationView,
     AdapterView,
@@ -14,7 +15,6 @@ from service.api.views import (
     DatasetVersionView,
     DatasetView,
     EvaluationView,
-    GeneratedImageView,
     GenerationClassView,
     GenerationReport,
     GenerationView,
@@ -26,16 +26,21 @@ from service.api.views import (
 from service.contracts.adaptations import AdaptationResult, AdaptationSettings
 from service.contracts.datasets import DatasetWarning
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
-from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult, GenerationSettings
+from service.contracts.generations import (
+    DecisionCounts,
+    GenerationParams,
+    GenerationResult,
+    GenerationSettings,
+)
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
-from service.contracts.recognitions import RecognitionResult
+from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
-from service.contracts.search import FoundSettings, SearchSoFar, SearchTrial
+from service.contracts.search import FoundSettings
 from service.reports.closeness import closeness
 from service.reports.generation import remake_body
 from service.reports.judged import copy_statement
-from service.store import adapters, datasets, generations, jobs
+from service.store import adapters, datasets, decisions, jobs, trial_examples
 from service.store.tables import (
     AdaptationRow,
     AdapterRow,
@@ -151,6 +156,7 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
     """An adaptation with its jobs and adapters."""
     of_it = jobs.of_resources(session, tenant_id, [row.id])
     version = datasets.version_by_id(session, tenant_id, row.dataset_version_id)
+    examples = trial_examples.of_adaptation(session, tenant_id, row.id)
     return AdaptationView(
         id=row.id,
         state=state_of(of_it),
@@ -161,7 +167,9 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
         created_at=row.created_at,
         jobs=job_views(session, of_it),
         adapters=[adapter_view(one) for one in adapters.of_adaptations(session, tenant_id, [row.id])],
-        trials={one.class_name: trials_of(one) for one in of_it},
+        trials={
+            one.class_name: trial_views(one, examples.get(one.class_name, []), version.dataset_id) for one in of_it
+        },
         links={
             "self": f"/v1/adaptations/{row.id}",
             "dataset": f"/v1/datasets/{version.dataset_id}",
@@ -170,18 +178,10 @@ def adaptation_view(session: Session, tenant_id: TenantId, row: AdaptationRow) -
     )
 
 
-def trials_of(job: JobRow) -> list[SearchTrial]:
-    """What the search of an adaptation job has tried so far."""
-    if job.result is not None:
-        search = AdaptationResult.model_validate(job.result).search
-        return search.trials if search is not None else []
-    return SearchSoFar.model_validate(job.interim).trials if job.interim is not None else []
-
-
 def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -> GenerationView:
     """A generation with its classes and jobs."""
     of_it = jobs.of_resources(session, tenant_id, [row.id])
-    counts = generations.counts(session, tenant_id, row.id)
+    counts = decisions.counts(session, tenant_id, row.id)
     here = f"/v1/generations/{row.id}"
     return GenerationView(
         id=row.id,
@@ -189,7 +189,7 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
         seed=row.seed,
         settings=GenerationSettings.model_validate(row.settings),
         created_at=row.created_at,
-        classes=[_generation_class(one, counts.get(one.class_name, 0), here) for one in of_it],
+        classes=[_generation_class(one, counts.get(one.class_name, DecisionCounts()), here) for one in of_it],
         jobs=job_views(session, of_it),
         links={
             "self": here,
@@ -226,13 +226,14 @@ def _class_answer(result: GenerationResult, params: GenerationParams, seed: int)
     )
 
 
-def _generation_class(job: JobRow, num_published: int, here: str) -> GenerationClassView:
+def _generation_class(job: JobRow, counts: DecisionCounts, here: str) -> GenerationClassView:
     params = GenerationParams.model_validate(job.params)
     return GenerationClassView(
         class_name=params.class_name,
         adapter_id=params.adapter_id,
         num_images=params.num_images,
-        num_published=num_published,
+        num_published=counts.total,
+        decisions=counts,
         seed=params.seed,
         settings=params.settings,
         gates=params.gates,
@@ -241,12 +242,6 @@ def _generation_class(job: JobRow, num_published: int, here: str) -> GenerationC
             "contact_sheet": f"{here}/classes/{quote(params.class_name)}/contact-sheet",
         },
     )
-
-
-def generated_image_view(generation_id: str, image: GeneratedImage) -> GeneratedImageView:
-    """One synthetic image."""
-    content = f"/v1/generations/{generation_id}/images/{quote(image.class_name)}/{image.number}"
-    return GeneratedImageView(**image.model_dump(), links={"content": content})
 
 
 def evaluation_view(session: Session, tenant_id: TenantId, row: EvaluationRow) -> EvaluationView:
@@ -274,6 +269,7 @@ def recognition_view(session: Session, tenant_id: TenantId, row: RecognitionRow)
         state=report.state,
         request=report.request,
         result=report.result,
+        rejected=report.rejected,
         created_at=row.created_at,
         jobs=job_views(session, of_it),
         links={
@@ -297,4 +293,5 @@ def recognition_report(row: RecognitionRow, of_it: Sequence[JobRow]) -> Recognit
         request=RecognitionRequest.model_validate(row.request),
         result=results[0] if results else None,
         failure=failures[0] if failures else None,
+        rejected=RecognitionParams.model_validate(of_it[0].params).rejected,
     )

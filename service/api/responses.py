@@ -1,13 +1,17 @@
 """Answers with validators: views with an ETag, and stored bytes with a content-hash ETag and Range."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import Request
+from anyio import to_thread
+from fastapi import Query, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, RedirectResponse, Response
 
+from service.api.dependencies import Parts
 from service.store.artifacts import ArtifactStore
+from service.thumbnails import ThumbnailSize
 
 _FOREVER = "private, max-age=31536000, immutable"
 
@@ -23,6 +27,13 @@ def stored(media_type: str, description: str) -> dict[int | str, dict[str, Any]]
         },
         416: {"description": "No range asked for lies inside the file."},
     }
+
+
+THUMBNAIL: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "A JPEG, never larger than the picture itself."},
+    304: {"description": "The client has it already."},
+}
+SizeOf = Annotated[ThumbnailSize, Query(alias="size_px", description="Of the longest side.")]
 
 
 def is_fresh(request: Request, etag: str) -> bool:
@@ -53,6 +64,25 @@ def artifact_response(
     if address is not None:  # Beyond its short life the address is worth nothing, so it is not kept.
         return RedirectResponse(address, status_code=307, headers={**headers, "Cache-Control": "no-store"})
     return _StoredFile(artifacts.path_of(sha256), media_type=media_type, headers=headers, filename=filename)
+
+
+async def thumbnail_response(
+    request: Request, parts: Parts, size: ThumbnailSize, digest: Callable[[], str]
+) -> Response:
+    """A small JPEG of the picture whose digest ``digest`` looks up; 304 for a client that has it.
+
+    A page asks for hundreds at once: they wait in line here, so that other requests find a free thread. Raises what
+    ``digest`` raises, and ``ArtifactMissing``.
+    """
+
+    def respond() -> Response:
+        sha256 = digest()
+        headers = {"ETag": f'"{sha256}-{size}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
+        if is_fresh(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(parts.thumbnails(sha256, size), media_type="image/jpeg", headers=headers)
+
+    return await to_thread.run_sync(respond, limiter=parts.thumbnail_slots)
 
 
 class _StoredFile(FileResponse):

@@ -2,22 +2,34 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contracts.adaptations import AdaptationResult, AdaptationSettings
 from service.contracts.datasets import DatasetWarning, ImageRecord, RefusedImage, Split
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
-from service.contracts.generations import GateSettings, GenerationResult, GenerationSettings
+from service.contracts.generations import (
+    DecisionCounts,
+    GateSettings,
+    GenerationResult,
+    GenerationSettings,
+)
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionResult
 from service.contracts.requests import GenerationRequest, RecognitionRequest
-from service.contracts.search import FoundSettings, SearchTrial
+from service.contracts.search import FoundSettings, SearchTrial, TrialExample
 from service.reports.closeness import Answer
 
 T = TypeVar("T")
 Links = dict[str, str]
+RejectedNumbers = Annotated[
+    dict[str, list[int]],
+    Field(
+        description="Images of the generation that were rejected when this was asked for, and so are left out.",
+        examples=[{"scratches": [3, 17]}],
+    ),
+]
 
 
 class View(BaseModel):
@@ -104,7 +116,7 @@ class DatasetSummary(View):
 
 
 class DatasetImageView(ImageRecord):
-    """One real image; ``links.content`` is its PNG."""
+    """One real image; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it."""
 
     links: Links
 
@@ -126,6 +138,18 @@ class AdapterView(View):
     links: Links
 
 
+class TrialExampleView(TrialExample):
+    """An image of a trial; ``links.content`` is its PNG, ``links.source`` the real image that it was made from."""
+
+    links: Links
+
+
+class TrialView(SearchTrial):
+    """A trial with a few of its images; the n-th image of each trial has the same source and seed."""
+
+    examples: list[TrialExampleView]
+
+
 class AdaptationView(View):
     """An adaptation, its jobs (one a class) and the adapters it has made so far.
 
@@ -141,7 +165,7 @@ class AdaptationView(View):
     created_at: datetime
     jobs: list[JobView]
     adapters: list[AdapterView]
-    trials: dict[str, list[SearchTrial]]
+    trials: dict[str, list[TrialView]]
     links: Links
 
 
@@ -152,6 +176,7 @@ class GenerationClassView(View):
     adapter_id: str
     num_images: int
     num_published: int
+    decisions: DecisionCounts
     seed: int
     settings: GenerationSettings = Field(description="What the client gave, then what the search found, then defaults.")
     gates: GateSettings
@@ -168,25 +193,6 @@ class GenerationView(View):
     created_at: datetime
     classes: list[GenerationClassView]
     jobs: list[JobView]
-    links: Links
-
-
-class GeneratedImageView(View):
-    """One synthetic image with its lineage; ``links.content`` is its PNG."""
-
-    class_name: str
-    number: int
-    sha256: str
-    size_bytes: int
-    width_px: int
-    height_px: int
-    mode: str
-    seed: int
-    source_image_id: str | None
-    candidate: int | None
-    nearest_image_id: str | None
-    nearest_feature_ratio: float | None
-    nearest_pixel_ratio: float | None
     links: Links
 
 
@@ -233,6 +239,7 @@ class RecognitionView(View):
     state: WorkState
     request: RecognitionRequest
     result: RecognitionResult | None
+    rejected: RejectedNumbers
     created_at: datetime
     jobs: list[JobView]
     links: Links
@@ -246,6 +253,7 @@ class RecognitionReport(View):
     request: RecognitionRequest
     result: RecognitionResult | None
     failure: JobFailure | None
+    rejected: RejectedNumbers
 
 
 class BaseModelView(View):

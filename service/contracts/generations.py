@@ -1,5 +1,6 @@
 """Generation: how images are made, what a worker is told, and what it answers."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field
@@ -79,6 +80,42 @@ class GeneratedImage(Word):
     nearest_image_id: ImageId | None = None
     nearest_feature_ratio: float | None = None
     nearest_pixel_ratio: float | None = None
+
+
+class Decision(StrEnum):
+    """What a person decided about an image. A rejected one is not delivered, and no recognition learns from it."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+
+
+class DecisionState(StrEnum):
+    """A decision, or that there is none."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+    UNDECIDED = "undecided"
+
+
+class DecidedImage(GeneratedImage):
+    """A published image with what was decided about it, when, and by whom: the name of a key, or the tenant's."""
+
+    decision: Decision | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+
+class DecisionCounts(Word):
+    """The published images of a class, by what was decided about them."""
+
+    keep: int = 0
+    reject: int = 0
+    undecided: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.keep + self.reject + self.undecided
 
 
 class GateReport(Word):

@@ -24,11 +24,17 @@ IMPLIED: dict[Scope, frozenset[Scope]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """Who sends a request; ``key_id`` is None where no key is asked for."""
+    """Who sends a request; ``key_id`` is None where no key is asked for. ``key_name``: what the operator calls it."""
 
     tenant_id: TenantId
     key_id: KeyId | None
     scopes: frozenset[Scope]
+    key_name: str | None = None
+
+    @property
+    def called(self) -> str:
+        """How people know who it was."""
+        return self.key_name or self.tenant_id
 
     def may(self, scope: Scope) -> bool:
         """Whether one of its scopes allows ``scope``."""

@@ -61,7 +61,10 @@ class RecognitionSettings(Word):
 
 
 class RecognitionParams(Word):
-    """What a recognition job's row tells the worker. ``notes``: what was left out when it was accepted."""
+    """What a recognition job's row tells the worker. ``notes``: what was left out when it was accepted.
+
+    ``rejected``: by class, the numbers of the images that were rejected then; what is decided later changes nothing.
+    """
 
     recognition_id: RecognitionId
     dataset_version_id: VersionId
@@ -69,6 +72,7 @@ class RecognitionParams(Word):
     classes: list[ClassName]
     settings: RecognitionSettings
     notes: list[str] = Field(default_factory=list)
+    rejected: dict[ClassName, list[int]] = Field(default_factory=dict)
 
 
 class RatioTried(Word):

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ClassName
-from service.contracts.generations import GateSettings, GenerationSettings
+from service.contracts.generations import Decision, GateSettings, GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, DatasetId, GenerationId, VersionId
 from service.contracts.jobs import Priority
 from service.contracts.recognitions import RecognitionSettings
@@ -22,6 +22,7 @@ NumImages = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
 NumImagesByClass = Annotated[
     dict[ClassName, NumImages], Field(min_length=1, json_schema_extra={"additionalProperties": False})
 ]
+ImageNumber = Annotated[int, Field(strict=True, ge=0, lt=2**31), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -55,6 +56,24 @@ class GenerationRequest(Word):
     gates: GateSettings = GateSettings()
     seed: Seed | None = Field(default=None, description="Drawn and recorded when left out.")
     priority: Priority = 0
+
+
+#: Images that one request may decide about.
+MAX_DECISIONS = 1_000
+
+
+class ImageDecision(Word):
+    """What becomes of one image; null takes an earlier decision back."""
+
+    class_name: ClassName
+    number: ImageNumber
+    decision: Decision | None
+
+
+class DecisionsRequest(Word):
+    """Decisions about images of one generation, each image at most once: all are stored, or none."""
+
+    decisions: Annotated[list[ImageDecision], Field(min_length=1, max_length=MAX_DECISIONS)]
 
 
 class RecognitionRequest(Word):

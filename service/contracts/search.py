@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from service.contracts.ids import ImageId, Sha256
 from service.contracts.quality import Extractor, Score
 from service.contracts.words import Word
 
@@ -13,6 +14,9 @@ class SearchSettings(Word):
     images_per_trial: int = Field(default=20, ge=8, le=500)
     max_share_copies: float = Field(
         default=0.2, ge=0, lt=1, description="Of a trial's images, that may be copies of real ones."
+    )
+    examples_per_trial: int = Field(
+        default=4, ge=0, le=8, description="Images kept of each trial to look at, of the same sources and seeds."
     )
 
 
@@ -37,6 +41,22 @@ class SearchTrial(Word):
         default=None,
         description="The part of `kid_std` not shared by trials, whose real images are the same.",
     )
+
+
+class TrialExample(Word):
+    """An image of trial ``trial``, made small. ``number``: its place among the trial's images.
+
+    Examples of one number are of one source and one seed, so that they differ by their trials' settings alone.
+    """
+
+    trial: int
+    number: int
+    sha256: Sha256
+    size_bytes: int
+    width_px: int
+    height_px: int
+    seed: int
+    source_image_id: ImageId | None
 
 
 class FoundSettings(Word):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from service.contracts.generations import GeneratedImage
+from service.contracts.generations import DecidedImage
 from service.exports.choosing import Chosen, Picture, Wanted
 from service.exports.layouts import LAYOUTS, Layout, Place
 from service.exports.manifest import ExportFormat, Manifest, ManifestImage
@@ -43,9 +43,11 @@ def manifest_of(generation_id: str, state: str, chosen: Chosen, wanted: Wanted, 
         software=f"defectsynth {version('defectsynth')}",
         format=layout,
         include_real=wanted.include_real,
+        include_rejected=wanted.include_rejected,
         normal_class=wanted.normal_class,
         synthetic=all(picture.is_synthetic for picture in chosen.pictures),
         left_out=dict(chosen.left_out),
+        decisions=dict(chosen.decisions),
         classes=dict(chosen.classes),
         images=_entries(chosen, wanted, LAYOUTS[layout]),
     )
@@ -63,7 +65,7 @@ def _entries(chosen: Chosen, wanted: Wanted, layout: Layout) -> list[ManifestIma
 
 def _entry(picture: Picture, path: str) -> ManifestImage:
     image, source = picture.image, picture.source
-    generated = image if isinstance(image, GeneratedImage) else None
+    generated = image if isinstance(image, DecidedImage) else None
     return ManifestImage(
         file=path,
         synthetic=picture.is_synthetic,
@@ -75,6 +77,7 @@ def _entry(picture: Picture, path: str) -> ManifestImage:
         mode=image.mode,
         number=generated.number if generated is not None else None,
         seed=generated.seed if generated is not None else None,
+        decision=generated.decision if generated is not None else None,
         source_image_id=source.id if source is not None else generated.source_image_id if generated else None,
         source_filename=source.filename if source is not None else None,
         source_sha256=source.sha256 if source is not None else None,

@@ -1,8 +1,9 @@
 """Which images an archive holds. This is the one place that decides it.
 
-Of synthetic ones all that were published, less those whose source, or a picture of its group or with its pixels, is a
-validation or test image: a model that learns from the archive must not have seen what it is measured on. Of real ones,
-where they are wanted, the train images that the generation's adapters learned from, by the same rule.
+Of synthetic ones all that were published and that nobody rejected, less those whose source, or a picture of its group
+or with its pixels, is a validation or test image: a model that learns from the archive must not have seen what it is
+measured on. Of real ones, where they are wanted, the train images that the generation's adapters learned from, by the
+same rule.
 """
 
 from collections import Counter
@@ -12,7 +13,13 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from service.contracts.datasets import Split
-from service.contracts.generations import GeneratedImage, GenerationParams
+from service.contracts.generations import (
+    DecidedImage,
+    Decision,
+    DecisionCounts,
+    DecisionState,
+    GenerationParams,
+)
 from service.contracts.ids import TenantId
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.exports.folders import folders_of
@@ -24,9 +31,11 @@ from service.store.tables import ImageRow, JobRow
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a client asks for: real train images too, and which class (of the data set's) shows no defect."""
+    """What a client asks for: real train images and rejected ones too, and which class (of the data set's) shows no
+    defect."""
 
     include_real: bool = False
+    include_rejected: bool = False
     normal_class: str | None = None
 
 
@@ -34,13 +43,13 @@ class Wanted:
 class Picture:
     """One image of an archive, and the real one it was made from; a real image is its own source."""
 
-    image: GeneratedImage | ImageRow
+    image: DecidedImage | ImageRow
     source: ImageRow | None
 
     @property
     def is_synthetic(self) -> bool:
         """Whether it was generated."""
-        return isinstance(self.image, GeneratedImage)
+        return isinstance(self.image, DecidedImage)
 
 
 @dataclass(frozen=True)
@@ -50,36 +59,61 @@ class Chosen:
     classes: Mapping[str, ManifestClass]
     pictures: Sequence[Picture]
     left_out: Mapping[LeftOut, int]
+    decisions: Mapping[str, DecisionCounts] = field(default_factory=dict)
     jobs: Sequence[JobRow] = field(default=())
 
 
 def chosen(session: Session, tenant_id: TenantId, generation_id: str, wanted: Wanted) -> Chosen:
     """The images of an archive.
 
-    Raises ``NotFound``; ``Conflict`` where nothing was published yet, and where real images are wanted of a class whose
-    adapter was deleted; ``InvalidRequest`` for a normal class that no data set behind the generation has.
+    Raises ``NotFound``; ``Conflict`` where nothing was published yet or all of it was rejected, and where real images
+    are wanted of a class whose adapter was deleted; ``InvalidRequest`` for a normal class that no data set behind the
+    generation has.
     """
     generations.get(session, tenant_id, generation_id)
     of_it = jobs.of_resources(session, tenant_id, [generation_id])
     images = generations.images_of(session, tenant_id, generation_id)
-    if not images:
-        raise Conflict(
-            "no image of this generation has been published yet",
-            code="generation_unfinished",
-            remedy="Wait until one of its jobs has succeeded.",
-        )
+    accepted = _accepted(images, wanted)
     classes = {job.class_name: _class_of(session, tenant_id, job) for job in of_it}
     versions = {one.dataset_version_id for one in classes.values() if one.dataset_version_id is not None}
     held = held_out(session, tenant_id, versions)
-    left_out: Counter[LeftOut] = Counter()
-    pictures = list(_synthetic(session, tenant_id, images, held, left_out))
+    left_out = Counter[LeftOut]()
+    if len(accepted) < len(images):
+        left_out[LeftOut.REJECTED] = len(images) - len(accepted)
+    pictures = list(_synthetic(session, tenant_id, accepted, held, left_out))
     if wanted.include_real or wanted.normal_class is not None:
         pictures += _real(_train_rows(session, tenant_id, classes, wanted), held, left_out)
     if wanted.normal_class is not None:
         classes.setdefault(wanted.normal_class, ManifestClass(folder=""))
     folders = folders_of(classes)
     named = {name: one.model_copy(update={"folder": folders[name]}) for name, one in classes.items()}
-    return Chosen(named, pictures, left_out, of_it)
+    return Chosen(named, pictures, left_out, _decisions(images), of_it)
+
+
+def _accepted(images: Sequence[DecidedImage], wanted: Wanted) -> list[DecidedImage]:
+    """Those that nobody rejected, or all where rejected ones are wanted."""
+    if not images:
+        raise Conflict(
+            "no image of this generation has been published yet",
+            code="generation_unfinished",
+            remedy="Wait until one of its jobs has succeeded.",
+        )
+    accepted = [one for one in images if wanted.include_rejected or one.decision is not Decision.REJECT]
+    if not accepted:
+        raise Conflict(
+            "every published image of this generation was rejected",
+            code="all_images_rejected",
+            remedy="Keep some of them, or ask for them with include_rejected=true.",
+        )
+    return accepted
+
+
+def _decisions(images: Iterable[DecidedImage]) -> dict[str, DecisionCounts]:
+    """Of all images that were read, so that they agree with those that are delivered."""
+    found: dict[str, Counter[str]] = {}
+    for image in images:
+        found.setdefault(image.class_name, Counter())[image.decision or DecisionState.UNDECIDED] += 1
+    return {class_name: DecisionCounts(**numbers) for class_name, numbers in found.items()}
 
 
 def _class_of(session: Session, tenant_id: TenantId, job: JobRow) -> ManifestClass:
@@ -100,7 +134,7 @@ def _class_of(session: Session, tenant_id: TenantId, job: JobRow) -> ManifestCla
 def _synthetic(
     session: Session,
     tenant_id: TenantId,
-    images: Sequence[GeneratedImage],
+    images: Sequence[DecidedImage],
     held: HeldOut,
     left_out: Counter[LeftOut],
 ) -> Iterator[Picture]:

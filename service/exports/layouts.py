@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from service.contracts.generations import GeneratedImage
+from service.contracts.generations import DecidedImage
 from service.exports.choosing import Picture
 from service.exports.manifest import ExportFormat, Manifest, ManifestImage
 
@@ -22,7 +22,7 @@ class Place:
     def name(self) -> str:
         """The file's own name: ``000007.png`` of a synthetic image, ``real-img_….png`` of a real one."""
         image = self.picture.image
-        return f"{image.number:06d}.png" if isinstance(image, GeneratedImage) else f"real-{image.id}.png"
+        return f"{image.number:06d}.png" if isinstance(image, DecidedImage) else f"real-{image.id}.png"
 
 
 @dataclass(frozen=True)

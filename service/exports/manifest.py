@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from service.contracts.generations import GenerationParams
+from service.contracts.generations import Decision, DecisionCounts, GenerationParams
 
 
 class ExportFormat(StrEnum):
@@ -19,6 +19,7 @@ class ExportFormat(StrEnum):
 class LeftOut(StrEnum):
     """Why an image is not in the archive."""
 
+    REJECTED = "rejected"
     SOURCE_HELD_OUT = "source_held_out"
     HELD_OUT = "held_out"
 
@@ -26,8 +27,8 @@ class LeftOut(StrEnum):
 class ManifestImage(BaseModel):
     """One file of the archive and where it comes from.
 
-    Of a synthetic image: ``number``, ``seed``, and its source, a real train image (none where it was made from noise).
-    Of a real one: ``source_*`` is itself.
+    Of a synthetic image: ``number``, ``seed``, what people decided, and its source, a real train image (none where it
+    was made from noise). Of a real one: ``source_*`` is itself.
     """
 
     file: str
@@ -40,6 +41,7 @@ class ManifestImage(BaseModel):
     mode: str
     number: int | None = None
     seed: int | None = None
+    decision: Decision | None = None
     source_image_id: str | None = None
     source_filename: str | None = None
     source_sha256: str | None = None
@@ -63,7 +65,8 @@ class ManifestClass(BaseModel):
 class Manifest(BaseModel):
     """``manifest.json``. ``state`` is the generation's when the archive was made: other than succeeded, images lack.
 
-    ``synthetic``: whether all images are. ``left_out``: how many images are not here, by reason.
+    ``synthetic``: whether all images are. ``left_out``: how many images are not here, by reason. ``decisions``: about
+    all published images, by class.
     """
 
     generation_id: str
@@ -71,8 +74,10 @@ class Manifest(BaseModel):
     software: str
     format: ExportFormat
     include_real: bool
+    include_rejected: bool
     normal_class: str | None
     synthetic: bool
     left_out: dict[LeftOut, int]
+    decisions: dict[str, DecisionCounts]
     classes: dict[str, ManifestClass]
     images: list[ManifestImage]

@@ -1,7 +1,6 @@
 """Stored pictures as data URIs, small and few enough for one page."""
 
 import base64
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from PIL import Image
 
 from service.decoding import STORED_FORMATS
 from service.errors import ArtifactMissing
+from service.thumbnails import jpeg_of
 
 #: Gives the data URI of a stored picture by digest and longest side in pixels; None where it cannot be shown.
 Pictures = Callable[[str, int], str | None]
@@ -16,7 +16,6 @@ Pictures = Callable[[str, int], str | None]
 THUMBNAIL_PX = 200
 SHEET_PX = 1400
 MAX_PICTURES = 150
-_JPEG_QUALITY = 88
 
 
 class StoredPictures:
@@ -46,12 +45,4 @@ class StoredPictures:
 
 def data_uri(image: Image.Image, longest_px: int) -> str:
     """A JPEG of the picture, its longest side at most ``longest_px``; never enlarged."""
-    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
-    if max(image.size) > longest_px:
-        scale = longest_px / max(image.size)
-        size = tuple(max(1, round(side * scale)) for side in image.size)
-        # Reduced by whole factors first, so that a picture of many megapixels costs little more than its decoding.
-        image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(image, longest_px)).decode()

@@ -183,6 +183,14 @@ def rows_by_id(session: Session, tenant_id: TenantId, image_ids: Collection[str]
     return found
 
 
+def ids_of_images(session: Session, tenant_id: TenantId, image_ids: Collection[str]) -> dict[str, str]:
+    """The dataset of each of the images named (one page's at most); those that are gone are left out."""
+    query = select(ImageRow.id, ImageRow.dataset_id).where(
+        ImageRow.id.in_(sorted(set(image_ids))), ImageRow.tenant_id == tenant_id
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
 def delete(session: Session, row: DatasetRow) -> None:
     """Delete a dataset with its versions and images; its bytes are left to the sweep of orphans."""
     session.delete(row)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from service.contracts.generations import GeneratedImage, GenerationSettings
+from service.contracts.generations import DecidedImage, Decision, DecisionState, GeneratedImage, GenerationSettings
 from service.contracts.ids import GenerationId, ImageId, JobId, Sha256, TenantId
 from service.errors import NotFound
 from service.store.pages import Page, PageRequest, decode_cursor, encode_cursor, newest_first
@@ -62,7 +62,7 @@ def insert_images(
 
 def images_of(
     session: Session, tenant_id: TenantId, generation_id: str, class_name: str | None = None
-) -> list[GeneratedImage]:
+) -> list[DecidedImage]:
     """The images of a generation (of one class where it is named), in the order of class and number."""
     return [as_image(row) for row in _rows(session, tenant_id, generation_id, class_name)]
 
@@ -81,8 +81,13 @@ def _rows(
 
 
 def page_of_images(
-    session: Session, tenant_id: TenantId, generation_id: str, class_name: str | None, request: PageRequest
-) -> Page[GeneratedImage]:
+    session: Session,
+    tenant_id: TenantId,
+    generation_id: str,
+    class_name: str | None,
+    request: PageRequest,
+    decision: DecisionState | None = None,
+) -> Page[DecidedImage]:
     """A page of a generation's images, in the order of class and number. Raises ``InvalidCursor``."""
     place = tuple_(GeneratedImageRow.class_name, GeneratedImageRow.number)
     query = select(GeneratedImageRow).where(
@@ -90,6 +95,9 @@ def page_of_images(
     )
     if class_name is not None:
         query = query.where(GeneratedImageRow.class_name == class_name)
+    if decision is not None:
+        undecided = decision is DecisionState.UNDECIDED
+        query = query.where(GeneratedImageRow.decision == (None if undecided else decision))
     if request.cursor is not None:
         query = query.where(place > tuple(decode_cursor(request.cursor, (str, int))))
     query = query.order_by(GeneratedImageRow.class_name, GeneratedImageRow.number).limit(request.size + 1)
@@ -100,7 +108,7 @@ def page_of_images(
     return Page(images[: request.size], encode_cursor(last.class_name, last.number))
 
 
-def image(session: Session, tenant_id: TenantId, generation_id: str, class_name: str, number: int) -> GeneratedImage:
+def image(session: Session, tenant_id: TenantId, generation_id: str, class_name: str, number: int) -> DecidedImage:
     """One synthetic image. Raises ``NotFound``, and ``Gone`` for one of a deleted generation."""
     row = session.get(GeneratedImageRow, (generation_id, class_name, number))
     if row is None or row.tenant_id != tenant_id:
@@ -123,9 +131,9 @@ def counts(session: Session, tenant_id: TenantId, generation_id: str) -> dict[st
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def as_image(row: GeneratedImageRow) -> GeneratedImage:
+def as_image(row: GeneratedImageRow) -> DecidedImage:
     """The contract of an image row."""
-    return GeneratedImage(
+    return DecidedImage(
         class_name=row.class_name,
         number=row.number,
         sha256=Sha256(row.sha256),
@@ -139,4 +147,7 @@ def as_image(row: GeneratedImageRow) -> GeneratedImage:
         nearest_image_id=ImageId(row.nearest_image_id) if row.nearest_image_id is not None else None,
         nearest_feature_ratio=row.nearest_feature_ratio,
         nearest_pixel_ratio=row.nearest_pixel_ratio,
+        decision=Decision(row.decision) if row.decision is not None else None,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
     )

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from service.contracts.jobs import JobKind, JobState
-from service.store.tables import AdapterRow, GeneratedImageRow, ImageRow, JobRow
+from service.store.tables import AdapterRow, GeneratedImageRow, ImageRow, JobRow, TrialExampleRow
 
-_COLUMNS = (ImageRow.sha256, AdapterRow.archive_sha256, GeneratedImageRow.sha256)
+_COLUMNS = (ImageRow.sha256, AdapterRow.archive_sha256, GeneratedImageRow.sha256, TrialExampleRow.sha256)
 _SHEET = JobRow.result["contact_sheet"].as_string()
 
 
@@ -21,8 +21,10 @@ def cited(session: Session, digests: Sequence[str]) -> set[str]:
 
 
 def all_cited(session: Session) -> set[str]:
-    """Every digest that a row names: what a backup must hold."""
-    found = {digest for column in _COLUMNS for digest in session.scalars(select(column))}
+    """Every digest that a row names: what a backup must hold, and of an older schema, too, which lacks tables."""
+    there = set(inspect(session.connection()).get_table_names())
+    columns = [column for column in _COLUMNS if column.class_.__tablename__ in there]
+    found = {digest for column in columns for digest in session.scalars(select(column))}
     sheets = select(_SHEET).where(JobRow.kind == JobKind.GENERATION, _SHEET.is_not(None))
     return found | {sheet for sheet in session.scalars(sheets) if sheet is not None}
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.store.base import Base as Base
 from service.store.base import Json as Json
 from service.store.base import UtcDateTime as UtcDateTime
+from service.store.example_table import TrialExampleRow as TrialExampleRow
 
 
 class DatasetRow(Base):
@@ -110,9 +111,10 @@ class GenerationRow(Base):
 
 
 class GeneratedImageRow(Base):
-    """One synthetic image with its lineage."""
+    """One synthetic image with its lineage, and what a person decided about it."""
 
     __tablename__ = "generated_image"
+    __table_args__ = (Index("generated_image_decided", "generation_id", "class_name", "decision", "number"),)
     generation_id: Mapped[str] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), primary_key=True)
     class_name: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -129,6 +131,9 @@ class GeneratedImageRow(Base):
     nearest_image_id: Mapped[str | None]
     nearest_feature_ratio: Mapped[float | None]
     nearest_pixel_ratio: Mapped[float | None]
+    decision: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
 
 
 class EvaluationRow(Base):

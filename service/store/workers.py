@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contracts.ids import AdapterId
-from service.store.tables import WorkerRow
+from service.contracts.ids import AdapterId, TenantId
+from service.store.tables import AdapterRow, JobRow, WorkerRow
 
 
 @dataclass(frozen=True)
@@ -25,3 +25,25 @@ def seen(session: Session, now: datetime, within: timedelta) -> Sequence[SeenWor
     columns = (WorkerRow.job_id, WorkerRow.resident_adapter_id, WorkerRow.looked_at)
     rows = session.execute(select(*columns).where(WorkerRow.seen_at > now - within))
     return [SeenWorker(job is not None, AdapterId(held) if held else None, looked) for job, held, looked in rows]
+
+
+def rows(session: Session, now: datetime, within: timedelta) -> Sequence[WorkerRow]:
+    """The same workers' rows, in the order of their ids."""
+    return session.scalars(select(WorkerRow).where(WorkerRow.seen_at > now - within).order_by(WorkerRow.id)).all()
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Of what workers do and hold, what is a tenant's; jobs by their ids."""
+
+    jobs: dict[str, JobRow]
+    adapter_ids: frozenset[str]
+
+
+def owned_by(session: Session, tenant_id: TenantId, workers: Sequence[WorkerRow]) -> Owned:
+    """What of it may be told to the tenant."""
+    job_ids = [one.job_id for one in workers if one.job_id is not None]
+    adapter_ids = [one.resident_adapter_id for one in workers if one.resident_adapter_id is not None]
+    jobs = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids), JobRow.tenant_id == tenant_id))
+    held = select(AdapterRow.id).where(AdapterRow.id.in_(adapter_ids), AdapterRow.tenant_id == tenant_id)
+    return Owned({one.id: one for one in jobs}, frozenset(session.scalars(held)))

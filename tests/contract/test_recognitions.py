@@ -222,6 +222,7 @@ def test_the_report_is_there_when_the_job_has_succeeded_and_says_why_when_it_fai
     report = recognition["links"]["report"]
     assert world.client.get(report).json() | {"request": None} == {
         "recognition_id": recognition["id"], "state": "queued", "request": None, "result": None, "failure": None,
+        "rejected": {},
     }  # fmt: skip
     with world.database.transaction() as session:
         row = jobs.get(session, DEFAULT_TENANT, recognition["jobs"][0]["id"])

@@ -16,11 +16,14 @@ from schemathesis.engine import events, from_schema
 from schemathesis.transport.serialization import Binary
 from starlette.testclient import TestClient
 
+from service.contracts.ids import DEFAULT_TENANT
 from service.main import create_app
 from service.settings import Settings
+from service.store import trial_examples
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from tests.contract.conftest import Sender, World
+from tests.contract.test_gallery import examples
 from tests.contract.test_recognitions import generated, three_classes
 from tests.fakes.pictures import png, zipped
 
@@ -48,12 +51,16 @@ def filled(world: World) -> dict[str, list[str | int]]:
     recognition = world.client.post("/v1/recognitions", json=asked).json()
     webhook = world.client.post("/v1/webhooks", json={"url": "https://8.8.8.8/"}).json()  # Nothing here sends.
     delivery = world.client.post(f"{webhook['links']['self']}/ping").json()
+    adaptation_id = world.client.get("/v1/adaptations").json()["items"][0]["id"]
+    with world.database.transaction() as session:
+        trial_examples.replace(session, DEFAULT_TENANT, adaptation_id, "pits", examples(world, 1, "img_gone"))
     return {
         "dataset_id": [images["id"]],
         "image_id": [world.client.get(images["links"]["images"]).json()["items"][0]["id"]],
         "class_name": ["pits"],
         "number": [0],
-        "adaptation_id": [world.client.get("/v1/adaptations").json()["items"][0]["id"]],
+        "trial": [0],
+        "adaptation_id": [adaptation_id],
         "adapter_id": [generation["classes"][0]["adapter_id"]],
         "generation_id": [generation["id"]],
         "recognition_id": [recognition["id"]],

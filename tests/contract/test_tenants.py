@@ -73,7 +73,11 @@ def test_another_tenant_s_key_finds_nothing_by_any_id_on_any_route(owner: World,
     ids = filled(owner)
     stranger = stranger_of(owner, Settings(data_dir=tmp_path, admin_key=KEY))
     every_id = sorted({str(one) for name, values in ids.items() if name.endswith("_id") for one in values})
-    known = {name: every_id for name in ids if name.endswith("_id")} | {"class_name": ["pits"], "number": [0]}
+    known = {name: every_id for name in ids if name.endswith("_id")} | {
+        "class_name": ["pits"],
+        "number": [0],
+        "trial": [0],
+    }
     document = owner.client.get("/openapi.json").json()
     before = rows(owner.database)
     walked: dict[str, set[int]] = {}
@@ -96,7 +100,10 @@ def test_another_tenant_s_key_finds_nothing_by_any_id_on_any_route(owner: World,
 
 
 def statuses(stranger: TestClient, method: str, path: str, filled_path: str, asked: dict[str, Any]) -> Iterator[int]:
-    if method == "put":
+    if method == "put" and path.endswith("/decisions"):
+        rejected = {"class_name": "pits", "number": 0, "decision": "reject"}
+        yield stranger.put(filled_path, json={"decisions": [rejected]}).status_code
+    elif method == "put":
         files = {"images": ("pits/0.png", png(1), "image/png")}
         yield stranger.put(filled_path, files=files).status_code
     elif method == "post" and path == "/v1/datasets":

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from service.contracts.ids import DEFAULT_TENANT, JobId
 from service.contracts.jobs import JobState
+from service.contracts.search import TrialExample
+from service.store import trial_examples
 from service.store.tables import JobRow
-from tests.fakes.worker_world import World, quick
+from tests.fakes.worker_world import CLASS_NAME, World, quick
 
 #: Long enough to be caught in the middle.
 LONG = quick(steps=60)
@@ -52,6 +55,7 @@ def test_a_killed_search_goes_on_from_its_trials_unless_the_models_were_replaced
         job_id = file_world.submit_adaptation(quick(num_trials=9))
         with file_world.running("worker") as killed:
             kept = trials_of(file_world.wait(job_id, lambda row: len(trials_of(row)) >= 3))
+            shown = examples_of(file_world, job_id)
             killed.kill()
             killed.wait()
         if replaced:
@@ -66,6 +70,20 @@ def test_a_killed_search_goes_on_from_its_trials_unless_the_models_were_replaced
     # Seconds are of the clock: a trial that has the same ones was not made again.
     assert ([trial["seconds"] for trial in found[:3]] == [trial["seconds"] for trial in kept[:3]]) != replaced
     assert [trial["kid"] for trial in found[:3]] == [trial["kid"] for trial in kept[:3]]
+    # Each trial shows the same sources and seeds. Those that were made again are the same bytes.
+    examples = examples_of(file_world, job_id)
+    assert [one.trial for one in examples] == [trial["number"] for trial in found for _ in range(4)]
+    assert len({(one.number, one.seed, one.source_image_id) for one in examples}) == 4
+    assert [one.sha256 for one in examples[:12]] == [one.sha256 for one in shown[:12]]
+    assert len({one.sha256 for one in examples}) == len(examples)
+    assert all(file_world.artifacts.path_of(one.sha256).is_file() for one in examples)
+
+
+def examples_of(world: World, job_id: JobId) -> list[TrialExample]:
+    """In the order of trial and number."""
+    with world.database.reading() as session:
+        adaptation_id = session.get_one(JobRow, job_id).resource_id
+        return trial_examples.of_adaptation(session, DEFAULT_TENANT, adaptation_id)[CLASS_NAME]
 
 
 def trials_of(row: JobRow) -> list[dict[str, Any]]:

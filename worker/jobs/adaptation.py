@@ -78,6 +78,7 @@ def _finished(
             checkpoint=found.checkpoint,
             found=found.settings,
         )
+        found.publish(session)
 
     result = AdaptationResult(
         adapter_id=adapter_id,

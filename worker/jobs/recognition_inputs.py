@@ -50,10 +50,11 @@ def read_inputs(session: Session, tenant: TenantId, params: RecognitionParams) -
         if record.class_name in params.classes
     ]
     splits = {split: [record for record in records if record.split is split] for split in Split}
+    rejected = {name: set(numbers) for name, numbers in params.rejected.items()}
     images = [
         image
         for image in generations.images_of(session, tenant, params.generation_id)
-        if image.class_name in params.classes
+        if image.class_name in params.classes and image.number not in rejected.get(image.class_name, ())
     ]
     sources = datasets.images_by_id(
         session, tenant, {image.source_image_id for image in images if image.source_image_id is not None}

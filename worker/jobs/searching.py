@@ -1,8 +1,10 @@
 """The search that follows an adaptation's training: which kept adapter to take, and which generation settings."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from models.adapter import load_adapter
 from models.diffusion.base_model import BaseModel
@@ -24,6 +26,7 @@ from service.contracts.datasets import ImageRecord, Split
 from service.contracts.quality import QualityReport
 from service.contracts.search import FoundSettings, SearchReport, SearchSoFar, SearchTrial
 from worker.jobs.judgement import MIN_VALIDATION_IMAGES, ROUND_TRIP_IMAGES
+from worker.jobs.trial_examples import Examples
 from worker.lifecycle import Attempt
 from worker.scoring import Comparison, features_of, score
 from worker.workshop import Workshop
@@ -32,12 +35,16 @@ from worker.workspace import load_images
 
 @dataclass(frozen=True)
 class Found:
-    """``checkpoint``: the name of the kept adapter to publish. ``settings``: none where no trial was feasible."""
+    """``checkpoint``: the name of the kept adapter to publish. ``settings``: none where no trial was feasible.
+
+    ``publish`` writes the rows of what the search leaves to look at.
+    """
 
     checkpoint: str
     settings: FoundSettings | None
     report: SearchReport | None
     warnings: list[str]
+    publish: Callable[[Session], None] = lambda session: None
 
 
 @dataclass(frozen=True)
@@ -80,19 +87,21 @@ def find_settings(
         material = _material(workshop, base, params, real, extractor, kept)
         made_with = f"{base.name}@{base.revision}, {extractor.name}@{extractor.digest}"
         done = _done(attempt, made_with)
+        examples = _examples(attempt, workshop, base, params, real, len(done))
+        scorer = TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done))
         outcome = search(
             _space(params, kept),
             _settings(params),
-            TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done)),
+            scorer,
             first=[_default(params, last)],
             done=done,
-            on_trial=_Record(attempt, made_with, list(done)),
+            on_trial=_Record(attempt, made_with, list(done), scorer, examples),
         )
     except DatasetUnusable as error:
         return Found(last, None, None, [f"No settings were searched for: {error}"])
     finally:
         slot.clear()
-    return _found(outcome, last, _report(outcome, params, real, floors), real)
+    return replace(_found(outcome, last, _report(outcome, params, real, floors), real), publish=examples.publish)
 
 
 def _floors(
@@ -132,6 +141,7 @@ def _material(
         extractor=extractor,
         count_copies=count_copies,
         num_images=params.settings.search.images_per_trial,
+        num_examples=params.settings.search.examples_per_trial,
         seed=derived_seed(params.settings.seed, "search"),
     )
 
@@ -164,15 +174,29 @@ def _default(params: AdaptationParams, last: str) -> Candidate:
 
 @dataclass
 class _Record:
-    """Keeps every trial in the job's record as it ends."""
+    """Keeps every trial in the job's record as it ends, with its examples."""
 
     attempt: Attempt
     made_with: str
     trials: list[Trial]
+    scorer: TrialScorer
+    examples: Examples
 
     def __call__(self, trial: Trial) -> None:
         self.trials.append(trial)
-        self.attempt.keep(SearchSoFar(made_with=self.made_with, trials=[_told(one) for one in self.trials]))
+        self.examples.add(trial, self.scorer.examples.pop(trial.candidate, ()))
+        so_far = SearchSoFar(made_with=self.made_with, trials=[_told(one) for one in self.trials])
+        self.attempt.keep(so_far, self.examples.publish)
+
+
+def _examples(
+    attempt: Attempt, workshop: Workshop, base: BaseModel, params: AdaptationParams, real: Real, num_done: int
+) -> Examples:
+    made_by = f"{base.name}@{base.revision}"
+    examples = Examples(workshop.artifacts, attempt.job.tenant_id, params, made_by, real.train)
+    with workshop.database.reading() as session:
+        examples.go_on(session, num_done)
+    return examples
 
 
 def _done(attempt: Attempt, made_with: str) -> list[Trial]:

@@ -3,16 +3,17 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Path, Request
 from fastapi.openapi.models import Example
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
 from service.api.idempotency import OnceOf
 from service.api.presenting import adaptation_view
+from service.api.responses import artifact_response, stored
 from service.api.views import AdaptationView, PageView
 from service.contracts.requests import AdaptationRequest
-from service.store import adaptations
+from service.store import adaptations, trial_examples
 from service.store.deletion import delete_adaptation
 from service.store.tombstones import Deletion
 
@@ -63,6 +64,26 @@ def get_adaptation(adaptation_id: str, parts: PartsOf, tenant: Tenant) -> Adapta
     """An adaptation with its jobs (loss curves when they have succeeded) and adapters."""
     with parts.database.reading() as session:
         return adaptation_view(session, tenant, adaptations.get(session, tenant, adaptation_id))
+
+
+@router.get(
+    "/{adaptation_id}/classes/{class_name}/trials/{trial}/examples/{number}",
+    response_class=Response,
+    responses=stored("image/png", "A PNG."),
+)
+def get_trial_example(
+    adaptation_id: str,
+    class_name: str,
+    trial: Annotated[int, Path(ge=0, lt=2**31)],
+    number: Annotated[int, Path(ge=0, lt=2**31)],
+    request: Request,
+    parts: PartsOf,
+    tenant: Tenant,
+) -> Response:
+    """One of the images that a trial of the search made, small; images of one number differ by their settings alone."""
+    with parts.database.reading() as session:
+        example = trial_examples.one(session, tenant, adaptation_id, class_name, trial, number)
+    return artifact_response(request, parts.artifacts, example.sha256, "image/png")
 
 
 @router.delete(

@@ -25,13 +25,15 @@ _FORMAT = (
     "`huggingface`: `train/` with `metadata.jsonl`."
 )
 _INCLUDE_REAL = "Also the real train images that the adapters learned from; never validation or test images."
+_INCLUDE_REJECTED = "Also images that people rejected."
 _NORMAL_CLASS = "For `anomalib`: the data set's class without a defect; its real train images make `normal/`."
 
 
 @router.get(
     "/{generation_id}/archive",
     response_class=StreamingResponse,
-    responses=_ZIP | {409: {"description": "Nothing was published yet, or an adapter was deleted."}},
+    responses=_ZIP
+    | {409: {"description": "Nothing was published yet, all of it was rejected, or an adapter was deleted."}},
 )
 def get_archive(
     generation_id: str,
@@ -40,6 +42,7 @@ def get_archive(
     tenant: Tenant,
     layout: Annotated[ExportFormat, Query(alias="format", description=_FORMAT)] = ExportFormat.IMAGEFOLDER,
     include_real: Annotated[bool, Query(description=_INCLUDE_REAL)] = False,
+    include_rejected: Annotated[bool, Query(description=_INCLUDE_REJECTED)] = False,
     normal_class: Annotated[ClassName | None, Query(description=_NORMAL_CLASS)] = None,
 ) -> Response:
     """The published images, and `manifest.json` with digest and lineage of each; goes on after a break by `Range`."""
@@ -49,7 +52,7 @@ def get_archive(
             field="normal_class",
             remedy="Leave it out, or ask for format=anomalib.",
         )
-    wanted = Wanted(include_real, normal_class)
+    wanted = Wanted(include_real, include_rejected, normal_class)
     with parts.database.reading() as session:
         found = chosen(session, tenant, generation_id, wanted)
         manifest = manifest_of(generation_id, state_of(found.jobs), found, wanted, layout)

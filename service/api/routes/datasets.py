@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import Once, OnceOf, Told
+from service.api.image_views import real_image_links
 from service.api.presenting import dataset_summary, dataset_view
-from service.api.responses import artifact_response, stored
+from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
 from service.api.uploads import Form, read_form, upload_of
 from service.api.views import DatasetImageView, DatasetSummary, DatasetView, PageView, ReceiptView
 from service.contracts.datasets import CLASS_NAME_PATTERN, ClassName
@@ -20,6 +21,7 @@ from service.queueing import Note
 from service.store import datasets
 from service.store.deletion import delete_dataset
 from service.store.tombstones import Deletion
+from service.thumbnails import ThumbnailSize
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
@@ -137,9 +139,7 @@ def list_images(
         version = datasets.version(session, tenant, dataset_id, version_id)
         found = datasets.page_of_images(session, tenant, version.id, class_name, page)
     views = [
-        DatasetImageView(
-            **datasets.as_record(row).model_dump(), links={"content": f"/v1/datasets/{dataset_id}/images/{row.id}"}
-        )
+        DatasetImageView(**datasets.as_record(row).model_dump(), links=real_image_links(dataset_id, row.id))
         for row in found.items
     ]
     return PageView(items=views, next_cursor=found.next_cursor)
@@ -155,6 +155,24 @@ def get_image(dataset_id: str, image_id: str, request: Request, parts: PartsOf, 
     with parts.database.reading() as session:
         row = datasets.image(session, tenant, dataset_id, image_id)
     return artifact_response(request, parts.artifacts, row.sha256, "image/png")
+
+
+@router.get("/{dataset_id}/images/{image_id}/thumbnail", response_class=Response, responses=THUMBNAIL)
+async def get_image_thumbnail(
+    dataset_id: str,
+    image_id: str,
+    request: Request,
+    parts: PartsOf,
+    tenant: Tenant,
+    size: SizeOf = ThumbnailSize.SMALL,
+) -> Response:
+    """One real image, small, for a gallery."""
+
+    def digest() -> str:
+        with parts.database.reading() as session:
+            return datasets.image(session, tenant, dataset_id, image_id).sha256
+
+    return await thumbnail_response(request, parts, size, digest)
 
 
 @router.delete(

@@ -3,22 +3,25 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Request
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.openapi.models import Example
 from starlette.responses import Response
 
-from service.api.dependencies import PageOf, PartsOf, Tenant
+from service.api.dependencies import PageOf, PartsOf, Tenant, principal_of_key
 from service.api.idempotency import OnceOf
-from service.api.presenting import generated_image_view, generation_report, generation_view
-from service.api.responses import artifact_response, stored
-from service.api.views import GeneratedImageView, GenerationReport, GenerationView, PageView
+from service.api.image_views import DecisionsView, GeneratedImageView, generated_image_views
+from service.api.presenting import generation_report, generation_view
+from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
+from service.api.views import GenerationReport, GenerationView, PageView
 from service.contracts.datasets import ClassName
-from service.contracts.generations import GenerationResult
-from service.contracts.requests import GenerationRequest
-from service.errors import NotFound
-from service.store import generations, jobs
+from service.contracts.generations import DecisionState, GenerationResult
+from service.contracts.keys import Principal
+from service.contracts.requests import DecisionsRequest, GenerationRequest
+from service.errors import InvalidRequest, NotFound
+from service.store import decisions, generations, jobs
 from service.store.deletion import delete_generation
 from service.store.tombstones import Deletion
+from service.thumbnails import ThumbnailSize
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
@@ -33,6 +36,18 @@ _EXAMPLES = {
             "seed": 7,
         }
     ),
+}
+
+_DECISIONS = {
+    "one kept, one rejected": Example(
+        value={
+            "decisions": [
+                {"class_name": "scratches", "number": 0, "decision": "keep"},
+                {"class_name": "scratches", "number": 3, "decision": "reject"},
+            ]
+        }
+    ),
+    "taken back": Example(value={"decisions": [{"class_name": "scratches", "number": 3, "decision": None}]}),
 }
 
 
@@ -80,13 +95,36 @@ def list_generated_images(
     tenant: Tenant,
     page: PageOf,
     class_name: Annotated[ClassName | None, Query()] = None,
+    decision: Annotated[DecisionState | None, Query(description="Only images of which this was decided.")] = None,
 ) -> PageView[GeneratedImageView]:
     """The images published so far, in the order of class and number."""
     with parts.database.reading() as session:
         generations.get(session, tenant, generation_id)
-        found = generations.page_of_images(session, tenant, generation_id, class_name, page)
-    views = [generated_image_view(generation_id, image) for image in found.items]
+        found = generations.page_of_images(session, tenant, generation_id, class_name, page, decision)
+        views = generated_image_views(session, tenant, generation_id, found.items)
     return PageView(items=views, next_cursor=found.next_cursor)
+
+
+@router.put("/{generation_id}/images/decisions")
+def decide_about_images(
+    generation_id: str,
+    request: Annotated[DecisionsRequest, Body(openapi_examples=_DECISIONS)],
+    parts: PartsOf,
+    tenant: Tenant,
+    principal: Annotated[Principal, Depends(principal_of_key)],
+) -> DecisionsView:
+    """Keep or reject images, or take that back: all that are named, or none where one of them is unknown.
+
+    Rejected ones are left out of the archive and of recognitions that are asked for from now on. They stay where they
+    are, and may be kept after all. The same request may be sent again: who decided first, and when, stays.
+    """
+    wanted = {(one.class_name, one.number): one.decision for one in request.decisions}
+    if len(wanted) < len(request.decisions):
+        raise InvalidRequest("an image is named twice", code="decided_twice", field="decisions")
+    with parts.database.transaction() as session:
+        decisions.decide(session, tenant, generation_id, wanted, by=principal.called, at=parts.clock())
+        counts = decisions.counts(session, tenant, generation_id)
+    return DecisionsView(generation_id=generation_id, decisions=counts)
 
 
 @router.get("/{generation_id}/images/{class_name}/{number}", response_class=Response, responses=_PNG)
@@ -102,6 +140,25 @@ def get_generated_image(
     with parts.database.reading() as session:
         image = generations.image(session, tenant, generation_id, class_name, number)
     return artifact_response(request, parts.artifacts, image.sha256, "image/png")
+
+
+@router.get("/{generation_id}/images/{class_name}/{number}/thumbnail", response_class=Response, responses=THUMBNAIL)
+async def get_generated_thumbnail(
+    generation_id: str,
+    class_name: str,
+    number: Annotated[int, Path(ge=0, lt=2**31)],
+    request: Request,
+    parts: PartsOf,
+    tenant: Tenant,
+    size: SizeOf = ThumbnailSize.SMALL,
+) -> Response:
+    """One synthetic image, small, for a gallery."""
+
+    def digest() -> str:
+        with parts.database.reading() as session:
+            return generations.image(session, tenant, generation_id, class_name, number).sha256
+
+    return await thumbnail_response(request, parts, size, digest)
 
 
 @router.get("/{generation_id}/classes/{class_name}/contact-sheet", response_class=Response, responses=_PNG)

@@ -4,12 +4,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
-from service.contracts.ids import DEFAULT_TENANT
+from service.contracts.adaptations import AdaptationSettings
+from service.contracts.ids import DEFAULT_TENANT, AdaptationId, Sha256, VersionId
 from service.contracts.jobs import JobKind, JobState
+from service.contracts.search import TrialExample
+from service.store import adaptations, trial_examples
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
-from service.store.tables import GeneratedImageRow, GenerationRow, JobRow
+from service.store.tables import DatasetRow, DatasetVersionRow, GeneratedImageRow, GenerationRow, JobRow
 from worker.lifecycle import utc_now
 from worker.orphans import remove_orphans
 
@@ -43,6 +47,25 @@ def job(state: JobState, created_at: datetime, fencing_token: int = 1, **columns
     )  # fmt: skip
 
 
+def add_example(session: Session, sha256: str) -> None:
+    """With the adaptation whose search made it."""
+    session.add(DatasetRow(id="ds_1", tenant_id=DEFAULT_TENANT, name="surfaces", created_at=NOW))
+    session.flush()
+    session.add(
+        DatasetVersionRow(
+            id="dsv_1", tenant_id=DEFAULT_TENANT, dataset_id="ds_1", number=1, created_at=NOW, warnings=[]
+        )
+    )
+    session.flush()
+    adaptations.insert(
+        session, DEFAULT_TENANT, AdaptationId("adn_1"), VersionId("dsv_1"), "mini", AdaptationSettings(), NOW
+    )
+    example = TrialExample(
+        trial=0, number=0, sha256=Sha256(sha256), size_bytes=1, width_px=1, height_px=1, seed=0, source_image_id=None
+    )
+    trial_examples.replace(session, DEFAULT_TENANT, AdaptationId("adn_1"), "pits", [example])
+
+
 def remaining(artifacts: LocalArtifacts) -> set[str]:
     return {sha256 for sha256, _ in artifacts.stored()}
 
@@ -61,8 +84,10 @@ def test_only_what_is_old_and_named_by_no_row_is_removed(database: Database, art
             )
         )  # fmt: skip
         session.add(job(JobState.SUCCEEDED, NOW - 9 * DAY, result={"contact_sheet": sheet}))
+        shown = put(artifacts, b"example of a trial", NOW - 9 * DAY)
+        add_example(session, shown)
     assert remove_orphans(database, artifacts, NOW, DAY.total_seconds()) == 1
-    assert remaining(artifacts) == {young, image, sheet}
+    assert remaining(artifacts) == {young, image, sheet, shown}
 
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.QUEUED])

@@ -95,7 +95,8 @@ def test_a_candidate_scores_the_same_after_others_and_only_a_new_checkpoint_swap
 def test_a_few_images_are_kept_to_be_shown(material: TrialMaterial, pictures: list[Image.Image]) -> None:
     scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)
     scorer(CANDIDATE)
-    assert [image.size for image in scorer.examples[CANDIDATE]] == [pictures[0].size] * 3
+    assert [one.image.size for one in scorer.examples[CANDIDATE]] == [pictures[0].size] * 3
+    assert [one.index for one in scorer.examples[CANDIDATE]] == [0, 1, 2]
 
 
 def test_progress_counts_images_of_all_trials_and_can_stop_the_search(material: TrialMaterial) -> None:
@@ -128,6 +129,10 @@ def test_a_broken_image_makes_the_trial_unusable_and_says_so(
         return pixels
 
     monkeypatch.setattr(latents, "decode", first_broken)
-    seen = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)(CANDIDATE)
+    scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)
+    seen = scorer(CANDIDATE)
+    assert [one.index for one in scorer.examples[CANDIDATE]] == [1], (
+        "examples of two trials are compared by their place"
+    )
     assert seen.remark == "2 of 5 images hold NaN or infinite values."
     assert not seen.is_scored and seen.num_images == 3

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from models.errors import DatasetUnusable, Interrupted, InvalidSettings
 from service.contracts.datasets import Split
-from service.contracts.generations import GeneratedImage, GenerationSettings
+from service.contracts.generations import Decision, GeneratedImage, GenerationSettings
 from service.contracts.ids import (
     DEFAULT_TENANT,
     DatasetId,
@@ -32,7 +32,7 @@ from service.contracts.recognitions import (
     Verdict,
 )
 from service.registry import ClassifierEntry
-from service.store import datasets, generations, jobs, leases
+from service.store import datasets, decisions, generations, jobs, leases
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.leases import ClaimedJob
@@ -40,6 +40,7 @@ from service.store.tables import Base, GeneratedImageRow, ImageRow, JobRow
 from tests.fakes.pictures import encoded
 from worker.feature_cache import FeatureCache
 from worker.jobs import recognition
+from worker.jobs.recognition_inputs import read_inputs
 from worker.lifecycle import Attempt, LeaseTimes, utc_now
 from worker.residents import Residents
 from worker.workshop import Workshop
@@ -107,11 +108,14 @@ def synthetic(workshop: Workshop, name: str, number: int, source: str | None) ->
     )  # fmt: skip
 
 
-def claimed(workshop: Workshop, settings: RecognitionSettings = SETTINGS) -> ClaimedJob:
+def claimed(
+    workshop: Workshop, settings: RecognitionSettings = SETTINGS, rejected: dict[str, list[int]] | None = None
+) -> ClaimedJob:
     """The job, queued where it is not yet."""
     params = RecognitionParams(
         recognition_id=RecognitionId("rec"), dataset_version_id=VERSION, generation_id=GENERATION,
         classes=list(CLASSES), settings=settings, notes=["Left out: nothing."],
+        rejected=rejected or {},
     )  # fmt: skip
     with workshop.database.transaction() as session:
         if session.get(JobRow, JOB) is None:
@@ -165,6 +169,17 @@ def test_images_made_from_what_is_no_train_image_are_left_out_and_said(workshop:
     assert found.num_synthetic_images == {"bright": 3, "dark": 3}
     assert found.notes[0] == "Left out: nothing."
     assert found.notes[1].startswith("2 synthetic images were left out")
+
+
+def test_what_was_rejected_when_the_job_was_accepted_is_left_out_whatever_is_decided_since(workshop: Workshop) -> None:
+    params = RecognitionParams.model_validate(claimed(workshop, rejected={"bright": [0], "dark": [1]}).params)
+    with workshop.database.transaction() as session:
+        everything = {("bright", 0): Decision.KEEP, ("dark", 0): Decision.REJECT, ("dark", 1): None}
+        decisions.decide(session, DEFAULT_TENANT, GENERATION, everything, by="somebody", at=utc_now())
+    with workshop.database.reading() as session:
+        inputs = read_inputs(session, DEFAULT_TENANT, params)
+    used = [(one.image.class_name, one.image.number) for one in inputs.synthetic]
+    assert used == [("bright", 1), ("bright", 3), ("dark", 0), ("dark", 3)]
 
 
 def test_a_stopped_job_goes_on_where_it_was_and_finds_the_same(workshop: Workshop) -> None:
