@@ -69,31 +69,34 @@ def keyed(request: Request, core: Core) -> Request:
     return replace(request, headers={**request.headers, "Idempotency-Key": core.new_key()})
 
 
-def reading(model: type[M]) -> Callable[[httpx.Response], M]:
-    """Reads an answer as ``model``. Raises ``AnswerUnreadable``."""
+@dataclass(frozen=True)
+class Reading(Generic[M]):
+    """Reads an answer as ``model``."""
 
-    def read(answer: httpx.Response) -> M:
+    model: type[M]
+
+    def __call__(self, answer: httpx.Response) -> M:
+        """Raises ``AnswerUnreadable``."""
         try:
-            return model.model_validate_json(answer.content)
+            return self.model.model_validate_json(answer.content)
         except ValidationError as error:
             told = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in told["loc"]) or "the whole body"
             raise AnswerUnreadable(
                 f"{answer.request.method} {answer.request.url.path} was answered {answer.status_code} with what is no "
-                f"{model.__name__}: {told['msg']} ({where}). Is the URL right, and the client as new as the service?"
+                f"{self.model.__name__}: {told['msg']} ({where}). Is the URL right, and the client as new as the "
+                "service?"
             ) from error
-
-    return read
 
 
 def _get(path: str, model: type[M], **params: str | int | None) -> Call[M]:
-    return Call(Request("GET", path, params={k: v for k, v in params.items() if v is not None}), reading(model))
+    return Call(Request("GET", path, params={k: v for k, v in params.items() if v is not None}), Reading(model))
 
 
 def _post(path: str, model: type[M], body: Mapping[str, object], idempotency_key: str | None) -> Call[M]:
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
     given = {name: value for name, value in body.items() if value is not None}
-    return Call(Request("POST", path, json=given, headers=headers), reading(model))
+    return Call(Request("POST", path, json=given, headers=headers), Reading(model))
 
 
 # ---------------------------------------------------------------------------------------------- data sets
@@ -261,7 +264,7 @@ def jobs(
 
 def cancel(job_id: str) -> Call[Job]:
     """Cancel a queued job at once, ask a running one to stop; what has ended stays as it is."""
-    return Call(Request("POST", f"/v1/jobs/{job_id}/cancel"), reading(Job))
+    return Call(Request("POST", f"/v1/jobs/{job_id}/cancel"), Reading(Job))
 
 
 def base_models() -> Call[Page[BaseModelEntry]]:

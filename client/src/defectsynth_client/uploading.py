@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 from urllib.parse import quote
 
-from defectsynth_client.calls import keyed, reading
+from defectsynth_client.calls import Reading, keyed
 from defectsynth_client.drivers import Core
 from defectsynth_client.models import Receipt
 from defectsynth_client.retrying import answered
@@ -56,7 +56,7 @@ class Uploading:
             form = Form({**self.fields, **lists}, files)
             request = Request(self.method, self.path, form=form, headers=self.headers, read_seconds=_READ_SECONDS)
             answer = yield from answered(Send(keyed(request, core)), core.retries)
-        return reading(Receipt)(answer)
+        return Reading(Receipt)(answer)
 
 
 def upload(

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
-from defectsynth_client.calls import reading
+from defectsynth_client.calls import Reading
 from defectsynth_client.drivers import Core
 from defectsynth_client.errors import WaitedTooLong, WorkFailed, retry_after_seconds
 from defectsynth_client.events import JobEvents
@@ -52,7 +52,7 @@ class Waiting(Generic[W]):
         if job is not None and isinstance(job, type(self.work)):
             return job
         answer = yield from answered(Send(Request("GET", self.work.links["self"])), core.retries)
-        return reading(type(self.work))(answer)
+        return Reading(type(self.work))(answer)
 
 
 class _Following:
@@ -100,7 +100,7 @@ class _Following:
         answer = yield from answered(Send(request), self._core.retries)
         if answer.status_code != httpx.codes.NOT_MODIFIED:
             self._etags[job.id] = answer.headers.get("ETag", "")
-            self._seen(reading(Job)(answer))
+            self._seen(Reading(Job)(answer))
         return retry_after_seconds(answer) or _POLL_SECONDS
 
     def _bounded(self, seconds: float) -> float:
