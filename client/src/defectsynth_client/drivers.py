@@ -43,6 +43,11 @@ class SyncDriver:
             trust_env=connection.trusts_environment,
         )  # fmt: skip
 
+    @property
+    def url(self) -> str:
+        """Of the service."""
+        return self._connection.url
+
     def run(self, make: Callable[[Core], Plan[T]]) -> T:
         """Walk a plan to its end."""
         plan = make(self._core)
@@ -101,6 +106,11 @@ class AsyncDriver:
             base_url=connection.url, headers=connection.headers, verify=connection.verify, transport=transport,
             trust_env=connection.trusts_environment,
         )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        """Of the service."""
+        return self._connection.url
 
     async def run(self, make: Callable[[Core], Plan[T]]) -> T:
         """Walk a plan to its end."""
