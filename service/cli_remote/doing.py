@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Group
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
 from defectsynth_client import (
@@ -21,9 +21,11 @@ from defectsynth_client import (
     Dataset,
     Evaluation,
     Generation,
+    GenerationReport,
     GenerationSettings,
     Job,
     Recognition,
+    RecognitionReport,
     RecognitionSettings,
     State,
     dataset_images,
@@ -32,11 +34,12 @@ from defectsynth_client import (
 from defectsynth_client.requests import Split
 from service.cli_remote import scores, showing
 from service.cli_remote.ending import ExitCode
-from service.cli_remote.following import Watched, followed
+from service.cli_remote.following import Watched, followed, wide_bar
 from service.cli_remote.options import Options
 from service.cli_remote.session import Session, find, session, unfinished
 
 _RECENT = 15
+Reported = Adaptation | Generation | Evaluation | Recognition
 
 
 class Cancellation(BaseModel):
@@ -66,8 +69,9 @@ class Overview(BaseModel):
 
 def upload(options: Options, source: Path, name: str) -> None:
     """Make a data set of a folder or zip."""
-    with session(options) as now, _bytes_bar(now, f"uploading {source.name}") as moved:
-        receipt = now.client.upload(source, name, on_sent=moved)
+    with session(options) as now:
+        with _bytes_bar(now, f"uploading {source.name}", "the service looks at every image") as moved:
+            receipt = now.client.upload(source, name, on_sent=moved)
         now.give(receipt, showing.receipt(receipt))
         now.hint(f"\nNext: defectsynth adapt {receipt.id} --watch")
 
@@ -96,7 +100,7 @@ def generate(
             None if is_adapter else named, num_images, adapter_ids=[named] if is_adapter else None,
             settings=cast(GenerationSettings, settings) or None, seed=seed,
         )  # fmt: skip
-    _accepted(options, made, watch, f"Next: defectsynth report {made.id}   defectsynth download {made.id}")
+    _accepted(options, made, watch, f"Next: defectsynth report {made.id}\n      defectsynth download {made.id}")
 
 
 def evaluate(options: Options, generation_id: str, dataset_id: str, class_name: str, split: str, watch: bool) -> None:
@@ -176,25 +180,30 @@ def report(options: Options, named: str, out: Path | None) -> None:
         found = find(now.client, named)
         if not isinstance(found, Adaptation | Generation | Evaluation | Recognition):
             raise ValueError(f"{named} has no report: name an adaptation, generation, evaluation or recognition")
-        if out is not None and out.suffix.lower() != ".json":
-            if isinstance(found, Evaluation):
-                raise ValueError(f"{out}: the report of an evaluation can be had as .json")
-            now.client.download_report(found, out)
-            _saved(now, named, out)
-            return
-        if isinstance(found, Generation):
-            answer: BaseModel = now.client.generation_report(found.id)
-        else:
-            answer = now.client.recognition_report(found.id) if isinstance(found, Recognition) else found
         if out is not None:
-            out.write_text(json.dumps(answer.model_dump(mode="json"), indent=2), encoding="utf-8")
-            _saved(now, named, out)
+            _write_report(now, found, out)
             return
-        is_generation = isinstance(found, Generation)
-        now.give(answer, scores.generation_report(now.client.generation_report(named)) if is_generation
-                 else showing.shown(found))  # fmt: skip
-        if not isinstance(found, Evaluation):
+        figures = _figures(now, found)
+        shown = showing.shown(found)
+        now.give(figures, scores.generation_report(figures) if isinstance(figures, GenerationReport) else shown)
+        if "report_html" in found.links:
             now.hint(f"\nIn words, with pictures: defectsynth report {named} --out report.html")
+
+
+def _write_report(now: Session, found: Reported, out: Path) -> None:
+    if out.suffix.lower() == ".json":
+        out.write_text(json.dumps(_figures(now, found).model_dump(mode="json"), indent=2), encoding="utf-8")
+    elif isinstance(found, Evaluation):
+        raise ValueError(f"{out}: the report of an evaluation can be had as .json")
+    else:
+        now.client.download_report(found, out)
+    _saved(now, found.id, out)
+
+
+def _figures(now: Session, found: Reported) -> GenerationReport | RecognitionReport | Adaptation | Evaluation:
+    if isinstance(found, Generation):
+        return now.client.generation_report(found.id)
+    return now.client.recognition_report(found.id) if isinstance(found, Recognition) else found
 
 
 def download(options: Options, named: str, out: Path | None) -> None:
@@ -235,12 +244,13 @@ def cancel(options: Options, named: str) -> None:
 
 
 @contextmanager
-def _bytes_bar(now: Session, what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar of bytes for who looks on."""
-    bar = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), DownloadColumn(binary_units=True),
-        TransferSpeedColumn(), console=now.notes, transient=True, disable=not now.notes.is_terminal,
-    )  # fmt: skip
-    with bar:
+def _bytes_bar(now: Session, what: str, then: str = "") -> Iterator[Callable[[int, int | None], None]]:
+    """A bar of bytes for who looks on; ``then``: what goes on when all have been moved."""
+    columns = (TextColumn("{task.description}", markup=False), wide_bar(), DownloadColumn(binary_units=True))
+    with Progress(*columns, console=now.notes, transient=True, disable=not now.notes.is_terminal) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def moved(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, description=then if then and done == total else what)
+
+        yield moved

@@ -30,6 +30,11 @@ def followed(session: Session, work: Watched) -> Watched:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
+def wide_bar() -> BarColumn:
+    """As every command draws it."""
+    return BarColumn(bar_width=28, complete_style="cyan", finished_style="green", pulse_style="cyan")
+
+
 class Bars:
     """One bar a job, gone when all have ended: the result says more."""
 
@@ -37,7 +42,7 @@ class Bars:
         self._bars = Progress(
             _State(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=28),
+            wide_bar(),
             TextColumn("{task.percentage:>3.0f} %"),
             _Left(),
             TextColumn("[dim]{task.fields[told]}[/]"),

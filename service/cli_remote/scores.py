@@ -36,31 +36,34 @@ def generation_report(report: GenerationReport) -> RenderableType:
     failures = [f"{name}: {one.message} {one.remedy}" for name, one in report.failures.items()]
     return Group(
         Text.from_markup(f"[bold]Report[/]  [cyan]{report.generation_id}[/]\n"),
-        Padding(delivered, (0, 0, 1, 2)),
-        Padding(quality_table(scored), (0, 0, 0, 2)) if scored else Text("  No class has a score yet.", style="dim"),
+        Padding(delivered, (0, 0, 1, 2), expand=False),
+        quality(scored) if scored else Text("  No class has a score yet.", style="dim"),
         *(Text.from_markup(f"\n[bold yellow]![/] {escape(one)}") for one in notes),
         *(Text.from_markup(f"\n[bold red]✗[/] {escape(one)}") for one in failures),
     )
 
 
-def quality_table(scored: Sequence[Quality]) -> Table:
-    """A class a row. ``FID equal`` and ``real floor`` are at equal counts and may be compared."""
-    table = _table("class", "FID", "FID equal", "real floor", "copy floor", "KID", "coverage", "copies", "judged on")
+def quality(scored: Sequence[Quality]) -> RenderableType:
+    """A class a row, and below what the figures stand on."""
+    table = _table("class", "FID", "at equal counts", "real floor", "copy floor", "coverage", "copies")
     for one in scored:
         copies = f"{one.copies.num_copies} of {one.copies.num_checked}" if one.copies is not None else "·"
-        seen = " (seen)" if one.seen_by_adaptation else ""
         table.add_row(
             escape(one.class_name),
-            f"{one.score.fid:.1f}{_interval(one.fid_interval, 1)}",
-            f"{one.matched.fid:.1f}",
-            f"{one.real_floor.fid:.1f}",
-            f"{one.copy_floor.fid:.1f}" if one.copy_floor is not None else "·",
-            f"{one.score.kid:.4f}",
+            f"{one.score.fid:.3g}{_interval(one.fid_interval, '.3g')}",
+            f"{one.matched.fid:.3g}",
+            f"{one.real_floor.fid:.3g}",
+            f"{one.copy_floor.fid:.3g}" if one.copy_floor is not None else "·",
             _share(one.coverage),
             copies,
-            f"{one.reference_split}{seen}",
         )
-    return table
+    bases = sorted({_basis(one) for one in scored})
+    return Padding(Group(table, *(Text(f"\n{one}", style="dim") for one in bases)), (0, 0, 0, 2), expand=False)
+
+
+def _basis(one: Quality) -> str:
+    seen = ", which the adapter was trained on" if one.seen_by_adaptation else ""
+    return f"features of {one.extractor.name!r}, against {one.reference_split} images{seen}; in brackets 95 %"
 
 
 def recognition_table(result: RecognitionResult) -> RenderableType:
@@ -73,18 +76,18 @@ def recognition_table(result: RecognitionResult) -> RenderableType:
         )  # fmt: skip
     return Group(
         Text.from_markup(f"[{_VERDICTS[result.verdict]}]{escape(result.sentence)}[/]\n"),
-        Padding(table, (0, 0, 0, 2)),
+        Padding(table, (0, 0, 0, 2), expand=False),
         *(Text(f"\n! {one}", style="yellow") for one in result.notes),
     )
 
 
-def _interval(one: Interval | None, digits: int) -> str:
-    return f" ({one.low:.{digits}f} to {one.high:.{digits}f})" if one is not None else ""
+def _interval(one: Interval | None, form: str) -> str:
+    return f" ({one.low:{form}} to {one.high:{form}})" if one is not None else ""
 
 
 def _share(one: Estimate | None) -> str:
-    return f"{one.value:.2f}{_interval(one.interval, 2)}" if one is not None else "·"
+    return f"{one.value:.2f}{_interval(one.interval, '.2f')}" if one is not None else "·"
 
 
 def _percent(one: Estimate) -> str:
-    return f"{one.value:.1%} ({one.interval.low:.1%} to {one.interval.high:.1%})"
+    return f"{one.value:.1%}{_interval(one.interval, '.1%')}"

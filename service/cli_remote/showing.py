@@ -6,13 +6,12 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from defectsynth_client import Adaptation, Adapter, Dataset, Evaluation, Generation, Job, Receipt, Recognition, State
 from defectsynth_client.models import Work
-from service.cli_remote.scores import quality_table, recognition_table
+from service.cli_remote.scores import quality, recognition_table
 from service.cli_remote.words import plural, stage_words, state_markup, taken
 
 _SPLITS = ("train", "validation", "test")
@@ -72,7 +71,9 @@ def dataset(found: Dataset) -> RenderableType:
     ]
     if found.warnings:
         parts.append(Text())
-    parts += [Text.from_markup(f"[bold yellow]![/] {escape(one.message)}") for one in found.warnings]
+    for one in found.warnings:
+        of_class = f"[bold]{escape(one.class_name)}:[/] " if one.class_name is not None else ""
+        parts.append(Text.from_markup(f"[bold yellow]![/] {of_class}{escape(one.message)}"))
     return Group(*parts)
 
 
@@ -93,7 +94,7 @@ def work(found: Adaptation | Generation | Evaluation | Recognition) -> Renderabl
             told = ", ".join(f"{one.num_published} of {one.num_images} {one.class_name}" for one in found.classes)
             parts.append(Text(f"\n  images so far: {told}"))
         case Evaluation() if found.result is not None:
-            parts += [Text(), _indented(quality_table([found.result.quality]))]
+            parts += [Text(), quality([found.result.quality])]
         case Recognition() if found.result is not None:
             parts += [Text(), recognition_table(found.result)]
     return Group(*parts)
@@ -109,12 +110,11 @@ def _adapters(found: Adaptation) -> Table:
 
 def jobs(listed: Sequence[Job]) -> RenderableType:
     """Jobs, a row each; below them why those failed that did."""
-    table = plain_table("class", "state", "", "at", "time", right=("time",))
+    at = () if all(job.state.is_final for job in listed) else ("at",)
+    table = plain_table("class", "state", *at, "time", right=("time",))
     for job in listed:
-        fraction = job.progress.fraction if job.progress is not None and job.state is State.RUNNING else None
-        bar = ProgressBar(total=1.0, completed=fraction, width=16) if fraction is not None else Text("")
-        at = stage_words(job) if not job.state.is_final else ""
-        table.add_row(escape(job.class_name), state_markup(job.state), bar, escape(at), taken(job))
+        where = [escape(_at(job))] if at else []
+        table.add_row(escape(job.class_name), state_markup(job.state), *where, taken(job))
     failed = [
         Text.from_markup(f"\n[bold red]✗[/] {escape(f'{job.class_name}: {job.failure.message} {job.failure.remedy}')}")
         for job in listed
@@ -123,14 +123,21 @@ def jobs(listed: Sequence[Job]) -> RenderableType:
     return Group(_indented(table), *failed)
 
 
+def _at(job: Job) -> str:
+    if job.state.is_final:
+        return ""
+    fraction = f"{job.progress.fraction:4.0%}  " if job.progress is not None else ""
+    return f"{fraction}{stage_words(job)}"
+
+
 def recent_jobs(listed: Sequence[Job]) -> Table:
     """The queue and what was done lately, over all resources."""
     table = plain_table("job", "what", "class", "state", "at", "time", right=("time",))
     for job in listed:
-        at = stage_words(job) if not job.state.is_final else ""
-        table.add_row(f"[cyan]{job.id}[/]", job.kind, escape(job.class_name), state_markup(job.state), at, taken(job))
+        told = (job.kind, escape(job.class_name), state_markup(job.state), escape(_at(job)), taken(job))
+        table.add_row(f"[cyan]{job.id}[/]", *told)
     return table
 
 
 def _indented(shown: RenderableType) -> Padding:
-    return Padding(shown, (0, 0, 0, 2))
+    return Padding(shown, (0, 0, 0, 2), expand=False)

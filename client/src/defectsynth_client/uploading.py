@@ -106,13 +106,16 @@ def _file(image: NewImage, number: int, opened: ExitStack) -> tuple[str, File]:
 
 def _packed(folder: Path) -> IO[bytes]:
     """A temporary zip of what is in the folder, stored as it is. Hidden files stay out; what else does not belong goes
-    in, so that the service names it. Raises ``ValueError`` where there is nothing."""
-    members = sorted(path for depth in _DEPTHS for path in folder.glob(depth) if not _is_hidden(path, folder))
-    if not any(path.is_file() and path.parent != folder for path in members):
+    in, and so do classes without a file, so that the service names them. Raises ``ValueError`` where there is nothing.
+    """
+    found = sorted(path for depth in _DEPTHS for path in folder.glob(depth) if not _is_hidden(path, folder))
+    files = [path for path in found if path.is_file()]
+    if all(path.parent == folder for path in files):
         raise ValueError(f"{folder} has no sub-folder with files: put the images of each class in a folder of its own")
+    empty = [path for path in found if path.parent == folder and path.is_dir() and not any(path.iterdir())]
     packed = tempfile.TemporaryFile(prefix="defectsynth-")  # noqa: SIM115  whoever sends it closes it
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-        for path in members:
+        for path in [*files, *empty]:
             archive.write(path, path.relative_to(folder))
     return packed
 
