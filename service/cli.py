@@ -4,9 +4,11 @@ Every image installs it, and none has all packages: what a command needs is impo
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -110,12 +112,15 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Look for what would stop the service here, and say how to mend it."""
     from service.doctor import Verdict, examine, table
 
     findings = examine(_settings())
-    Console().print(table(findings))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        Console().print(table(findings))
     raise typer.Exit(1 if any(finding.verdict is Verdict.WRONG for finding in findings) else 0)
 
 

@@ -26,7 +26,7 @@ from service.cli_remote.options import Options
 
 Found = Dataset | Adaptation | Adapter | Generation | Evaluation | Recognition | Job
 #: A person at a terminal would rather hear soon that nobody is there; who watches for hours outlives a restart.
-_SHORT_SECONDS, _LONG_SECONDS = 5.0, 300.0
+_SHORT_SECONDS, _LONG_SECONDS = 3.0, 300.0
 _PIPED_COLUMNS = 160
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,7 @@ def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: st
     """What only another package happens to bring vanishes with that package's next version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
-    declared = {re.split(r"[\[<>=!~ ]", line)[0] for line in lines} | {"defectsynth"} | set(ROOMS)
+    declared = {re.split(r"[\[<>=!~ ]", line)[0] for line in lines} | {"defectsynth", "defectsynth_client"} | set(ROOMS)
     providers = packages_distributions()
     undeclared = {
         f"{name_of(path)}: {module}"
@@ -80,6 +80,39 @@ def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: st
         if not normal([*providers.get(module, []), module]) & normal(declared | BROUGHT_ON_PURPOSE)
     }
     assert undeclared == set()
+
+
+def test_the_client_asks_for_nothing_but_httpx_and_pydantic() -> None:
+    """It is installed alone: an interpreter that sees only its package, those two and what they need, imports it."""
+    source = ROOT / "client" / "src"
+    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [re.split(r"[<>=!~ ]", line)[0] for line in project["dependencies"]] == ["httpx", "pydantic"]
+    allowed = needed_by({"httpx", "pydantic"})
+    program = (
+        f"import sys, site; sys.path[:0] = [{str(source)!r}]\n"
+        "import defectsynth_client\n"
+        "found = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
+        "print(*sorted(name for name in found if not name.startswith('_')))"
+    )
+    outcome = run(sys.executable, "-P", "-c", program)
+    assert outcome.returncode == 0, outcome.stderr
+    providers = packages_distributions()
+    loaded = set(outcome.stdout.split()) - {"sitecustomize", "usercustomize", "defectsynth_client"}
+    others = {name for name in loaded if not normal(providers.get(name, [name])) & allowed}
+    assert {name for name in others if "editable" not in name} == set()
+
+
+def needed_by(names: set[str]) -> set[str]:
+    """These distributions, and all that they need without extras."""
+    found, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        lines = requires(name) or []
+        waiting += [re.split(r"[\[<>=!~; ]", line)[0].lower() for line in lines if "extra ==" not in line]
+    return normal(found)
 
 
 def normal(names: Iterable[str]) -> set[str]:

@@ -208,7 +208,7 @@ def test_the_awaited_client_does_the_same(world: World, tmp_path: Path) -> None:
             seen: list[str] = []
             ended = await client.wait(adaptation, lambda job: seen.append(job.state), must_succeed=False)
             assert (ended.state, seen[-1]) == (State.CANCELED, State.CANCELED)
-            image = [one async for one in client.real_images(receipt.id)][0]
+            (image, *_) = [one async for one in client.real_images(receipt.id)]
             to = await client.download(image.links["content"], tmp_path / "a.png", sha256=image.sha256)
             assert to.read_bytes() == await client.image_bytes(image)
             with pytest.raises(NotFound):

@@ -89,6 +89,11 @@ class Reading(Generic[M]):
             ) from error
 
 
+def at(*parts: str) -> str:
+    """A path of the API; whatever a part holds, it stays one part."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
 def _get(path: str, model: type[M], **params: str | int | None) -> Call[M]:
     return Call(Request("GET", path, params={k: v for k, v in params.items() if v is not None}), Reading(model))
 
@@ -102,7 +107,7 @@ def _post(path: str, model: type[M], body: Mapping[str, object], idempotency_key
 # ---------------------------------------------------------------------------------------------- data sets
 def dataset(dataset_id: str, *, version_id: str | None = None) -> Call[Dataset]:
     """A dataset in its latest version, or in the one that is named."""
-    return _get(f"/v1/datasets/{dataset_id}", Dataset, version_id=version_id)
+    return _get(at("datasets", dataset_id), Dataset, version_id=version_id)
 
 
 def datasets() -> Call[Page[DatasetSummary]]:
@@ -114,7 +119,7 @@ def real_images(
     dataset_id: str, *, class_name: str | None = None, version_id: str | None = None
 ) -> Call[Page[RealImage]]:
     """The images of a dataset, newest first."""
-    path = f"/v1/datasets/{dataset_id}/images"
+    path = at("datasets", dataset_id, "images")
     return _get(path, Page[RealImage], class_name=class_name, version_id=version_id)
 
 
@@ -196,7 +201,7 @@ def _listed(names: Sequence[str] | None) -> list[str] | None:
 
 def adaptation(adaptation_id: str) -> Call[Adaptation]:
     """An adaptation with its jobs, adapters and trials."""
-    return _get(f"/v1/adaptations/{adaptation_id}", Adaptation)
+    return _get(at("adaptations", adaptation_id), Adaptation)
 
 
 def adaptations() -> Call[Page[Adaptation]]:
@@ -206,7 +211,7 @@ def adaptations() -> Call[Page[Adaptation]]:
 
 def adapter(adapter_id: str) -> Call[Adapter]:
     """One adapter."""
-    return _get(f"/v1/adapters/{adapter_id}", Adapter)
+    return _get(at("adapters", adapter_id), Adapter)
 
 
 def adapters(*, class_name: str | None = None) -> Call[Page[Adapter]]:
@@ -216,7 +221,7 @@ def adapters(*, class_name: str | None = None) -> Call[Page[Adapter]]:
 
 def generation(generation_id: str) -> Call[Generation]:
     """A generation with its classes and jobs."""
-    return _get(f"/v1/generations/{generation_id}", Generation)
+    return _get(at("generations", generation_id), Generation)
 
 
 def generations() -> Call[Page[Generation]]:
@@ -226,33 +231,33 @@ def generations() -> Call[Page[Generation]]:
 
 def generation_report(generation_id: str) -> Call[GenerationReport]:
     """Quality, class by class, with the floors that give it meaning."""
-    return _get(f"/v1/generations/{generation_id}/report", GenerationReport)
+    return _get(at("generations", generation_id, "report"), GenerationReport)
 
 
 def synthetic_images(generation_id: str, *, class_name: str | None = None) -> Call[Page[SyntheticImage]]:
     """The images published so far, in the order of class and number."""
-    return _get(f"/v1/generations/{generation_id}/images", Page[SyntheticImage], class_name=class_name)
+    return _get(at("generations", generation_id, "images"), Page[SyntheticImage], class_name=class_name)
 
 
 def evaluation(evaluation_id: str) -> Call[Evaluation]:
     """An evaluation, with its report when it has succeeded."""
-    return _get(f"/v1/evaluations/{evaluation_id}", Evaluation)
+    return _get(at("evaluations", evaluation_id), Evaluation)
 
 
 def recognition(recognition_id: str) -> Call[Recognition]:
     """A recognition, with its result when it has succeeded."""
-    return _get(f"/v1/recognitions/{recognition_id}", Recognition)
+    return _get(at("recognitions", recognition_id), Recognition)
 
 
 def recognition_report(recognition_id: str) -> Call[RecognitionReport]:
     """The verdict and the figures it stands on."""
-    return _get(f"/v1/recognitions/{recognition_id}/report", RecognitionReport)
+    return _get(at("recognitions", recognition_id, "report"), RecognitionReport)
 
 
 # ---------------------------------------------------------------------------------------------- jobs and the rest
 def job(job_id: str) -> Call[Job]:
     """One job."""
-    return _get(f"/v1/jobs/{job_id}", Job)
+    return _get(at("jobs", job_id), Job)
 
 
 def jobs(
@@ -264,7 +269,7 @@ def jobs(
 
 def cancel(job_id: str) -> Call[Job]:
     """Cancel a queued job at once, ask a running one to stop; what has ended stays as it is."""
-    return Call(Request("POST", f"/v1/jobs/{job_id}/cancel"), Reading(Job))
+    return Call(Request("POST", at("jobs", job_id, "cancel")), Reading(Job))
 
 
 def base_models() -> Call[Page[BaseModelEntry]]:
@@ -305,4 +310,4 @@ def delete(
 
 def class_path(generation_id: str, class_name: str) -> str:
     """Where one class of a generation is."""
-    return f"/v1/generations/{generation_id}/classes/{quote(class_name, safe='')}"
+    return at("generations", generation_id, "classes", class_name)

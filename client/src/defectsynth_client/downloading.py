@@ -10,7 +10,7 @@ from typing import IO
 
 import httpx
 
-from defectsynth_client.calls import class_path
+from defectsynth_client.calls import at, class_path
 from defectsynth_client.drivers import Core
 from defectsynth_client.errors import ApiError, DownloadDamaged, Unreachable
 from defectsynth_client.models import Adaptation, Adapter, Generation, Recognition
@@ -149,12 +149,12 @@ def download(
 
 def download_archive(generation_id: str, to: str | Path, *, on_received: Received | None = None) -> Downloading:
     """Write a generation's images to a zip, a folder a class, with ``manifest.json``."""
-    return Downloading(f"/v1/generations/{generation_id}/archive", Path(to), None, on_received)
+    return Downloading(at("generations", generation_id, "archive"), Path(to), None, on_received)
 
 
 def download_adapter(adapter: Adapter, to: str | Path, *, on_received: Received | None = None) -> Downloading:
     """Write an adapter to a zip, which opens in stock diffusers."""
-    return Downloading(f"/v1/adapters/{adapter.id}/archive", Path(to), adapter.archive_sha256, on_received)
+    return Downloading(at("adapters", adapter.id, "archive"), Path(to), adapter.archive_sha256, on_received)
 
 
 def download_report(work: Adaptation | Generation | Recognition, to: str | Path) -> Downloading:

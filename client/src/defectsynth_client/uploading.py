@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, cast
-from urllib.parse import quote
 
-from defectsynth_client.calls import Reading, keyed
+from defectsynth_client.calls import Reading, at, keyed
 from defectsynth_client.drivers import Core
 from defectsynth_client.models import Receipt
 from defectsynth_client.retrying import answered
@@ -73,7 +72,7 @@ def upload(
 
 def replace_images(dataset_id: str, class_name: str, images: Sequence[NewImage]) -> Uploading:
     """Make a new version of a dataset in which the class holds exactly these images."""
-    path = f"/v1/datasets/{dataset_id}/classes/{quote(class_name, safe='')}/images"
+    path = at("datasets", dataset_id, "classes", class_name, "images")
     return Uploading("PUT", path, [replace(one, class_name="") for one in images], {})
 
 

@@ -110,9 +110,8 @@ def test_a_stream_that_ends_early_or_is_cut_in_a_message_loses_nothing() -> None
     streams: list[Answer] = [streamed(running, ended, cut=30), streamed(ended)]
     walker = Walker(Service({"/v1/jobs/job_1": [running, ended]}, streams))
     assert walker.run(Waiting(Job.model_validate(job_json())).plan).state is State.SUCCEEDED
-    assert [one.url.path for one in walker.requests] == ["/v1/jobs/job_1/events", "/v1/jobs/job_1"] + [
-        "/v1/jobs/job_1/events"
-    ]
+    events, job = "/v1/jobs/job_1/events", "/v1/jobs/job_1"
+    assert [one.url.path for one in walker.requests] == [events, job, events]
 
 
 @pytest.mark.parametrize("stream", [httpx.ReadTimeout("silence"), httpx.Response(404, json={})])
