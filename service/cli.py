@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -34,6 +35,7 @@ _PR_SET_PDEATHSIG = 1
 _CTRL_C = 130
 Host = Annotated[str | None, typer.Option(help="Address to listen on; else DEFECTSYNTH_HOST, else 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Else DEFECTSYNTH_PORT, else 8000; 0: a free one.")]
+_START_FAILED = 3
 
 
 @app.command()
@@ -57,10 +59,9 @@ def serve(
 @app.command()
 def api(host: Host = None, port: Port = None) -> None:
     """Run the HTTP API alone; workers are processes of their own."""
-    import uvicorn
-
     from service.logs import configure_logs
     from service.main import create_app
+    from service.serving import server_of
 
     settings = _settings(host, port)
     configure_logs(settings.log_level)
@@ -68,7 +69,11 @@ def api(host: Host = None, port: Port = None) -> None:
         application = create_app(settings)
     except ValueError as error:
         _fail(str(error))
-    uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
+    server = server_of(application, host=settings.host, port=settings.port)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, raised once more when all is shut down.
+        server.run()
+    if not server.started:
+        raise typer.Exit(_START_FAILED)
 
 
 @app.command()

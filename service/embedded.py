@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from pydantic import SecretStr
 
 from service.logs import configure_logs, get_logger
 from service.main import create_app
+from service.serving import server_of
 from service.settings import Settings
 from service.store.database import Database
 
@@ -135,11 +135,8 @@ def serve(settings: Settings) -> None:
 
 def _serve_http(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
-    config = uvicorn.Config(
-        create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=_HTTP_GRACE_SECONDS
-    )
+    server = server_of(create_app(settings), grace_seconds=_HTTP_GRACE_SECONDS)
     _log.info("service.listening", url=f"http://{host}:{port}")
-    server = uvicorn.Server(config)
     server.run(sockets=[listener])
     if not server.started:
         raise CannotServe("The API could not start: the log above says why.")

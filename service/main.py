@@ -18,6 +18,7 @@ from service.api.routes import (
     adapters,
     datasets,
     evaluations,
+    events,
     generations,
     health,
     jobs,
@@ -27,6 +28,7 @@ from service.api.routes import (
     reports,
     webhooks,
 )
+from service.api.streams import StreamLimits, Streams, read_changes
 from service.contracts.ids import new_id
 from service.decoding import ImageLimits, bound_pillow
 from service.intake import Intake
@@ -34,6 +36,7 @@ from service.keys import KeyRing
 from service.logs import configure_logs
 from service.metrics import ApiMetrics, read_record
 from service.outbound import Resolve, resolve_by_system
+from service.preflight import Preflights
 from service.queueing import Queueing, Send
 from service.quotas import Quotas, RateLimits
 from service.readiness import Readiness
@@ -44,6 +47,7 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.placement import artifact_store
 from service.submission import Submission, SubmissionLimits
+from service.topping_up import ToppingUp
 from service.webhooks import Webhooks
 
 
@@ -73,12 +77,12 @@ def create_app(
         version=version("defectsynth"),
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(database, wakeups, settings.request_threads),
+        lifespan=_lifespan(database, wakeups, parts.streams, settings.request_threads),
     )
     app.state.parts = parts
     # Jobs first: they are asked for most, and routes are tried in this order.
     resources = (datasets, adaptations, adapters, generations, evaluations, recognitions, reports, webhooks, registered)
-    for one in (jobs, *resources):  # Whatever a route asks for itself, none is open that should not be.
+    for one in (jobs, events, *resources):  # Whatever a route asks for itself, none is open that should not be.
         app.include_router(one.router, dependencies=[Depends(tenant_of_key)])
     for one in (health, metrics):
         app.include_router(one.router)
@@ -92,7 +96,7 @@ def create_app(
 
 
 def from_environment() -> FastAPI:
-    """For ``uvicorn --factory service.main:from_environment``."""
+    """For ``uvicorn --factory service.main:from_environment``; `service.serving.Server` ends it without waiting."""
     settings = Settings()
     configure_logs(settings.log_level)
     return create_app(settings)
@@ -112,14 +116,20 @@ def _parts(
     limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
+    following = StreamLimits(
+        settings.max_event_streams, settings.max_event_streams_per_key, settings.max_event_stream_seconds
+    )
     measured = ApiMetrics(read_record(database, clock), settings.data_dir)
     queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
+    submission = Submission(queueing, registry.base_models, registry.extractors, accepted)
     return Parts(
         settings=settings,
         database=database,
         artifacts=store,
         intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
-        submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
+        submission=submission,
+        topping_up=ToppingUp(database, registry.base_models, settings.max_images_per_class_generation),
+        preflights=Preflights(queueing, submission, registry.base_models, clock),
         recognising=Recognising(queueing, registry.classifiers),
         webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
         registry=registry,
@@ -129,16 +139,18 @@ def _parts(
         rates=RateLimits(settings),
         readiness=Readiness(database, store, wakeups.check, settings, clock),
         metrics=measured,
+        streams=Streams(read_changes(database), following, measured.event_streams.set),
     )
 
 
 def _lifespan(
-    database: Database, wakeups: queue.Queue, request_threads: int
+    database: Database, wakeups: queue.Queue, streams: Streams, request_threads: int
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = request_threads
         yield
+        streams.close()
         wakeups.close()
         database.close()
 

@@ -67,6 +67,9 @@ class ApiMetrics:
         self.requests_in_flight = Gauge(
             "defectsynth_http_requests_in_flight", "Requests being answered.", registry=self.registry
         )
+        self.event_streams = Gauge(
+            "defectsynth_event_streams", "Streams of live events that are open.", registry=self.registry
+        )
         self._uploaded = Counter(
             "defectsynth_uploaded_images_total",
             "Images sent: accepted, or the code of why not.",

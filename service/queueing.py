@@ -67,6 +67,12 @@ class Queueing:
         self._max_queued_jobs = max_queued_jobs
         self._quotas = quotas
 
+    def check(self, session: Session, tenant_id: TenantId, num_jobs: int, num_images: int = 0) -> None:
+        """Whether so many jobs may be queued now. Raises ``QueueFull`` and ``QuotaExceeded``."""
+        self._quotas.check(session, tenant_id, self.clock(), num_jobs=num_jobs, num_images=num_images)
+        if jobs.num_queued(session) + num_jobs > self._max_queued_jobs:
+            raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
+
     def queue(
         self,
         session: Session,
@@ -81,10 +87,7 @@ class Queueing:
         Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``
         and ``QuotaExceeded``.
         """
-        num_images = sum(one.num_images for one in queued)
-        self._quotas.check(session, tenant_id, self.clock(), num_jobs=len(queued), num_images=num_images)
-        if jobs.num_queued(session) + len(queued) > self._max_queued_jobs:
-            raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
+        self.check(session, tenant_id, len(queued), sum(one.num_images for one in queued))
         now = self.clock()
         return [
             jobs.insert(

@@ -26,6 +26,30 @@ _BUNDLED_REGISTRY = Path(__file__).resolve().parent / "base_models.toml"
 _NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
+class Pace(Word):
+    """Seconds that an adaptation's units of work took where they were measured: what a pre-flight goes by until jobs of
+    the installation's own are finished."""
+
+    caching_seconds: float = Field(gt=0, description="Of a train image.")
+    textual_inversion_seconds: float = Field(gt=0, description="Of an image of the batch, in one step.")
+    lora_seconds: float = Field(gt=0, description="Of an image of the batch, in one step.")
+    search_seconds: float = Field(gt=0, description="Of an image of a trial.")
+    other_seconds: float = Field(gt=0, description="Of loading and publishing.")
+    peak_memory_bytes: int | None = Field(default=None, ge=1)
+    peak_device_memory_bytes: int | None = Field(default=None, ge=1)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By the names that forecasts use."""
+        return {
+            "caching_latents": self.caching_seconds,
+            "textual_inversion": self.textual_inversion_seconds,
+            "lora": self.lora_seconds,
+            "search": self.search_seconds,
+            "other": self.other_seconds,
+        }
+
+
 class BaseModelEntry(Word):
     """A base model as the operator registers it: a folder or hub id, and the settings that suit it."""
 
@@ -35,6 +59,7 @@ class BaseModelEntry(Word):
     dtype: str = Field(default="float32", pattern="^(float32|float16|bfloat16)$")
     adaptation: AdaptationSettings = AdaptationSettings()
     generation: GenerationSettings = GenerationSettings()
+    pace: Pace | None = None
 
 
 class ExtractorKind(StrEnum):

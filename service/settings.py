@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         default=None, gt=0, description="That the jobs which a tenant submitted in the last 24 hours may have taken."
     )
     max_requests_per_minute: int | None = Field(default=None, ge=1, description="Of one key.")
+    max_event_streams: int = Field(default=1_000, ge=1, description="Open at once, of an API process.")
+    max_event_streams_per_key: int = Field(default=200, ge=1, description="Of a tenant where no key is asked for.")
+    max_event_stream_seconds: float = Field(
+        default=900.0, gt=0, description="Then a stream ends and its client comes again, so that its key is looked at."
+    )
     max_upload_bytes_per_day: int | None = Field(default=None, ge=1, description="Of a tenant.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="An Idempotency-Key is known for so long.")
     max_webhooks: int = Field(default=50, ge=1, description="Of one tenant.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from service.contracts.adaptations import AdaptationParams
+from service.contracts.adaptations import AdaptationParams, AdaptationSettings
 from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationParams, EvaluationRequest, GenerationImages
 from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings
@@ -20,7 +20,14 @@ from service.queueing import Note, QueuedJob, Queueing, nothing
 from service.registry import BaseModelEntry
 from service.selection import adapters_to_use
 from service.store import adaptations, datasets, evaluations, generations, jobs
-from service.store.tables import AdaptationRow, AdapterRow, EvaluationRow, GenerationRow, JobRow
+from service.store.tables import (
+    AdaptationRow,
+    AdapterRow,
+    DatasetVersionRow,
+    EvaluationRow,
+    GenerationRow,
+    JobRow,
+)
 
 #: What an evaluation needs of real images, which are also halved for their floor, and of the others.
 MIN_REAL_IMAGES, MIN_OTHER_IMAGES = 4, 2
@@ -32,6 +39,16 @@ class SubmissionLimits:
 
     max_images_per_class: int
     min_train_images: int
+
+
+@dataclass(frozen=True)
+class AdaptationPlan:
+    """An adaptation as it would be queued: one job for each of ``classes``; ``counts`` are of all of the version's."""
+
+    version: DatasetVersionRow
+    counts: datasets.SplitCounts
+    classes: list[str]
+    settings: AdaptationSettings
 
 
 class Submission:
@@ -59,38 +76,37 @@ class Submission:
 
         Raises ``UnknownBaseModel``, ``NotFound``, ``InvalidRequest``, ``TooFewImages`` and ``QueueFull``.
         """
-        settings = merged(self._base_model(request.base_model).adaptation, request.settings, "settings")
         with self._database.transaction() as session:
-            version = datasets.version(session, tenant_id, request.dataset_id, request.dataset_version_id)
-            classes = self._adaptable(datasets.class_counts(session, tenant_id, version.id), request)
-            now = self._clock()
+            plan = self.planned_adaptation(session, tenant_id, request)
+            adaptation_id, version_id = AdaptationId(self._new_id("adn")), VersionId(plan.version.id)
             row = adaptations.insert(
-                session,
-                tenant_id,
-                AdaptationId(self._new_id("adn")),
-                VersionId(version.id),
-                request.base_model,
-                settings,
-                now,
+                session, tenant_id, adaptation_id, version_id, request.base_model, plan.settings, self._clock()
             )
             queued = [
                 QueuedJob(
                     name,
                     AdaptationParams(
-                        adaptation_id=AdaptationId(row.id),
-                        dataset_version_id=VersionId(version.id),
+                        adaptation_id=adaptation_id,
+                        dataset_version_id=version_id,
                         class_name=name,
                         base_model=request.base_model,
-                        settings=settings,
+                        settings=plan.settings,
                         generation=self._base_model(request.base_model).generation,
                     ),
                 )
-                for name in classes
+                for name in plan.classes
             ]
             rows = self._queueing.queue(session, tenant_id, JobKind.ADAPTATION, row.id, queued, request.priority)
             note(session, row)
         self._queueing.wake(rows)
         return row
+
+    def planned_adaptation(self, session: Session, tenant_id: TenantId, request: AdaptationRequest) -> AdaptationPlan:
+        """What `adapt` would queue; nothing is written. Raises what it raises, but for the queue."""
+        settings = merged(self._base_model(request.base_model).adaptation, request.settings, "settings")
+        version = datasets.version(session, tenant_id, request.dataset_id, request.dataset_version_id)
+        counts = datasets.class_counts(session, tenant_id, version.id)
+        return AdaptationPlan(version, counts, self._adaptable(counts, request), settings)
 
     def generate(
         self, tenant_id: TenantId, request: GenerationRequest, note: Note[GenerationRow] = nothing

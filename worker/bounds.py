@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
 
 class OutOfBounds(Exception):
     """The job took more than it may: it fails, for it would do so again. ``code`` and ``remedy`` are for the client."""
@@ -51,3 +53,16 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def machine_bytes() -> int | None:
+    """The memory that processes here may take in all: the machine's, or the container's share of it; None: unknown."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+    try:
+        share = _CGROUP_LIMIT.read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(share)) if share.isdecimal() else machine

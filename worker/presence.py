@@ -8,7 +8,7 @@ from datetime import datetime
 from service.logs import get_logger
 from service.store.database import Database
 from service.store.tables import WorkerRow
-from worker.bounds import resident_bytes
+from worker.bounds import machine_bytes, resident_bytes
 from worker.lifecycle import RECORD_AWAY, utc_now
 from worker.metrics import Observe, What, unobserved
 
@@ -17,12 +17,18 @@ _log = get_logger()
 
 @dataclass(frozen=True)
 class Doing:
-    """What a worker is busy with now. ``looked_at``: when it last looked for work."""
+    """What a worker is busy with now. ``looked_at``: when it last looked for work.
+
+    ``device_memory_bytes`` are held of the ``device_memory_limit_bytes`` that the GPU has. ``device``: its name; None
+    as long as torch was not loaded.
+    """
 
     job_id: str | None = None
     resident_adapter_id: str | None = None
     looked_at: datetime | None = None
     device_memory_bytes: int = 0
+    device: str | None = None
+    device_memory_limit_bytes: int | None = None
 
 
 class Presence:
@@ -64,10 +70,12 @@ class Presence:
         self._observe(What.DEVICE_MEMORY, doing.device_memory_bytes)
         row = WorkerRow(
             id=self._worker_id,
-            device=self._device,
+            device=doing.device or self._device,
             resident_adapter_id=doing.resident_adapter_id,
             job_id=doing.job_id,
             rss_bytes=rss_bytes,
+            memory_bytes=machine_bytes(),
+            device_memory_bytes=doing.device_memory_limit_bytes,
             seen_at=utc_now(),
             looked_at=doing.looked_at,
         )

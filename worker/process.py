@@ -24,6 +24,7 @@ from service.store.placement import artifact_store
 from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
+from worker.footprint import device_name
 from worker.jobs import adaptation, evaluation, generation, recognition
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.metrics import Observe, unobserved
@@ -63,8 +64,15 @@ class WorkingProcess:
     @property
     def doing(self) -> Doing:
         """What the process's row says."""
-        held = torch.cuda.memory_reserved() if torch.cuda.is_initialized() else 0
-        return Doing(self._job_id, self._workshop.residents.adapter_id, self._looked_at, held)
+        residents, on_gpu = self._workshop.residents, torch.cuda.is_initialized()
+        return Doing(
+            self._job_id,
+            residents.adapter_id,
+            self._looked_at,
+            device_memory_bytes=torch.cuda.memory_reserved() if on_gpu else 0,
+            device=device_name(residents.device),
+            device_memory_limit_bytes=torch.cuda.get_device_properties().total_memory if on_gpu else None,
+        )
 
     def work_off(self) -> int:
         """Run jobs until there is none to claim; how many were run."""

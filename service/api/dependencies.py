@@ -8,12 +8,14 @@ from typing import Annotated, cast
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Query, Request
 
+from service.api.streams import Streams
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
+from service.preflight import Preflights
 from service.quotas import RateLimits
 from service.readiness import Readiness
 from service.recognising import Recognising
@@ -23,6 +25,7 @@ from service.store.artifacts import ArtifactStore
 from service.store.database import Database
 from service.store.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest
 from service.submission import Submission
+from service.topping_up import ToppingUp
 from service.webhooks import Webhooks
 
 
@@ -35,6 +38,8 @@ class Parts:
     artifacts: ArtifactStore
     intake: Intake
     submission: Submission
+    preflights: Preflights
+    topping_up: ToppingUp
     recognising: Recognising
     webhooks: Webhooks
     registry: Registry
@@ -44,6 +49,7 @@ class Parts:
     rates: RateLimits
     readiness: Readiness
     metrics: ApiMetrics
+    streams: Streams
 
 
 async def parts_of_app(request: Request) -> Parts:
@@ -89,5 +95,6 @@ async def page_request(
 
 
 PartsOf = Annotated[Parts, Depends(parts_of_app)]
+PrincipalOf = Annotated[Principal, Depends(principal_of_key)]
 Tenant = Annotated[TenantId, Depends(tenant_of_key)]
 PageOf = Annotated[PageRequest, Depends(page_request)]

@@ -36,7 +36,7 @@ Anything = Annotated[str, typer.Argument(metavar="ID", help="Its first letters s
 
 def add_to(app: typer.Typer) -> None:
     """Every remote command, below a heading of its own in --help."""
-    for command in (upload, adapt, generate, evaluate, recognise, status, watch, report, download, cancel):
+    for command in (upload, adapt, generate, evaluate, recognise, top_up, status, watch, report, download, cancel):
         app.command(rich_help_panel=_PANEL)(_with_the_client(command))
 
 
@@ -76,6 +76,7 @@ def adapt(
     trials: Annotated[int | None, typer.Option(min=0, help="Of the search for the best settings.")] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     settings: SettingsJson = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would meet and take; queue nothing.")] = False,
     watch: Watch = False,
     url: Url = None,
     key: Key = None,
@@ -89,7 +90,10 @@ def adapt(
         given["search"] = {**given.get("search", {}), "max_trials": trials}
     if seed is not None:
         given["seed"] = seed
-    doing.adapt(Options(url, key, as_json), dataset_id, classes or [], base_model, given, watch)
+    if dry_run:
+        doing.preflight(Options(url, key, as_json), dataset_id, classes or [], base_model, given)
+    else:
+        doing.adapt(Options(url, key, as_json), dataset_id, classes or [], base_model, given, watch)
 
 
 def generate(
@@ -152,6 +156,30 @@ def recognise(
     if seeds is not None:
         given["num_seeds"] = seeds
     doing.recognise(Options(url, key, as_json), dataset_id, generation_id, classes or [], given, watch)
+
+
+def top_up(
+    named: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A recognition, or a generation or adaptation with --recall.",
+            autocompletion=ids("generations", "adaptations"),
+        ),
+    ],
+    recalls: Annotated[
+        list[str] | None, typer.Option("--recall", help="NAME=SHARE of your own classifier; give it again for more.")
+    ] = None,
+    target: Annotated[float | None, typer.Option(help="Classes whose recall is below it are weak.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose images for the classes that a classifier tells badly; queues nothing."""
+    from service.cli_remote import doing
+
+    shares = dict(_share_of(one) for one in recalls or [])
+    doing.top_up(Options(url, key, as_json), named, shares, target)
 
 
 def status(
@@ -220,6 +248,14 @@ def _settings(given: str | None) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise typer.BadParameter('--settings: an object is wanted, such as {"seed": 7}')
     return read
+
+
+def _share_of(told: str) -> tuple[str, float]:
+    name, _, share = told.rpartition("=")
+    try:
+        return name, float(share)
+    except ValueError:
+        raise typer.BadParameter(f"--recall {told}: NAME=SHARE is wanted, such as pits=0.72") from None
 
 
 def _number_of(told: str, otherwise: int) -> tuple[str, int]:

@@ -32,7 +32,7 @@ from defectsynth_client import (
     generation_images,
 )
 from defectsynth_client.requests import Split
-from service.cli_remote import scores, showing
+from service.cli_remote import proposals, scores, showing
 from service.cli_remote.ending import ExitCode
 from service.cli_remote.following import Watched, followed, wide_bar
 from service.cli_remote.options import Options
@@ -87,6 +87,31 @@ def adapt(
             settings=cast(AdaptationSettings, settings) or None,
         )  # fmt: skip
     _accepted(options, made, watch, f"Next: defectsynth generate {made.id} --images 200 --watch")
+
+
+def preflight(
+    options: Options, dataset_id: str, classes: Sequence[str], base_model: str | None, settings: Mapping[str, object]
+) -> None:
+    """What an adaptation would meet and take."""
+    with session(options) as now:
+        told = now.client.preflight(
+            dataset_id, classes=classes or None, base_model=base_model,
+            settings=cast(AdaptationSettings, settings) or None,
+        )  # fmt: skip
+        now.give(told, proposals.preflight(told))
+
+
+def top_up(options: Options, named: str, recall_by_class: Mapping[str, float], target: float | None) -> None:
+    """Images proposed for the weak classes."""
+    kinds = {"gen": "generation_id", "adn": "adaptation_id", "rec": "recognition_id"}
+    kind = kinds.get(named.partition("_")[0])
+    if kind is None:
+        raise typer.BadParameter(f"{named}: name a recognition (rec_), a generation (gen_) or an adaptation (adn_)")
+    with session(options) as now:
+        told = now.client.top_up(**{kind: named}, recall_by_class=recall_by_class or None, target_recall=target)
+        now.give(told, proposals.top_up(told))
+        if told.request is not None:
+            now.hint(f"\nNext: {proposals.command_of(told.request)}")
 
 
 def generate(

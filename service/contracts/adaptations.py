@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from service.contracts.generations import GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, VersionId
+from service.contracts.jobs import Footprint
 from service.contracts.search import FoundSettings, SearchReport, SearchSettings
 from service.contracts.words import Word
 
@@ -90,3 +91,4 @@ class AdaptationResult(Word):
     loss_curve: list[CurvePoint]
     search: SearchReport | None = None
     warnings: list[str] = Field(default_factory=list)
+    footprint: Footprint | None = None

@@ -51,6 +51,14 @@ class Progress(Word):
     figures: dict[str, float] = Field(default_factory=dict, description="For example the loss, or images done.")
 
 
+class Footprint(Word):
+    """What a job took of the machine it ran on. ``peak_memory_bytes``: of the worker's process, in RAM."""
+
+    device: str = Field(examples=["cpu", "NVIDIA A10"])
+    peak_memory_bytes: int | None = None
+    peak_device_memory_bytes: int | None = None
+
+
 class JobFailure(Word):
     """Why a job failed, in words a person can act on."""
 

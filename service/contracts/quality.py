@@ -4,6 +4,9 @@ from pydantic import Field
 
 from service.contracts.words import Word
 
+#: From so many validation images on they are what is scored against; with fewer, the train images are.
+MIN_VALIDATION_IMAGES = 8
+
 
 class Extractor(Word):
     """Which features a score stands on; scores of different extractors must never be compared."""

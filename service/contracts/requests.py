@@ -13,12 +13,12 @@ from service.contracts.recognitions import RecognitionSettings
 from service.contracts.words import Word
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """24.0 is an integer to JSON Schema and to clients that know one kind of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-NumImages = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+NumImages = Annotated[int, Field(strict=True, ge=1), BeforeValidator(whole)]
 NumImagesByClass = Annotated[
     dict[ClassName, NumImages], Field(min_length=1, json_schema_extra={"additionalProperties": False})
 ]

@@ -1,6 +1,6 @@
 """Queries about jobs, as clients see and cancel them. Claims and leases are in ``leases``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -25,10 +25,11 @@ from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
 from service.store.events import record_ended
 from service.store.pages import Page, PageRequest, newest_first
-from service.store.tables import JobRow, UtcDateTime
+from service.store.tables import JobRow, Json, UtcDateTime
 from service.store.tombstones import missing
 
 LIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
+_MAX_VALUES = 1_000
 
 _PRIORITY, _CREATED_AT = bindparam("priority", type_=Integer), bindparam("created_at", type_=UtcDateTime)
 
@@ -126,6 +127,35 @@ def of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[s
     return list(session.scalars(query))
 
 
+def latest_result(session: Session, tenant_id: TenantId, kind: JobKind, param: str, value: str) -> Json | None:
+    """Of the latest of the tenant's jobs of a kind that has succeeded with this value of a parameter."""
+    query = select(JobRow.result).where(
+        JobRow.tenant_id == tenant_id,
+        JobRow.kind == kind,
+        JobRow.state == JobState.SUCCEEDED,
+        JobRow.params[param].as_string() == value,
+    )
+    return session.scalar(query.order_by(JobRow.created_at.desc()).limit(1))
+
+
+def by_ids(session: Session, job_ids: Sequence[JobId]) -> list[JobRow]:
+    """Those of the jobs that there are, whoever's they are."""
+    return [row for some in _chunks(job_ids) for row in session.scalars(select(JobRow).where(JobRow.id.in_(some)))]
+
+
+def revisions(session: Session, job_ids: Sequence[JobId]) -> dict[JobId, int]:
+    """Of those of the jobs that there are, whoever's they are."""
+    columns = select(JobRow.id, JobRow.revision)
+    found = (session.execute(columns.where(JobRow.id.in_(some))) for some in _chunks(job_ids))
+    return {JobId(job_id): revision for rows in found for job_id, revision in rows}
+
+
+def _chunks(job_ids: Sequence[JobId]) -> Iterator[Sequence[JobId]]:
+    """As many as a statement may have values on either database."""
+    for begin in range(0, len(job_ids), _MAX_VALUES):
+        yield job_ids[begin : begin + _MAX_VALUES]
+
+
 def live_of_kind(session: Session, tenant_id: TenantId, kind: JobKind) -> list[JobRow]:
     """The tenant's queued and running jobs of one kind."""
     query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.kind == kind, JobRow.state.in_(LIVE_STATES))
@@ -182,6 +212,13 @@ def queue_position(session: Session, row: JobRow) -> int | None:
         return None
     place = {"priority": row.priority, "created_at": row.created_at, "job_id": row.id}
     return (session.scalar(_NUM_BEFORE, place) or 0) + 1
+
+
+def queue_places(session: Session) -> dict[JobId, int]:
+    """What `queue_position` tells, of all queued jobs at once."""
+    in_order = select(JobRow.id).where(JobRow.state == JobState.QUEUED)
+    in_order = in_order.order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.id)
+    return {JobId(job_id): place for place, job_id in enumerate(session.scalars(in_order), start=1)}
 
 
 def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datetime) -> JobRow:

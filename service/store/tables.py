@@ -235,7 +235,11 @@ class TombstoneRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message."""
+    """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message.
+
+    ``device``: as the setting names it until a GPU was looked for, then its own name. ``memory_bytes`` and
+    ``device_memory_bytes``: all that it might take; null where nothing tells.
+    """
 
     __tablename__ = "worker"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -243,6 +247,8 @@ class WorkerRow(Base):
     resident_adapter_id: Mapped[str | None]
     job_id: Mapped[str | None]
     rss_bytes: Mapped[int]
+    memory_bytes: Mapped[int | None]
+    device_memory_bytes: Mapped[int | None]
     seen_at: Mapped[datetime]
     looked_at: Mapped[datetime | None]
 

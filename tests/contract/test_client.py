@@ -125,6 +125,25 @@ def test_work_is_queued_listed_canceled_and_deleted(client: Client, world: World
         client.adaptation(adaptation.id)
 
 
+def test_what_an_adaptation_would_take_is_told_without_queueing_it(client: Client, world: World) -> None:
+    dataset_id = world.dataset({"pits": 4})["id"]
+    told = client.preflight(dataset_id, classes=["pits"])
+    assert (told.verdict, told.classes[0].num_images["train"]) == ("not_advised", 4)  # there is no worker
+    assert told.sentence
+    assert list(client.jobs()) == []
+
+
+def test_a_proposed_top_up_is_sent_as_it_is_or_edited(client: Client, world: World) -> None:
+    adaptation = world.adaptation({"pits": 4, "dirt": 4})
+    world.finish(adaptation)
+    told = client.top_up(adaptation_id=adaptation["id"], recall_by_class={"pits": 0.5, "dirt": 0.95})
+    assert [one.class_name for one in told.classes if one.is_weak] == ["pits"]
+    assert told.request is not None
+    generation = client.generate(**told.request.given)
+    wanted = [(one.class_name, one.num_images) for one in told.classes if one.is_weak]
+    assert [(one.class_name, one.num_images) for one in generation.classes] == wanted
+
+
 def test_an_idempotency_key_makes_work_once(client: Client, world: World) -> None:
     dataset_id = world.dataset({"pits": 4})["id"]
     first = client.adapt(dataset_id, idempotency_key="order-7")

@@ -26,6 +26,8 @@ from tests.fakes.pictures import png, zipped
 
 KEY = "k" * 32
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
+#: Streams of events are read to their end, which would be that of the job.
+BOUNDS: dict[str, Any] = {"max_queued_jobs": 100_000, "max_event_stream_seconds": 0.01}
 UPLOADS = {"POST /v1/datasets", "PUT /v1/datasets/{dataset_id}/classes/{class_name}/images"}
 
 
@@ -148,7 +150,7 @@ def failed(event: events.ScenarioFinished) -> dict[str, str]:
 def test_without_keys_nothing_crashes_and_every_answer_is_documented(
     tmp_path: Path, postgres_database_url: str
 ) -> None:
-    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, max_queued_jobs=100_000)
+    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, **BOUNDS)
     with opened(settings, {}) as world:
         failures, statuses = run(world, config(filled(world), None))
     assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
@@ -156,7 +158,7 @@ def test_without_keys_nothing_crashes_and_every_answer_is_documented(
 
 
 def test_with_a_key_the_same_holds_and_no_route_forgets_to_ask(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, admin_key=SecretStr(KEY), max_queued_jobs=100_000)
+    settings = Settings(data_dir=tmp_path, admin_key=SecretStr(KEY), **BOUNDS)
     with opened(settings, {"X-API-Key": KEY}) as world:
         failures, statuses = run(world, config(filled(world), KEY))
     assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())

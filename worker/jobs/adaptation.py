@@ -12,8 +12,10 @@ from models.imaging.fit import FitPolicy
 from service.contracts.adaptations import AdaptationParams, AdaptationResult, AdaptationSettings, CurvePoint
 from service.contracts.datasets import Split
 from service.contracts.ids import AdapterId, JobId, new_id
+from service.contracts.jobs import Footprint
 from service.store import adapters, datasets
 from service.store.artifacts import StoredArtifact
+from worker import footprint
 from worker.jobs.searching import Found, find_settings
 from worker.lifecycle import Attempt, Finished, utc_now
 from worker.workshop import Workshop
@@ -30,6 +32,8 @@ _NUM_KEPT = 3
 
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
     """Train the adapter and store its archive; its row is written when the job succeeds."""
+    begun = time.monotonic()
+    footprint.begin()
     job = attempt.job
     params = AdaptationParams.model_validate(job.params)
     with workshop.database.reading() as session:
@@ -38,6 +42,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     workspace = workshop.workspace(job.id)
     base = workshop.residents.bare(params.base_model)
     writer = attempt.progress(_weights(params.settings))
+    loading_seconds = time.monotonic() - begun
     outcome = adapt(
         base,
         load_images(workshop.artifacts, train),
@@ -54,12 +59,20 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     archive = workspace.folder("archive") / "adapter.zip"
     pack(outcome.kept[found.checkpoint], archive)
     stored = workshop.artifacts.put_file(archive)
-    outcome.stage_seconds.update({"search": between - started, "publishing": time.monotonic() - between})
-    return _finished(attempt, params, outcome, found, stored)
+    publishing_seconds = time.monotonic() - between
+    outcome.stage_seconds.update(
+        {"loading": loading_seconds, "search": between - started, "publishing": publishing_seconds}
+    )
+    return _finished(attempt, params, outcome, found, stored, footprint.taken(workshop.residents.device))
 
 
 def _finished(
-    attempt: Attempt, params: AdaptationParams, outcome: AdaptationOutcome, found: Found, archive: StoredArtifact
+    attempt: Attempt,
+    params: AdaptationParams,
+    outcome: AdaptationOutcome,
+    found: Found,
+    archive: StoredArtifact,
+    took: Footprint,
 ) -> Finished:
     adapter_id = AdapterId(new_id("adp"))
 
@@ -87,6 +100,7 @@ def _finished(
         search=found.report,
         warnings=found.warnings,
         stage_seconds={stage: round(seconds, 3) for stage, seconds in outcome.stage_seconds.items()},
+        footprint=took,
         loss_curve=[CurvePoint(stage=point.stage, step=point.step, loss=point.loss) for point in outcome.loss_curve],
     )
     return Finished(result, publish)

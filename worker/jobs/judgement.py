@@ -13,12 +13,10 @@ from models.imaging.contact_sheet import contact_sheet
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from service.contracts.datasets import Split
-from service.contracts.quality import QualityReport
+from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
 from worker.scoring import Comparison, features_of, score
 from worker.workshop import Workshop
 
-#: From so many validation images on they are the reference; with fewer, the train images are.
-MIN_VALIDATION_IMAGES = 8
 #: Images of each kind that a contact sheet shows at most.
 SHEET_IMAGES = 24
 #: The copy floor is computed from at most so many sources: their round trip costs as much as generating does.

@@ -21,9 +21,9 @@ from models.search.space import Candidate, SearchSpace
 from models.search.trials import Observation, SearchSettings, Trial
 from service.contracts.adaptations import AdaptationParams
 from service.contracts.datasets import ImageRecord, Split
-from service.contracts.quality import QualityReport
+from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
 from service.contracts.search import FoundSettings, SearchReport, SearchSoFar, SearchTrial
-from worker.jobs.judgement import MIN_VALIDATION_IMAGES, ROUND_TRIP_IMAGES
+from worker.jobs.judgement import ROUND_TRIP_IMAGES
 from worker.lifecycle import Attempt
 from worker.scoring import Comparison, features_of, score
 from worker.workshop import Workshop

@@ -25,11 +25,13 @@ from defectsynth_client.models import (
     GenerationReport,
     Job,
     Page,
+    Preflight,
     Readiness,
     RealImage,
     Recognition,
     RecognitionReport,
     SyntheticImage,
+    TopUp,
 )
 from defectsynth_client.requests import (
     AdaptationSettings,
@@ -140,6 +142,43 @@ def adapt(
         "dataset_version_id": dataset_version_id, "priority": priority,
     }  # fmt: skip
     return _post("/v1/adaptations", Adaptation, body, idempotency_key)
+
+
+def preflight(
+    dataset_id: str,
+    *,
+    classes: Sequence[str] | None = None,
+    base_model: str | None = None,
+    settings: AdaptationSettings | None = None,
+    dataset_version_id: str | None = None,
+) -> Call[Preflight]:
+    """What ``adapt`` of the same would meet and take: faults, seconds, memory and a verdict. Nothing is queued."""
+    asked = adapt(
+        dataset_id, classes=classes, base_model=base_model, settings=settings, dataset_version_id=dataset_version_id
+    )
+    return Call(replace(asked.request, params={"dry_run": "true"}), Reading(Preflight))
+
+
+def top_up(
+    *,
+    generation_id: str | None = None,
+    adaptation_id: str | None = None,
+    recognition_id: str | None = None,
+    classes: Sequence[str] | None = None,
+    confusion_matrix: Sequence[Sequence[int]] | None = None,
+    recall_by_class: Mapping[str, float] | None = None,
+    other_classes: Sequence[str] | None = None,
+    target_recall: float | None = None,
+) -> Call[TopUp]:
+    """Propose images for the classes that a classifier tells badly. Nothing is queued: look at ``request``, edit it, and
+    give it to ``generate``. ``classes`` names the matrix' rows (true) and columns (told)."""
+    body = {
+        "generation_id": generation_id, "adaptation_id": adaptation_id, "recognition_id": recognition_id,
+        "classes": _listed(classes), "other_classes": _listed(other_classes), "target_recall": target_recall,
+        "confusion_matrix": [list(row) for row in confusion_matrix] if confusion_matrix is not None else None,
+        "recall_by_class": dict(recall_by_class) if recall_by_class is not None else None,
+    }  # fmt: skip
+    return _post("/v1/generations/top-up", TopUp, body, None)
 
 
 def generate(

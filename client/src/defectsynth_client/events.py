@@ -1,4 +1,4 @@
-"""Server-sent events of a job, as a sink: each one is told of as it comes."""
+"""Server-sent events of jobs, as a sink: each one is told of as it comes."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,7 +11,7 @@ _MEDIA_TYPE = "text/event-stream"
 
 
 class JobEvents:
-    """Reads ``event: job`` messages until the job has ended. Comments are heartbeats."""
+    """Reads ``event: job`` messages for as long as ``goes_on``. Comments are heartbeats."""
 
     def __init__(self, tell: Callable[[Job], None], goes_on: Callable[[], bool]) -> None:
         self._tell = tell
@@ -31,7 +31,7 @@ class JobEvents:
         return media_type.startswith(_MEDIA_TYPE)
 
     def take(self, piece: bytes) -> bool:
-        """Read on; False once the job has ended, or the caller's time has."""
+        """Read on."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         goes_on = all(self._line(line.rstrip(b"\r").decode("utf-8", "replace")) for line in lines)
         return goes_on and self._goes_on()
@@ -52,4 +52,4 @@ class JobEvents:
         except ValidationError:  # what follows the stream asks for the job itself
             return False
         self._tell(job)
-        return not job.state.is_final
+        return True

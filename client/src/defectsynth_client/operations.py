@@ -86,12 +86,14 @@ class Operations:
     datasets = Listing(calls.datasets)
     real_images = Listing(calls.real_images)
 
+    preflight = Operation(calls.preflight)
     adapt = Operation(calls.adapt)
     adaptation = Operation(calls.adaptation)
     adaptations = Listing(calls.adaptations)
     adapter = Operation(calls.adapter)
     adapters = Listing(calls.adapters)
 
+    top_up = Operation(calls.top_up)
     generate = Operation(calls.generate)
     generation = Operation(calls.generation)
     generations = Listing(calls.generations)

@@ -1,7 +1,7 @@
 """Waiting for work: its jobs are followed until each has ended.
 
-Asking is cheap (304 while nothing changed), survives everything, and is what counts. Where one job is left and the
-service streams its events, these come in between, so that progress is seen as it happens.
+Asking is cheap (304 while nothing changed), survives everything, and is what counts. Where the service streams events,
+these come in between, so that progress is seen as it happens.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ W = TypeVar("W", bound=Work)
 #: Told of each job at first, and whenever it has changed.
 Progressed = Callable[[Job], object]
 _POLL_SECONDS = 1.0
-#: Heartbeats come more often than this; a stream that is silent for longer is dead.
-_SILENCE_SECONDS = 60.0
+#: A heartbeat comes every 15 seconds; a stream that is silent for longer than this is dead.
+_SILENCE_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,10 @@ class Waiting(Generic[W]):
         """Follow it. Raises ``WaitedTooLong``, ``WorkFailed`` where it must succeed, and what asking raises."""
         following = _Following(self, core)
         yield from following.to_the_end()
-        ended = yield from self._looked_at_again(following.jobs[self.work.id] if self._is_job else None, core)
+        ended = yield from self._looked_at_again(following.jobs.get(self.work.id), core)
         if self.must_succeed and ended.state is not State.SUCCEEDED:
             raise WorkFailed(ended)
         return ended
-
-    @property
-    def _is_job(self) -> bool:
-        return isinstance(self.work, Job)
 
     def _looked_at_again(self, job: Job | None, core: Core) -> Plan[W]:
         if job is not None and isinstance(job, type(self.work)):
@@ -63,6 +59,7 @@ class _Following:
         self._core = core
         self._etags: dict[str, str] = {}
         self._streams = True
+        self._sink = JobEvents(self._seen, self._goes_on)
         timeout = wait.timeout_seconds
         self._give_up_at = core.retries.clock() + timeout if timeout is not None else float("inf")
         self.jobs = {job.id: job for job in wait.work.all_jobs}
@@ -70,9 +67,9 @@ class _Following:
     def to_the_end(self) -> Plan[None]:
         for job in self.jobs.values():
             self._tell(job)
-        while waiting := self._unfinished():
-            if len(waiting) == 1 and self._streams and "events" in waiting[0].links:
-                yield from self._streamed(waiting[0])
+        while self._unfinished():
+            if self._streams:
+                yield from self._streamed()
             pauses = []
             for job in self._unfinished():
                 pauses.append((yield from self._asked(job)))
@@ -82,16 +79,23 @@ class _Following:
     def _unfinished(self) -> Sequence[Job]:
         return [job for job in self.jobs.values() if not job.state.is_final]
 
-    def _streamed(self, job: Job) -> Plan[None]:
-        """As long as events come. Whatever goes wrong, this wait asks from then on."""
-        request = Request("GET", job.links["events"], read_seconds=_SILENCE_SECONDS)
-        events = JobEvents(self._seen, lambda: self._core.retries.clock() < self._give_up_at)
+    def _streamed(self) -> Plan[None]:
+        """As long as events come. Where they cannot be had, or break off, this wait asks from then on."""
         try:
-            answer = yield from sent(Stream(request, events))
+            answer = yield from sent(Stream(self._events(), self._sink))
         except httpx.TransportError:
             self._streams = False
             return
         self._streams = not answer.is_error
+
+    def _events(self) -> Request:
+        work = self._wait.work
+        if isinstance(work, Job):
+            return Request("GET", f"{work.links['self']}/events", read_seconds=_SILENCE_SECONDS)
+        return Request("GET", "/v1/events", params={"resource_id": work.id}, read_seconds=_SILENCE_SECONDS)
+
+    def _goes_on(self) -> bool:
+        return bool(self._unfinished()) and self._core.retries.clock() < self._give_up_at
 
     def _asked(self, job: Job) -> Plan[float]:
         """Look at it; the seconds after which to look again."""
@@ -111,7 +115,7 @@ class _Following:
         return min(seconds, left)
 
     def _seen(self, job: Job) -> None:
-        if self.jobs[job.id] != job:
+        if job.id in self.jobs and self.jobs[job.id] != job:
             self.jobs[job.id] = job
             self._tell(job)
 

@@ -3,14 +3,16 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from fastapi.openapi.models import Example
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
 from service.api.idempotency import OnceOf
 from service.api.presenting import adaptation_view
+from service.api.responses import view_response
 from service.api.views import AdaptationView, PageView
+from service.contracts.preflight import Preflight
 from service.contracts.requests import AdaptationRequest
 from service.store import adaptations
 from service.store.deletion import delete_adaptation
@@ -36,15 +38,24 @@ _EXAMPLES = {
     "",
     status_code=202,
     response_model=AdaptationView,
-    responses={404: {"description": "No such dataset or version."}, 429: {"description": "The queue is full."}},
+    responses={
+        200: {"model": Preflight, "description": "`dry_run`: what it would meet and take; nothing was queued."},
+        404: {"description": "No such dataset or version."},
+        429: {"description": "The queue is full."},
+    },
 )
 def create_adaptation(
     request: Annotated[AdaptationRequest, Body(openapi_examples=_EXAMPLES)],
     once: OnceOf,
     parts: PartsOf,
     tenant: Tenant,
+    dry_run: Annotated[
+        bool, Query(description="Tell faults, seconds with an interval, memory and a verdict; queue nothing.")
+    ] = False,
 ) -> Response:
-    """Queue one adaptation job a class."""
+    """Queue one adaptation job a class; or, with `dry_run`, only look ahead. Both refuse the same requests."""
+    if dry_run:
+        return view_response(parts.preflights.look(tenant, request), {"Cache-Control": "no-store"})
     make = partial(parts.submission.adapt, tenant, request)
     return once.accept(request, "/v1/adaptations", 2, make, adaptation_view)
 

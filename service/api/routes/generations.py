@@ -18,6 +18,7 @@ from service.contracts.generations import GenerationParams, GenerationResult
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure
 from service.contracts.requests import GenerationRequest
+from service.contracts.topup import TopUp, TopUpRequest
 from service.errors import Conflict, NotFound
 from service.store import adapters, datasets, generations, jobs
 from service.store.deletion import delete_generation
@@ -59,6 +60,47 @@ def create_generation(
     """Queue one generation job a class."""
     make = partial(parts.submission.generate, tenant, request)
     return once.accept(request, "/v1/generations", 2, make, generation_view)
+
+
+_TOP_UP_EXAMPLES = {
+    "a confusion matrix": Example(
+        value={
+            "adaptation_id": "adn_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+            "classes": ["ok", "pits", "scratches"],
+            "confusion_matrix": [[50, 0, 0], [1, 19, 0], [6, 2, 12]],
+            "other_classes": ["ok"],
+        }
+    ),
+    "recalls": Example(
+        value={
+            "generation_id": "gen_3d4e5f60718293a4b5c6d7e8f90a1b2c",
+            "recall_by_class": {"pits": 0.95, "scratches": 0.6},
+            "target_recall": 0.9,
+        }
+    ),
+    "a finished recognition": Example(value={"recognition_id": "rec_5f60718293a4b5c6d7e8f90a1b2c3d4e"}),
+}
+
+
+@router.post(
+    "/top-up",
+    response_model=TopUp,
+    response_model_exclude_unset=True,
+    responses={
+        404: {"description": "No such adaptation, generation or recognition."},
+        409: {"description": "The recognition has no result."},
+    },
+)
+def propose_top_up(
+    request: Annotated[TopUpRequest, Body(openapi_examples=_TOP_UP_EXAMPLES)], parts: PartsOf, tenant: Tenant
+) -> TopUp:
+    """Propose images for the classes that a classifier tells badly, and say why, class by class. Nothing is queued:
+    edit `request` and send it to `POST /v1/generations`.
+
+    Of a class at the target, `ratio` synthetic images for each real train image are enough: what a recognition of the
+    generation chose, else 1. A weak class gets up to twice as many, the more the lower its recall; images that the
+    generation has of it are taken off."""
+    return parts.topping_up.propose(tenant, request)
 
 
 @router.get("")

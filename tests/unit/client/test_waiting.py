@@ -105,6 +105,17 @@ def test_the_events_of_a_last_job_are_read_as_they_come_and_the_job_is_asked_for
     assert len(walker.requests) == 1
 
 
+def test_one_stream_tells_of_all_jobs_of_a_resource() -> None:
+    first, second = job_json(1, "succeeded"), job_json(2, "succeeded")
+    service = Service({"/v1/adaptations/adn_1": [adaptation(first, second)]}, [streamed(job_json(2), first, second)])
+    walker = Walker(service)
+    work = Adaptation.model_validate(adaptation(job_json(1), job_json(2, "queued")))
+    assert walker.run(Waiting(work).plan).state is State.SUCCEEDED
+    assert [str(one.url.raw_path, "ascii") for one in walker.requests] == [
+        "/v1/events?resource_id=adn_1", "/v1/adaptations/adn_1",
+    ]  # fmt: skip
+
+
 def test_a_stream_that_ends_early_or_is_cut_in_a_message_loses_nothing() -> None:
     running, ended = job_json(fraction=0.6), job_json(1, "succeeded")
     streams: list[Answer] = [streamed(running, ended, cut=30), streamed(ended)]
