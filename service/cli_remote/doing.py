@@ -103,12 +103,15 @@ def preflight(
 
 def top_up(options: Options, named: str, recall_by_class: Mapping[str, float], target: float | None) -> None:
     """Images proposed for the weak classes."""
-    kinds = {"gen": "generation_id", "adn": "adaptation_id", "rec": "recognition_id"}
-    kind = kinds.get(named.partition("_")[0])
-    if kind is None:
+    kind = named.partition("_")[0]
+    if kind not in ("gen", "adn", "rec"):
         raise typer.BadParameter(f"{named}: name a recognition (rec_), a generation (gen_) or an adaptation (adn_)")
     with session(options) as now:
-        told = now.client.top_up(**{kind: named}, recall_by_class=recall_by_class or None, target_recall=target)
+        told = now.client.top_up(
+            generation_id=named if kind == "gen" else None, adaptation_id=named if kind == "adn" else None,
+            recognition_id=named if kind == "rec" else None, recall_by_class=recall_by_class or None,
+            target_recall=target,
+        )  # fmt: skip
         now.give(told, proposals.top_up(told))
         if told.request is not None:
             now.hint(f"\nNext: {proposals.command_of(told.request)}")

@@ -30,11 +30,17 @@ def preflight(told: Preflight) -> RenderableType:
     return Group(
         Text.from_markup(f"{_VERDICTS[told.verdict]} {escape(told.sentence)}\n"),
         Padding(table, (0, 0, 1, 2), expand=False),
-        Text(f"  In all {_expected(told.seconds)}, as {told.num_earlier_jobs} earlier jobs took; nine in ten lie inside."
-             if told.seconds is not None else "  Nothing tells how long it takes."),
+        Text(f"  {_in_all(told)}"),
         *(Text.from_markup(f"\n[bold yellow]![/] {escape(f'{name}: ' if name else '')}{escape(message)}")
           for name, message in faults),
     )  # fmt: skip
+
+
+def _in_all(told: Preflight) -> str:
+    if told.seconds is None:
+        return "Nothing tells how long it takes."
+    basis = f"learned from {told.num_earlier_jobs} earlier jobs" if told.num_earlier_jobs else "a first guess"
+    return f"In all {_expected(told.seconds)}, {basis}; nine in ten lie in the brackets."
 
 
 def _expected(seconds: ExpectedSeconds | None) -> str:

@@ -93,6 +93,9 @@ def document(served: Served | None, *words: str, code: int = FINE, **variables: 
 def test_the_whole_way_in_documents(served: Served, images: Path, tmp_path: Path) -> None:
     receipt = document(served, "upload", str(images), "--name", "line 3")
     assert (receipt["name"], receipt["accepted"], len(receipt["refused"])) == ("line 3", 16, 1)
+    told = document(served, "adapt", receipt["id"], "--class", "pits", "--dry-run")
+    assert told["verdict"] in ("ready", "ready_with_warnings")
+    assert told["sentence"] in " ".join(run(served, "adapt", receipt["id"], "--class", "pits", "--dry-run")[1].split())
     settings = json.dumps({"lora": {"steps": 5, "rank": 2}})
     words = ("adapt", receipt["id"], "--class", "pits", "--seed", "3", "--settings", settings, "--watch")
     adaptation = document(served, *words)
@@ -102,6 +105,9 @@ def test_the_whole_way_in_documents(served: Served, images: Path, tmp_path: Path
     assert (generation["seed"], generation["settings"]["strength"]) == (1, 0.7)
     assert document(served, "watch", generation["id"])["state"] == "succeeded"
     assert document(served, "report", generation["id"])["results"].keys() == {"pits"}
+    proposed = document(served, "top-up", generation["id"], "--recall", "pits=0.4")
+    assert [(one["class_name"], one["is_weak"]) for one in proposed["classes"]] == [("pits", True)]
+    assert proposed["classes"][0]["reason"][:40] in run(served, "top-up", generation["id"], "--recall", "pits=0.4")[1]
     saved = document(served, "download", generation["id"], "--out", str(tmp_path))
     assert (
         num_images(Path(saved["path"])) == document(served, "status", generation["id"])["classes"][0]["num_published"]

@@ -170,8 +170,8 @@ def top_up(
     other_classes: Sequence[str] | None = None,
     target_recall: float | None = None,
 ) -> Call[TopUp]:
-    """Propose images for the classes that a classifier tells badly. Nothing is queued: look at ``request``, edit it, and
-    give it to ``generate``. ``classes`` names the matrix' rows (true) and columns (told)."""
+    """Propose images for the classes that a classifier tells badly. Nothing is queued: look at ``request``, edit it,
+    and give it to ``generate``. ``classes`` names the matrix' rows (true) and columns (told)."""
     body = {
         "generation_id": generation_id, "adaptation_id": adaptation_id, "recognition_id": recognition_id,
         "classes": _listed(classes), "other_classes": _listed(other_classes), "target_recall": target_recall,
