@@ -164,11 +164,14 @@ def is_union(wanted: Any) -> bool:
 
 
 def lacking_of_one(wanted: Any, schema: Document, document: Document, where: str) -> Iterator[str]:
-    if get_origin(wanted) is list:
+    container = {list: "items", dict: "additionalProperties"}.get(get_origin(wanted))
+    if container is not None and container not in schema:
+        yield f"{where} is {schema.get('type')}"
+    elif get_origin(wanted) is list:
         yield from lacking(get_args(wanted)[0], schema["items"], document, f"{where}[]")
     elif get_origin(wanted) is dict:
         yield from lacking(get_args(wanted)[1], schema["additionalProperties"], document, f"{where}{{}}")
-    elif issubclass(wanted, BaseModel):
+    elif issubclass(wanted, BaseModel):  # in another form of a union it has no properties
         properties = schema.get("properties", {})
         for name, field in wanted.model_fields.items():
             if name not in properties:

@@ -20,7 +20,7 @@ textual_inversion = { steps = 4, batch_size = 2 }
 lora = { steps = 4, batch_size = 2, rank = 2 }
 search = { max_trials = 0 }
 [models.mini.generation]
-num_inference_steps = 2
+num_inference_steps = 4
 [models.broken]
 path = "broken"
 """
