@@ -170,7 +170,8 @@ def lacking_of_one(wanted: Any, schema: Document, document: Document, where: str
     elif get_origin(wanted) is list:
         yield from lacking(get_args(wanted)[0], schema["items"], document, f"{where}[]")
     elif get_origin(wanted) is dict:
-        yield from lacking(get_args(wanted)[1], schema["additionalProperties"], document, f"{where}{{}}")
+        values = schema["additionalProperties"] or next(iter(schema["patternProperties"].values()))
+        yield from lacking(get_args(wanted)[1], values, document, f"{where}{{}}")
     elif issubclass(wanted, BaseModel):  # in another form of a union it has no properties
         properties = schema.get("properties", {})
         for name, field in wanted.model_fields.items():
