@@ -219,6 +219,10 @@ def report(
 def download(
     named: Anything,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A file or folder; here when left out.")] = None,
+    layout: Annotated[
+        str | None, typer.Option("--format", help="imagefolder, coco, anomalib or huggingface; of a generation.")
+    ] = None,
+    include_real: Annotated[bool, typer.Option("--include-real", help="The real train images, too.")] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -226,7 +230,7 @@ def download(
     """Download a generation's images, or an adapter, as a zip; goes on where it broke off."""
     from service.cli_remote import doing
 
-    doing.download(Options(url, key, as_json), named, out)
+    doing.download(Options(url, key, as_json), named, out, layout, include_real)
 
 
 def cancel(named: Anything, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

@@ -234,7 +234,7 @@ def _figures(now: Session, found: Reported) -> GenerationReport | RecognitionRep
     return now.client.recognition_report(found.id) if isinstance(found, Recognition) else found
 
 
-def download(options: Options, named: str, out: Path | None) -> None:
+def download(options: Options, named: str, out: Path | None, layout: str | None, include_real: bool) -> None:
     """A generation's images, or an adapter, as a zip."""
     with session(options) as now:
         found = find(now.client, named)
@@ -247,7 +247,7 @@ def download(options: Options, named: str, out: Path | None) -> None:
             if isinstance(found, Adapter):
                 now.client.download_adapter(found, to, on_received=moved)
             else:
-                now.client.download_archive(found.id, to, on_received=moved)
+                now.client.download_archive(found.id, to, layout=layout, include_real=include_real, on_received=moved)
         _saved(now, named, to)
 
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
-from defectsynth_client.models import ExpectedSeconds, GenerationProposal, Preflight, PreflightVerdict, TopUp
+from defectsynth_client.proposals import ExpectedSeconds, GenerationProposal, Preflight, PreflightVerdict, TopUp
 from service.cli_remote.showing import plain_table
 from service.cli_remote.words import duration
 

@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from defectsynth_client import calls, dataset_images, downloading, generation_images, uploading
-from defectsynth_client.calls import Call, Deletion, Reading
+from defectsynth_client.calling import Call, Reading
+from defectsynth_client.calls import Deletion
 from defectsynth_client.downloading import Downloading
 from defectsynth_client.models import Dataset, Problem, Receipt
 from defectsynth_client.operations import Listing, Operation, Operations

@@ -31,15 +31,14 @@ from defectsynth_client.models import (
     Generation,
     GenerationReport,
     Job,
-    Preflight,
     RealImage,
     Receipt,
     Recognition,
     RecognitionReport,
     State,
     SyntheticImage,
-    TopUp,
 )
+from defectsynth_client.proposals import Preflight, TopUp
 from defectsynth_client.requests import (
     AdaptationSettings,
     GateSettings,

@@ -10,7 +10,7 @@ from typing import IO
 
 import httpx
 
-from defectsynth_client.calls import at, class_path
+from defectsynth_client.calling import at
 from defectsynth_client.drivers import Core
 from defectsynth_client.errors import ApiError, DownloadDamaged, Unreachable
 from defectsynth_client.models import Adaptation, Adapter, Generation, Recognition
@@ -147,9 +147,27 @@ def download(
     return Downloading(path, Path(to), sha256, on_received)
 
 
-def download_archive(generation_id: str, to: str | Path, *, on_received: Received | None = None) -> Downloading:
-    """Write a generation's images to a zip, a folder a class, with ``manifest.json``."""
-    return Downloading(at("generations", generation_id, "archive"), Path(to), None, on_received)
+def download_archive(
+    generation_id: str,
+    to: str | Path,
+    *,
+    layout: str | None = None,
+    include_real: bool = False,
+    include_rejected: bool = False,
+    normal_class: str | None = None,
+    on_received: Received | None = None,
+) -> Downloading:
+    """Write a generation's images to a zip with ``manifest.json``.
+
+    ``layout``: imagefolder (a folder a class) unless another is named: coco, anomalib or huggingface. ``include_real``:
+    the real train images, too; ``normal_class``: of anomalib, the data set's class without a defect.
+    """
+    told = {
+        "format": layout, "include_real": "true" if include_real else None,
+        "include_rejected": "true" if include_rejected else None, "normal_class": normal_class,
+    }  # fmt: skip
+    params = {name: value for name, value in told.items() if value is not None}
+    return Downloading(at("generations", generation_id, "archive"), Path(to), None, on_received, params)
 
 
 def download_adapter(adapter: Adapter, to: str | Path, *, on_received: Received | None = None) -> Downloading:
@@ -168,7 +186,7 @@ def download_report(work: Adaptation | Generation | Recognition, to: str | Path)
 
 def download_contact_sheet(generation_id: str, class_name: str, to: str | Path) -> Downloading:
     """Write a class's contact sheet to a PNG: real images above synthetic ones."""
-    return Downloading(f"{class_path(generation_id, class_name)}/contact-sheet", Path(to))
+    return Downloading(at("generations", generation_id, "classes", class_name, "contact-sheet"), Path(to))
 
 
 def _strong_etag(answer: httpx.Response) -> str | None:

@@ -15,7 +15,7 @@ from defectsynth_client.retrying import Retries
 from defectsynth_client.steps import Pause, Plan, Request, Send, Step, Stream
 
 if TYPE_CHECKING:
-    from defectsynth_client.calls import Call
+    from defectsynth_client.calling import Call
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from defectsynth_client import calls, downloading, uploading
-from defectsynth_client.calls import Call
+from defectsynth_client.calling import Call
 from defectsynth_client.drivers import AsyncDriver, Core, SyncDriver
 from defectsynth_client.models import Page
 from defectsynth_client.steps import Plan

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, cast
 
-from defectsynth_client.calls import Reading, at, keyed
+from defectsynth_client.calling import Reading, at, keyed
 from defectsynth_client.drivers import Core
 from defectsynth_client.models import Receipt
 from defectsynth_client.retrying import answered

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
-from defectsynth_client.calls import Reading
+from defectsynth_client.calling import Reading
 from defectsynth_client.drivers import Core
 from defectsynth_client.errors import WaitedTooLong, WorkFailed, retry_after_seconds
 from defectsynth_client.events import JobEvents
