@@ -16,7 +16,7 @@ help:  ## show the targets
 
 env: $(INSTALLED)  ## create or refresh .venv
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "$(PYTHON) is missing or older than 3.11. Name a newer one: make PYTHON=python3.12 $(or $(MAKECMDGOALS),env)" >&2; \
 	  exit 1; }
@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu install python3-venv." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (once, a few minutes: torch is large) ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[api,worker,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ./client -e '.[api,worker,dev]'
 	@touch $@
 
 demo: $(INSTALLED)  ## adapt and generate over HTTP; DATA=folder (one sub-folder a class) for your own images

@@ -10,10 +10,11 @@ COPY pyproject.toml constraints.txt LICENSE ./
 RUN mkdir service worker models \
     && touch service/__init__.py worker/__init__.py models/__init__.py \
     && pip install -c constraints.txt '.[api,s3]'
+COPY client client
 COPY service service
 COPY worker worker
 COPY models models
-RUN pip install --no-deps --force-reinstall . \
+RUN pip install --no-deps --force-reinstall ./client . \
     && ! python -c 'import torch' 2>/dev/null
 
 FROM python:3.11-slim

@@ -17,10 +17,11 @@ COPY pyproject.toml LICENSE ./
 RUN mkdir service worker models \
     && touch service/__init__.py worker/__init__.py models/__init__.py \
     && pip install -c constraints.txt '.[worker,s3,c2pa]'
+COPY client client
 COPY service service
 COPY worker worker
 COPY models models
-RUN pip install --no-deps --force-reinstall .
+RUN pip install --no-deps --force-reinstall ./client .
 
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv

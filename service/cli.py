@@ -4,10 +4,12 @@ Every image installs it, and none has all packages: what a command needs is impo
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from service import cli_keys
+from service.cli_remote import commands
 from service.registry import BUNDLED_MODEL
 from service.settings import Settings
 
@@ -23,18 +26,22 @@ app = typer.Typer(
     name="defectsynth",
     help="On-demand defect synthesis: adapt Stable Diffusion to a few real images, then make more of them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 app.add_typer(cli_keys.app, name="keys")
+commands.add_to(app)
 _PR_SET_PDEATHSIG = 1
 _CTRL_C = 130
+Host = Annotated[str | None, typer.Option(help="Address to listen on; else DEFECTSYNTH_HOST, else 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Else DEFECTSYNTH_PORT, else 8000; 0: a free one.")]
 _START_FAILED = 3
 
 
 @app.command()
 def serve(
+    host: Host = None,
+    port: Port = None,
     end_with_parent: Annotated[bool, typer.Option("--end-with-parent", hidden=True)] = False,
 ) -> None:
     """Run everything in one command: API, worker and sweep, on 127.0.0.1:8000 unless told otherwise."""
@@ -44,19 +51,19 @@ def serve(
     if end_with_parent:
         _end_with_parent()
     try:
-        run_embedded(_settings())
+        run_embedded(_settings(host, port))
     except (CannotServe, ValueError) as error:
         _fail(str(error))
 
 
 @app.command()
-def api() -> None:
+def api(host: Host = None, port: Port = None) -> None:
     """Run the HTTP API alone; workers are processes of their own."""
     from service.logs import configure_logs
     from service.main import create_app
     from service.serving import server_of
 
-    settings = _settings()
+    settings = _settings(host, port)
     configure_logs(settings.log_level)
     try:
         application = create_app(settings)
@@ -110,12 +117,15 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Look for what would stop the service here, and say how to mend it."""
     from service.doctor import Verdict, examine, table
 
     findings = examine(_settings())
-    Console().print(table(findings))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        Console().print(table(findings))
     raise typer.Exit(1 if any(finding.verdict is Verdict.WRONG for finding in findings) else 0)
 
 
@@ -150,10 +160,11 @@ def restore(
         _fail(str(error))
 
 
-def _settings() -> Settings:
-    """From the environment; one that cannot be used ends the command with what to change."""
+def _settings(host: str | None = None, port: int | None = None) -> Settings:
+    """From the environment and the command line; one that cannot be used ends the command with what to change."""
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     try:
-        return Settings()
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         _fail("; ".join(_told(one["loc"], one["msg"]) for one in error.errors()))
 

@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,8 +30,11 @@ _TORCH_TIMEOUT_SECONDS = 120
 _TORCH_PROGRAM = """
 import torch
 names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-print(torch.__version__, torch.get_num_threads(), ", ".join(names), sep="|")
+print(torch.__version__, torch.get_num_threads(), torch.version.cuda or "", ", ".join(names), sep="|")
 """
+#: There as soon as the kernel has an NVIDIA driver, whatever is installed for Python.
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+_READY_TIMEOUT_SECONDS = 3.0
 
 
 class Verdict(StrEnum):
@@ -218,9 +223,38 @@ def port(settings: Settings) -> Finding:
         try:
             listener.bind((settings.host, settings.port))
         except OSError as error:
-            remedy = "Fine if that is the service itself. Otherwise stop what uses it, or set DEFECTSYNTH_PORT."
-            return Finding("address", Verdict.NOTE, f"{address} cannot be taken ({error.strerror})", remedy)
+            return _taken(settings, f"{address} cannot be taken ({error.strerror})")
     return Finding("address", Verdict.FINE, f"{address} is free")
+
+
+def _taken(settings: Settings, seen: str) -> Finding:
+    """Who has the address: this service, which then tells how it is, or another program."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    try:
+        with direct.open(f"http://{host}:{settings.port}/health/ready", timeout=_READY_TIMEOUT_SECONDS) as answer:
+            told = json.load(answer)
+    except urllib.error.HTTPError as error:
+        told = _read(error)
+    except (OSError, ValueError):
+        told = {}
+    if not isinstance(told, dict) or "checks" not in told:
+        remedy = "Another program has it: stop that, or set DEFECTSYNTH_PORT (`defectsynth serve --port`)."
+        return Finding("address", Verdict.NOTE, seen, remedy)
+    wrong = [f"{name}: {one}" for name, one in told["checks"].items() if one != "ok"]
+    verdict = Verdict.FINE if not wrong else Verdict.NOTE if told.get("status") == "degraded" else Verdict.WRONG
+    running = f"a defectsynth service runs on {settings.host}:{settings.port}, {told.get('status')}"
+    remedies = " ".join(str(one) for one in told.get("remedies", {}).values())
+    return Finding("address", verdict, "; ".join([running, *wrong]), remedies)
+
+
+def _read(error: urllib.error.HTTPError) -> object:
+    """An unready service answers 503, with what is wrong."""
+    try:
+        return json.load(error)
+    except (OSError, ValueError):
+        return {}
 
 
 def torch(settings: Settings) -> Finding:
@@ -231,11 +265,24 @@ def torch(settings: Settings) -> Finding:
     except (subprocess.SubprocessError, OSError):
         remedy = "An API alone needs none. For a worker: pip install '.[worker]'"
         return Finding("torch", Verdict.NOTE, "PyTorch cannot be imported", remedy)
-    version, threads, gpus = told.stdout.strip().splitlines()[-1].split("|")
+    version, threads, cuda, gpus = told.stdout.strip().splitlines()[-1].split("|")
     if gpus:
         return Finding("torch", Verdict.FINE, f"{version}, GPU: {gpus}")
-    if settings.device.startswith("cuda"):
-        remedy = "Install a CUDA build of torch and the driver, or set DEFECTSYNTH_DEVICE=cpu."
-        return Finding("torch", Verdict.WRONG, f"{version} sees no GPU", remedy)
-    note = "Enough for the bundled model; larger base models want a GPU."
-    return Finding("torch", Verdict.NOTE, f"{version}, no GPU, {threads} CPU threads", note)
+    return _without_gpu(settings, f"{version}, no GPU, {threads} CPU threads", is_cuda_build=bool(cuda))
+
+
+def _without_gpu(settings: Settings, seen: str, *, is_cuda_build: bool) -> Finding:
+    """Why torch sees none, as far as that can be told: the wrong build of it, or no driver."""
+    verdict = Verdict.WRONG if settings.device.startswith("cuda") else Verdict.NOTE
+    has_driver = _NVIDIA_DRIVER.exists()
+    if has_driver and not is_cuda_build:
+        remedy = "There is an NVIDIA driver, but this torch is a CPU build: install the CUDA build of the same version."
+    elif has_driver:
+        remedy = (
+            "There is an NVIDIA driver that this torch cannot use: see whether nvidia-smi works, and update the driver."
+        )
+    elif verdict is Verdict.WRONG:
+        remedy = "Install the NVIDIA driver (and, in a container, its toolkit), or set DEFECTSYNTH_DEVICE=cpu."
+    else:
+        remedy = "Enough for the bundled model; larger base models want a GPU."
+    return Finding("torch", verdict, seen, remedy)

@@ -112,7 +112,7 @@ class ToppingUp:
         return _Source(
             frozenset(found),
             there,
-            generations.counts(session, tenant_id, generation_id),
+            _not_rejected(session, tenant_id, generation_id),
             self._asked(GenerationSettings.model_validate(row.settings), params[0].gates, there),
             ratio if ratio is not None else _USUAL_RATIO,
             RatioSource.RECOGNITION if ratio is not None else RatioSource.USUAL,
@@ -181,6 +181,13 @@ def _check_one_named(request: TopUpRequest) -> None:
             field="recognition_id",
             remedy="Name the generation in 'generation_id' to send a matrix of your own.",
         )
+
+
+def _not_rejected(session: Session, tenant_id: TenantId, generation_id: str) -> dict[str, int]:
+    """Published images for each class, less those that somebody rejected."""
+    rejected = decisions.rejected(session, tenant_id, generation_id)
+    published = generations.counts(session, tenant_id, generation_id)
+    return {name: number - len(rejected.get(name, [])) for name, number in published.items()}
 
 
 def _of_adaptation(session: Session, tenant_id: TenantId, adaptation_id: AdaptationId) -> _Source:

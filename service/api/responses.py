@@ -1,5 +1,6 @@
 """Answers with validators: views with an ETag, and stored bytes with a content-hash ETag and Range."""
 
+import base64
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -57,7 +58,12 @@ def artifact_response(
 
     Raises ``ArtifactMissing`` and ``StorageUnavailable``.
     """
-    headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "ETag": f'"{sha256}"',
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:",  # RFC 9530
+        "Cache-Control": _FOREVER,
+        "X-Content-Type-Options": "nosniff",
+    }
     if is_fresh(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     address = artifacts.download_url(sha256, media_type, filename)

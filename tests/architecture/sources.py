@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("service", "worker", "models")
+ROOMS = ("service", "worker", "models", "client")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @cache
 def python_files() -> tuple[Path, ...]:
-    """Every Python file of the three rooms."""
+    """Every Python file of the four rooms."""
     return tuple(sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")))
 
 

@@ -12,8 +12,8 @@ MEDIAN_FUNCTION_LINES = 10
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 
-def test_the_three_rooms_exist_and_hold_code() -> None:
-    assert {name_of(path).split("/")[0] for path in python_files()} == {"service", "worker", "models"}
+def test_the_four_rooms_exist_and_hold_code() -> None:
+    assert {name_of(path).split("/")[0] for path in python_files()} == {"service", "worker", "models", "client"}
 
 
 def test_no_file_is_longer_than_a_reader_can_hold() -> None:
@@ -68,7 +68,10 @@ def test_every_direct_requirement_is_pinned_in_the_constraints_file() -> None:
 
 def test_the_environment_is_read_in_the_composition_roots_alone() -> None:
     """A setting that is read deep inside cannot be given by a test or named in an error at start."""
-    roots = re.compile(r"service/(settings|embedded|cli)\.py|worker/(app|settings|__main__)\.py|models/prior/\w+\.py")
+    roots = re.compile(
+        r"service/(settings|embedded|cli)\.py|worker/(app|settings|__main__)\.py|models/prior/\w+\.py"
+        r"|client/src/defectsynth_client/connection\.py"
+    )
     readers = [
         name_of(path)
         for path in python_files()

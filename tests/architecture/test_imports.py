@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -70,7 +72,7 @@ def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: st
     """What only another package happens to bring vanishes with that package's next version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
-    declared = {re.split(r"[\[<>=!~ ]", line)[0] for line in lines} | {"defectsynth"} | set(ROOMS)
+    declared = {re.split(r"[\[<>=!~ ]", line)[0] for line in lines} | {"defectsynth", "defectsynth_client"} | set(ROOMS)
     providers = packages_distributions()
     undeclared = {
         f"{name_of(path)}: {module}"
@@ -80,6 +82,50 @@ def test_every_third_party_import_is_a_declared_requirement_of_its_room(room: st
         if not normal([*providers.get(module, []), module]) & normal(declared | BROUGHT_ON_PURPOSE)
     }
     assert undeclared == set()
+
+
+def test_the_client_is_a_wheel_of_its_own_that_asks_for_httpx_and_pydantic_alone(tmp_path: Path) -> None:
+    """It is imported from its wheel as if nothing else were installed but those two and what they need."""
+    shutil.copytree(ROOT / "client", tmp_path / "client", ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(tmp_path))
+    built = run(sys.executable, "-m", "pip", "wheel", *options, str(tmp_path / "client"))
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("defectsynth_client-*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        assert "defectsynth_client/py.typed" in packed.namelist()
+        [metadata] = [packed.read(name).decode() for name in packed.namelist() if name.endswith("/METADATA")]
+    needed = re.findall(r"^Requires-Dist: ([\w-]+)", metadata, re.MULTILINE)
+    assert sorted(needed) == ["httpx", "pydantic"]
+    program = (
+        f"import sys; sys.path[:] = [{str(wheel)!r}] + [one for one in sys.path if one != {str(ROOT)!r}]\n"
+        f"sys.modules.update(dict.fromkeys({sorted(installed_beside(needed))!r}))\n"
+        "import defectsynth_client\n"
+        "assert defectsynth_client.__file__.startswith(sys.path[0])\n"
+    )
+    outcome = run(sys.executable, "-P", "-c", program)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def installed_beside(names: Iterable[str]) -> set[str]:
+    """Every module here that does not come from these distributions, or from what they need."""
+    allowed = needed_by(names)
+    providers = packages_distributions().items()
+    return {module for module, distributions in providers if not normal(distributions) & allowed} - {
+        "defectsynth_client"
+    }
+
+
+def needed_by(names: Iterable[str]) -> set[str]:
+    """These distributions, and all that they need without extras and on this Python."""
+    found, waiting = set[str](), list(names)
+    while waiting:
+        if (name := waiting.pop()) in found:
+            continue
+        found.add(name)
+        with suppress(PackageNotFoundError):  # for another Python
+            lines = [line for line in requires(name) or [] if "extra ==" not in line]
+            waiting += [re.split(r"[\[<>=!~; ]", line)[0] for line in lines]
+    return normal(found)
 
 
 def normal(names: Iterable[str]) -> set[str]:

@@ -74,3 +74,13 @@ def test_where_there_is_nothing_to_back_up_no_file_is_left(tmp_path: Path) -> No
     away = {"DEFECTSYNTH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2"}
     status, told = run("backup", str(tmp_path / "plant.tar"), **away)
     assert (status, "cannot be used" in told) == (1, True)
+
+
+def test_without_the_client_a_remote_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("defectsynth_client", "service.cli_remote.doing"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "defectsynth_client", None)
+    monkeypatch.setattr("service.cli_remote.doing", None, raising=False)
+    monkeypatch.delattr("service.cli_remote.doing")
+    status, told = run("status")
+    assert (status, "pip install ./client" in told) == (1, True)

@@ -1,6 +1,10 @@
 import hashlib
 import json
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -111,3 +115,51 @@ def test_an_artefact_store_elsewhere_is_written_to(s3_settings: Settings) -> Non
     assert doctor.artifacts(wrong).verdict is Verdict.WRONG
     assert "DEFECTSYNTH_ARTIFACTS_URL" in doctor.artifacts(wrong).remedy
     assert not s3_settings.data_dir.exists()
+
+
+def test_a_service_of_ours_on_the_address_tells_how_it_is(tmp_path: Path) -> None:
+    ready = {"status": "degraded", "checks": {"database": "ok", "worker": "none seen lately"},
+             "remedies": {"worker": "Start a worker."}}  # fmt: skip
+    with answering(ready) as port:
+        finding = doctor.port(Settings(data_dir=tmp_path, port=port))
+    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, "Start a worker.")
+    assert "degraded; worker: none seen lately" in finding.seen
+    with answering({"status": "ready", "checks": {"database": "ok"}}) as port:
+        assert doctor.port(Settings(data_dir=tmp_path, port=port)).verdict is Verdict.FINE
+    with answering({"something": "else"}) as port:
+        assert "Another program" in doctor.port(Settings(data_dir=tmp_path, port=port)).remedy
+
+
+@contextmanager
+def answering(document: dict[str, object]) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if document.get("status") != "unready" else 503)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quietly."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("device", "has_driver", "is_cuda_build", "verdict", "words"),
+    [
+        ("auto", False, True, Verdict.NOTE, "bundled model"),
+        ("cuda", False, True, Verdict.WRONG, "DEFECTSYNTH_DEVICE=cpu"),
+        ("auto", True, False, Verdict.NOTE, "CPU build"),
+        ("cuda:0", True, True, Verdict.WRONG, "nvidia-smi"),
+    ],
+)
+def test_why_no_gpu_is_seen_is_said(
+    device: str, has_driver: bool, is_cuda_build: bool, verdict: Verdict, words: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(doctor, "_NVIDIA_DRIVER", tmp_path if has_driver else tmp_path / "none")
+    finding = doctor._without_gpu(Settings(device=device), "2.8", is_cuda_build=is_cuda_build)
+    assert finding.verdict is verdict and words in finding.remedy

@@ -1,0 +1,93 @@
+"""Python client of defectsynth: upload defect images, adapt, generate, measure.
+
+>>> from defectsynth_client import Client
+>>> with Client() as client:  # doctest: +SKIP
+...     dataset = client.upload("images", name="line 3")
+...     adaptation = client.wait(client.adapt(dataset.id), print)
+"""
+
+from defectsynth_client.client import AsyncClient, Client
+from defectsynth_client.errors import (
+    AnswerUnreadable,
+    ApiError,
+    Conflict,
+    DefectsynthError,
+    DownloadDamaged,
+    Gone,
+    LimitReached,
+    NotAllowed,
+    NotFound,
+    Refused,
+    ServiceFailed,
+    Unreachable,
+    WaitedTooLong,
+    WorkFailed,
+)
+from defectsynth_client.models import (
+    Adaptation,
+    Adapter,
+    Dataset,
+    Evaluation,
+    Generation,
+    GenerationReport,
+    Job,
+    RealImage,
+    Receipt,
+    Recognition,
+    RecognitionReport,
+    State,
+    SyntheticImage,
+)
+from defectsynth_client.proposals import Preflight, TopUp
+from defectsynth_client.requests import (
+    AdaptationSettings,
+    GateSettings,
+    GenerationSettings,
+    RecognitionSettings,
+    dataset_images,
+    generation_images,
+)
+from defectsynth_client.retrying import Retries
+from defectsynth_client.uploading import NewImage
+
+__all__ = [
+    "Adaptation",
+    "AdaptationSettings",
+    "Adapter",
+    "AnswerUnreadable",
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "Conflict",
+    "Dataset",
+    "DefectsynthError",
+    "DownloadDamaged",
+    "Evaluation",
+    "GateSettings",
+    "Generation",
+    "GenerationReport",
+    "GenerationSettings",
+    "Gone",
+    "Job",
+    "LimitReached",
+    "NewImage",
+    "NotAllowed",
+    "NotFound",
+    "Preflight",
+    "RealImage",
+    "Receipt",
+    "Recognition",
+    "RecognitionReport",
+    "RecognitionSettings",
+    "Refused",
+    "Retries",
+    "ServiceFailed",
+    "State",
+    "SyntheticImage",
+    "TopUp",
+    "Unreachable",
+    "WaitedTooLong",
+    "WorkFailed",
+    "dataset_images",
+    "generation_images",
+]

@@ -1,0 +1,1 @@
+"""The commands that talk to a running service, through the same Python client that anybody may install."""

@@ -1,0 +1,271 @@
+"""The remote commands as they are typed. What they need is imported when one runs: no image has all packages."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from service.cli_remote.completing import ids
+from service.cli_remote.options import Options
+
+_PANEL = "A running service"
+_MISSING = "The remote commands need the package defectsynth-client, which lies beside this one: pip install ./client"
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="DEFECTSYNTH_URL", help="The service; http://127.0.0.1:8000 when left out."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", envvar="DEFECTSYNTH_API_KEY", help="API key. Better in the variable: others can see a command line."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, also of an error.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Wait for the end; Ctrl-C leaves the work running.")]
+Classes = Annotated[list[str] | None, typer.Option("--class", help="Only this class; give it again for more.")]
+SettingsJson = Annotated[
+    str | None, typer.Option("--settings", help="Any other settings, as JSON or @file; see /docs of the service.")
+]
+Anything = Annotated[str, typer.Argument(metavar="ID", help="Its first letters say what it is.", autocompletion=ids())]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Every remote command, below a heading of its own in --help."""
+    for command in (upload, adapt, generate, evaluate, recognise, top_up, status, watch, report, download, cancel):
+        app.command(rich_help_panel=_PANEL)(_with_the_client(command))
+
+
+def _with_the_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Says what to install where the client is not."""
+
+    @functools.wraps(command)
+    def run(*args: object, **kwargs: object) -> None:
+        try:
+            command(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            Console(stderr=True).print(f"{_MISSING} ({error.name} is missing)", style="red", soft_wrap=True)
+            raise typer.Exit(1) from None
+
+    return run
+
+
+def upload(
+    source: Annotated[
+        Path, typer.Argument(exists=True, help="A folder with a sub-folder a class (or split/class), or a zip of one.")
+    ],
+    name: Annotated[str, typer.Option(help="Of the data set; the folder's when left out.")] = "",
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload images as a new data set; says which files were refused, and why."""
+    from service.cli_remote import doing
+
+    doing.upload(Options(url, key, as_json), source, name)
+
+
+def adapt(
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET", autocompletion=ids("datasets"))],
+    classes: Classes = None,
+    base_model: Annotated[str | None, typer.Option(help="A registered base model.")] = None,
+    trials: Annotated[int | None, typer.Option(min=0, help="Of the search for the best settings.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    settings: SettingsJson = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would meet and take; queue nothing.")] = False,
+    watch: Watch = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Adapt a base model to the classes of a data set."""
+    from service.cli_remote import doing
+
+    given = _settings(settings)
+    if trials is not None:
+        given["search"] = {**given.get("search", {}), "max_trials": trials}
+    if seed is not None:
+        given["seed"] = seed
+    if dry_run:
+        doing.preflight(Options(url, key, as_json), dataset_id, classes or [], base_model, given)
+    else:
+        doing.adapt(Options(url, key, as_json), dataset_id, classes or [], base_model, given, watch)
+
+
+def generate(
+    named: Annotated[
+        str, typer.Argument(metavar="ADAPTATION", help="Or one adapter.", autocompletion=ids("adaptations", "adapters"))
+    ],
+    num_images: Annotated[int, typer.Option("--images", "-n", min=1, help="Of each class.")] = 100,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Only this class, or NAME=NUMBER; give it again for more.")
+    ] = None,
+    strength: Annotated[float | None, typer.Option(help="How far from the source; the search's when left out.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Drawn and recorded when left out.")] = None,
+    settings: SettingsJson = None,
+    watch: Watch = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make synthetic images."""
+    from service.cli_remote import doing
+
+    given = _settings(settings)
+    if strength is not None:
+        given["strength"] = strength
+    wanted = dict(_number_of(one, num_images) for one in classes) if classes else num_images
+    doing.generate(Options(url, key, as_json), named, wanted, given, seed, watch)
+
+
+def evaluate(
+    generation_id: Annotated[str, typer.Argument(metavar="GENERATION", autocompletion=ids("generations"))],
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET", autocompletion=ids("datasets"))],
+    class_name: Annotated[str, typer.Option("--class", help="The class to score.")],
+    split: Annotated[str, typer.Option(help="Real images of this split: train, validation or test.")] = "test",
+    watch: Watch = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score synthetic images of a class against real ones."""
+    from service.cli_remote import doing
+
+    doing.evaluate(Options(url, key, as_json), generation_id, dataset_id, class_name, split, watch)
+
+
+def recognise(
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET", autocompletion=ids("datasets"))],
+    generation_id: Annotated[str, typer.Argument(metavar="GENERATION", autocompletion=ids("generations"))],
+    classes: Classes = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Classifiers trained for each arm.")] = None,
+    settings: SettingsJson = None,
+    watch: Watch = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether synthetic images help a classifier."""
+    from service.cli_remote import doing
+
+    given = _settings(settings)
+    if seeds is not None:
+        given["num_seeds"] = seeds
+    doing.recognise(Options(url, key, as_json), dataset_id, generation_id, classes or [], given, watch)
+
+
+def top_up(
+    named: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A recognition, or a generation or adaptation with --recall.",
+            autocompletion=ids("generations", "adaptations"),
+        ),
+    ],
+    recalls: Annotated[
+        list[str] | None, typer.Option("--recall", help="NAME=SHARE of your own classifier; give it again for more.")
+    ] = None,
+    target: Annotated[float | None, typer.Option(help="Classes whose recall is below it are weak.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose images for the classes that a classifier tells badly; queues nothing."""
+    from service.cli_remote import doing
+
+    shares = dict(_share_of(one) for one in recalls or [])
+    doing.top_up(Options(url, key, as_json), named, shares, target)
+
+
+def status(
+    named: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The service itself when left out.", autocompletion=ids())
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how something stands, or the service and its latest jobs."""
+    from service.cli_remote import doing
+
+    doing.status(Options(url, key, as_json), named)
+
+
+def watch(named: Anything, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Follow work to its end; the exit code says how it ended."""
+    from service.cli_remote import doing
+
+    doing.watch(Options(url, key, as_json), named)
+
+
+def report(
+    named: Anything,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="To a file: .html, .csv or .json.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the figures of what has ended, or write the report to a file."""
+    from service.cli_remote import doing
+
+    doing.report(Options(url, key, as_json), named, out)
+
+
+def download(
+    named: Anything,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A file or folder; here when left out.")] = None,
+    layout: Annotated[
+        str | None, typer.Option("--format", help="imagefolder, coco, anomalib or huggingface; of a generation.")
+    ] = None,
+    include_real: Annotated[bool, typer.Option("--include-real", help="The real train images, too.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a generation's images, or an adapter, as a zip; goes on where it broke off."""
+    from service.cli_remote import doing
+
+    doing.download(Options(url, key, as_json), named, out, layout, include_real)
+
+
+def cancel(named: Anything, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Stop a job, or every job of a resource."""
+    from service.cli_remote import doing
+
+    doing.cancel(Options(url, key, as_json), named)
+
+
+def _settings(given: str | None) -> dict[str, Any]:
+    """JSON of a person's own. Ends the command where it is none."""
+    if given is None:
+        return {}
+    try:
+        text = Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
+        read = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"--settings: {error}") from error
+    if not isinstance(read, dict):
+        raise typer.BadParameter('--settings: an object is wanted, such as {"seed": 7}')
+    return read
+
+
+def _share_of(told: str) -> tuple[str, float]:
+    name, _, share = told.rpartition("=")
+    try:
+        return name, float(share)
+    except ValueError:
+        raise typer.BadParameter(f"--recall {told}: NAME=SHARE is wanted, such as pits=0.72") from None
+
+
+def _number_of(told: str, otherwise: int) -> tuple[str, int]:
+    name, is_told, number = told.rpartition("=")
+    if not is_told:
+        return told, otherwise
+    if not number.isdecimal():
+        raise typer.BadParameter(f"--class {told}: NAME or NAME=NUMBER is wanted")
+    return name, int(number)

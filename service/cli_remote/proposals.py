@@ -1,0 +1,68 @@
+"""What would be done, before anything is: the pre-flight of an adaptation, and a top-up of weak classes."""
+
+import shlex
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
+
+from defectsynth_client.proposals import ExpectedSeconds, GenerationProposal, Preflight, PreflightVerdict, TopUp
+from service.cli_remote.showing import plain_table
+from service.cli_remote.words import duration
+
+_VERDICTS = {
+    PreflightVerdict.READY: "[bold green]✓[/]",
+    PreflightVerdict.READY_WITH_WARNINGS: "[bold yellow]![/]",
+    PreflightVerdict.NOT_ADVISED: "[bold red]✗[/]",
+}
+_SPLITS = ("train", "validation", "test")
+
+
+def preflight(told: Preflight) -> RenderableType:
+    """The verdict, each class with what it is expected to take, and the faults."""
+    table = plain_table("class", *_SPLITS, "expected", right=(*_SPLITS, "expected"))
+    for one in told.classes:
+        counts = [str(one.num_images.get(split) or "·") for split in _SPLITS]
+        table.add_row(escape(one.class_name), *counts, _expected(one.seconds))
+    faults = [(one.class_name, one.message) for kind in told.classes for one in kind.warnings]
+    faults += [(one.class_name, one.message) for one in told.warnings]
+    return Group(
+        Text.from_markup(f"{_VERDICTS[told.verdict]} {escape(told.sentence)}\n"),
+        Padding(table, (0, 0, 1, 2), expand=False),
+        Text(f"  {_in_all(told)}"),
+        *(Text.from_markup(f"\n[bold yellow]![/] {escape(f'{name}: ' if name else '')}{escape(message)}")
+          for name, message in faults),
+    )  # fmt: skip
+
+
+def _in_all(told: Preflight) -> str:
+    if told.seconds is None:
+        return "Nothing tells how long it takes."
+    basis = f"learned from {told.num_earlier_jobs} earlier jobs" if told.num_earlier_jobs else "a first guess"
+    return f"In all {_expected(told.seconds)}, {basis}; nine in ten lie in the brackets."
+
+
+def _expected(seconds: ExpectedSeconds | None) -> str:
+    if seconds is None:
+        return "·"
+    return f"{duration(seconds.expected)} ({duration(seconds.low)} to {duration(seconds.high)})"
+
+
+def top_up(told: TopUp) -> RenderableType:
+    """Each class with its recall, what is proposed, and why."""
+    table = plain_table("class", "recall", "images", "why", right=("recall", "images"))
+    for one in told.classes:
+        recall = f"{one.recall:.0%}" if one.recall is not None else "·"
+        number = f"[bold]{one.num_images}[/]" if one.num_images else "·"
+        table.add_row(escape(one.class_name), recall, number, escape(one.reason))
+    return Group(Text(f"{told.sentence}\n"), Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def command_of(proposal: GenerationProposal) -> str:
+    """The command that would ask for it; edit it as you like."""
+    named = proposal.adaptation_id or (proposal.adapter_ids or [""])[0]
+    wanted = proposal.num_images
+    if isinstance(wanted, int):
+        return f"defectsynth generate {named} --images {wanted}"
+    return f"defectsynth generate {named} " + " ".join(f"--class {shlex.quote(f'{n}={k}')}" for n, k in wanted.items())
