@@ -23,7 +23,7 @@ from service.contracts.requests import GenerationRequest, RecognitionRequest
 from service.contracts.topup import RatioSource, TopUp, TopUpClass, TopUpRequest
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.registry import BaseModelEntry
-from service.store import adaptations, adapters, datasets, generations, jobs, recognitions
+from service.store import adaptations, adapters, datasets, decisions, generations, jobs, recognitions
 from service.store.database import Database
 from service.store.tables import AdapterRow
 from service.weakness import Judged, check_known, judged_by_client, judged_by_recognition
