@@ -95,10 +95,11 @@ def _across(low: float, high: float) -> _Axis:
     return _Axis(low, high if high > low else low + 1, LEFT, WIDTH - RIGHT)
 
 
-def _up(values: Sequence[float], *, from_zero: bool = False) -> _Axis:
+def _up(values: Sequence[float]) -> _Axis:
+    """From zero where the values come near it."""
     low, high = min(values), max(values)
     room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
-    return _Axis(0.0 if from_zero and low >= 0 else low - room, high + room, HEIGHT - BOTTOM, TOP)
+    return _Axis(0.0 if 0 <= low < 0.4 * high else low - room, high + room, HEIGHT - BOTTOM, TOP)
 
 
 def loss_charts(points: Sequence[CurvePoint]) -> list[Chart]:
@@ -109,7 +110,7 @@ def loss_charts(points: Sequence[CurvePoint]) -> list[Chart]:
 
 def _loss_chart(name: str, points: Sequence[CurvePoint]) -> Chart:
     points = [point for point in points if math.isfinite(point.loss)] or [CurvePoint(stage=name, step=0, loss=0.0)]
-    across, up = _across(0, points[-1].step), _up([point.loss for point in points], from_zero=True)
+    across, up = _across(0, points[-1].step), _up([point.loss for point in points])
     titles = {"textual_inversion": "Textual inversion", "lora": "LoRA"}
     title = titles.get(name, name.replace("_", " "))
     smooth = _running_mean([point.loss for point in points], max(len(points) // 10, 1))

@@ -117,6 +117,7 @@ def reviewed(page: Page) -> None:
     with page.expect_response("**/decisions"):
         page.keyboard.press("r")
     expect(page.locator(".cell.current")).to_have_attribute("data-number", "1")
+    expect(page.locator("[data-counts=pits] .rejected")).to_have_text("1 rejected")
     page.keyboard.press("ArrowRight")
     with page.expect_response("**/decisions"):
         page.keyboard.press("k")

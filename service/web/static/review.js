@@ -94,12 +94,26 @@
         body: JSON.stringify({ decisions }),
         keepalive: true,
       });
-      if (answer.ok) return null;
+      if (answer.ok) {
+        count((await answer.json()).decisions);
+        return null;
+      }
       if (answer.status === 401) return "you are signed out; sign in again in another tab.";
       const problem = await answer.json().catch(() => ({ detail: "the service is away for a moment." }));
       return `${problem.detail} ${problem.remedy ?? ""}`;
     } catch {
       return "the connection is lost; it is tried again.";
+    }
+  }
+
+  function count(decisions) {
+    for (const told of document.querySelectorAll("[data-counts]")) {
+      const counts = decisions[told.dataset.counts];
+      for (const [name, kind] of counts ? [["kept", "keep"], ["rejected", "reject"]] : []) {
+        const part = told.querySelector(`.${name}`);
+        part.hidden = !counts[kind];
+        part.firstElementChild.textContent = counts[kind];
+      }
     }
   }
 
