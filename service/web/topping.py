@@ -39,9 +39,7 @@ def top_up_form(found: TopUp) -> TopUpForm:
         for one in found.classes
         if one.class_name in numbers
     ]
-    told = (
-        f"{counted(sum(numbers.values()), 'image')} for what the classifiers still tell badly; change it as you like."
-    )
+    told = f"{counted(sum(numbers.values()), 'image')} for what is still told badly; change the numbers as you like."
     return TopUpForm(told, new_once(), _hidden(found.request), lines)
 
 
