@@ -122,7 +122,7 @@ def reviewed(page: Page) -> None:
     with page.expect_response("**/decisions"):
         page.keyboard.press("k")
     page.keyboard.press("ArrowLeft")
-    expect(page.locator("#detail h3")).to_have_text("pits 2")
+    expect(page.locator("#detail h3")).to_contain_text("pits 2")
     expect(page.locator("#detail figure.source img")).to_be_visible()
     with page.expect_response("**/decisions"):
         page.keyboard.press("u")
