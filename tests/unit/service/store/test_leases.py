@@ -115,7 +115,11 @@ def test_a_zombie_whose_job_was_taken_over_can_write_nothing(database: Database)
     with database.transaction() as session:
         progress = Progress(stage="s", step=1, total=2, fraction=0.5)
         assert leases.record_progress(session, name, zombie.fencing_token, progress) is LeaseState.LOST
+        assert leases.record_interim(session, name, zombie.fencing_token, {"trials": "zombie's"}) is LeaseState.LOST
         assert leases.renew(session, name, zombie.fencing_token, now=late, lease_seconds=30) is LeaseState.LOST
+        assert leases.state(session, name, zombie.fencing_token) is LeaseState.LOST
+    assert (row(database, name).interim, row(database, name).progress) == (None, None)
+    with database.transaction() as session:
         leases.hold(session, name, heir.fencing_token)
         leases.succeed(session, name, heir.fencing_token, result={"by": "heir"}, now=late)
     assert row(database, name).state == JobState.SUCCEEDED
