@@ -113,7 +113,8 @@ def _parts(
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
     measured = ApiMetrics(read_record(database, clock), settings.data_dir)
-    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
+    quotas = Quotas.of(settings)
+    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, quotas)
     return Parts(
         settings=settings,
         database=database,
@@ -127,6 +128,7 @@ def _parts(
         upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
         keys=KeyRing(settings, database, clock),
         rates=RateLimits(settings),
+        quotas=quotas,
         readiness=Readiness(database, store, wakeups.check, settings, clock),
         metrics=measured,
     )

@@ -16,7 +16,7 @@ from service.contracts.jobs import JobKind
 from service.contracts.words import Word
 from service.errors import QueueFull, StorageFull
 from service.logs import bound_value, get_logger
-from service.quotas import NO_QUOTAS, Quotas
+from service.quotas import NO_QUOTAS, Quotas, refuse_jobs_beyond
 from service.store import jobs
 from service.store.database import Database
 from service.store.tables import JobRow
@@ -78,12 +78,13 @@ class Queueing:
     ) -> list[JobRow]:
         """Queued rows in the caller's transaction, to be run in their order.
 
-        Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``
-        and ``QuotaExceeded``.
+        Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``,
+        ``QuotaExceeded`` and ``BeyondLimit``.
         """
-        num_images = sum(one.num_images for one in queued)
-        self._quotas.check(session, tenant_id, self.clock(), num_jobs=len(queued), num_images=num_images)
-        if jobs.num_queued(session) + len(queued) > self._max_queued_jobs:
+        num_jobs, num_images = len(queued), sum(one.num_images for one in queued)
+        refuse_jobs_beyond(self._max_queued_jobs, "max_queued_jobs", kind, num_jobs)
+        self._quotas.take_work(session, tenant_id, kind, self.clock(), num_jobs=num_jobs, num_images=num_images)
+        if jobs.num_queued(session) + num_jobs > self._max_queued_jobs:
             raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
         now = self.clock()
         return [

@@ -14,7 +14,7 @@ from service.errors import Forbidden, Unauthorized
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
-from service.quotas import RateLimits
+from service.quotas import Quotas, RateLimits
 from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry
@@ -42,6 +42,7 @@ class Parts:
     upload_slots: CapacityLimiter
     keys: KeyRing
     rates: RateLimits
+    quotas: Quotas
     readiness: Readiness
     metrics: ApiMetrics
 
