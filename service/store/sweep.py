@@ -49,9 +49,9 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
     for row in session.scalars(forsaken.order_by(JobRow.id)):
         if _change(session, row, _CANCELED | {"finished_at": now}):
             outcome.canceled.append(JobId(row.id))
+    outcome.unsent.extend(_unsent(session, now, resend_after_seconds))
     for tenant_id in sorted(taken):
         usage.add(session, tenant_id, Usage.DEVICE_SECONDS, taken[tenant_id], now)
-    outcome.unsent.extend(_unsent(session, now, resend_after_seconds))
     record_ended(session, [*outcome.failed, *outcome.canceled], now)
     return outcome
 

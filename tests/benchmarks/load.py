@@ -3,9 +3,9 @@
     [LOAD_KEY=...] python load.py PORT PATHS REQUESTS_PER_SECOND SECONDS
 
 The key, which every request sends, comes by the environment: anybody may read a command line. PATHS are separated by
-commas and asked for in turn. Requests are due at fixed times and latency counts from when a request was due, so a server
-that stalls is not spared what queues up behind the stall. What is not answered with 200 is counted by what came instead.
-Loopback only. Prints one JSON object.
+commas and asked for in turn. Requests are due at fixed times and latency counts from when a request was due, so a
+server that stalls is not spared what queues up behind the stall. What is not answered with 200 is counted by what came
+instead. Loopback only. Prints one JSON object.
 """
 
 import asyncio
