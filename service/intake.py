@@ -100,7 +100,14 @@ class Intake:
             note(session, receipt)
         return receipt
 
-    def replace_class(self, tenant_id: TenantId, dataset_id: str, class_name: str, upload: Upload) -> Receipt:
+    def replace_class(
+        self,
+        tenant_id: TenantId,
+        dataset_id: str,
+        class_name: str,
+        upload: Upload,
+        note: Callable[[Session, Receipt], None] = nothing,
+    ) -> Receipt:
         """A new version in which the class holds exactly these images; other classes stay as they are.
 
         Raises ``NotFound`` besides what ``create`` raises.
@@ -115,7 +122,9 @@ class Intake:
             others = [row for row in rows if row.class_name != class_name]
             warnings = [warning for warning in _conversion_warnings(latest) if warning.class_name != class_name]
             version = self._record(session, dataset, accepted, others, warnings, upload.class_names)
-        return Receipt(dataset, version, len(accepted), refused)
+            receipt = Receipt(dataset, version, len(accepted), refused)
+            note(session, receipt)
+        return receipt
 
     def _accept(self, upload: Upload) -> tuple[list[_Accepted], list[RefusedImage]]:
         """Decode and store image by image, so that one is in memory at a time."""

@@ -127,7 +127,8 @@ def _parts(
         settings.max_event_streams, settings.max_event_streams_per_key, settings.max_event_stream_seconds
     )
     measured = ApiMetrics(read_record(database, clock), settings.data_dir)
-    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
+    quotas = Quotas.of(settings)
+    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, quotas)
     submission = Submission(queueing, registry.base_models, registry.extractors, accepted)
     return Parts(
         settings=settings,
@@ -146,6 +147,7 @@ def _parts(
         thumbnail_slots=CapacityLimiter(settings.max_concurrent_thumbnails),
         keys=KeyRing(settings, database, clock),
         rates=RateLimits(settings),
+        quotas=quotas,
         readiness=Readiness(database, store, wakeups.check, settings, clock),
         metrics=measured,
         streams=Streams(read_changes(database), following, measured.event_streams.set),

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_queued_jobs_per_tenant: int | None = Field(default=None, ge=1)
     max_images_per_day: int | None = Field(default=None, ge=1, description="Asked for by a tenant in 24 hours.")
     max_device_seconds_per_day: float | None = Field(
-        default=None, gt=0, description="That the jobs which a tenant submitted in the last 24 hours may have taken."
+        default=None, gt=0, description="That a tenant's jobs may take: attempts that ended in the last 24 hours."
     )
     max_requests_per_minute: int | None = Field(default=None, ge=1, description="Of one key.")
     max_event_streams: int = Field(default=1_000, ge=1, description="Open at once, of an API process.")

@@ -20,6 +20,7 @@ from service.contracts.webhooks import (
 )
 from service.errors import Conflict, NotFound
 from service.outbound import AllowList, Resolve, judged_addresses, parse_url
+from service.queueing import Note, nothing
 from service.store import deliveries, webhooks
 from service.store.database import Database
 from service.store.tables import WebhookDeliveryRow, WebhookRow
@@ -40,8 +41,11 @@ class Webhooks:
     new_id: Callable[[str], str]
     max_webhooks: int
 
-    def register(self, tenant_id: TenantId, request: WebhookRequest) -> WebhookRow:
-        """A new webhook. Raises ``UrlRefused``, ``Conflict`` where there are too many, ``NotFound``."""
+    def register(self, tenant_id: TenantId, request: WebhookRequest, note: Note[WebhookRow] = nothing) -> WebhookRow:
+        """A new webhook; ``note`` ends its transaction.
+
+        Raises ``UrlRefused``, ``Conflict`` where there are too many, and ``NotFound``.
+        """
         self._judge(request.url)
         with self.database.transaction() as session:
             if webhooks.num_of_tenant(session, tenant_id) >= self.max_webhooks:
@@ -54,7 +58,9 @@ class Webhooks:
             if named is not None and not webhooks.is_known(session, tenant_id, named):
                 raise NotFound(f"there is no job and nothing with jobs of the id {named!r}", field="resource_id")
             webhook_id = WebhookId(self.new_id("whk"))
-            return webhooks.insert(session, tenant_id, webhook_id, request, new_secret(), self.clock())
+            row = webhooks.insert(session, tenant_id, webhook_id, request, new_secret(), self.clock())
+            note(session, row)
+            return row
 
     def change(self, tenant_id: TenantId, webhook_id: str, change: WebhookChange) -> WebhookRow:
         """Change what is named. Raises ``UrlRefused``, ``NotFound``."""
@@ -77,28 +83,37 @@ class Webhooks:
         with self.database.transaction() as session:
             session.delete(webhooks.get(session, tenant_id, webhook_id, lock=True))
 
-    def rotate_secret(self, tenant_id: TenantId, webhook_id: str) -> WebhookRow:
+    def rotate_secret(self, tenant_id: TenantId, webhook_id: str, note: Note[WebhookRow] = nothing) -> WebhookRow:
         """A new secret; the one it replaces signs along for ``OLD_SECRET_HOURS``. Raises ``NotFound``."""
         with self.database.transaction() as session:
             row = webhooks.get(session, tenant_id, webhook_id, lock=True)
             row.previous_secret, row.secret = row.secret, new_secret()
             row.previous_secret_until = self.clock() + timedelta(hours=OLD_SECRET_HOURS)
+            note(session, row)
             return row
 
-    def ping(self, tenant_id: TenantId, webhook_id: str) -> WebhookDeliveryRow:
+    def ping(
+        self, tenant_id: TenantId, webhook_id: str, note: Note[WebhookDeliveryRow] = nothing
+    ) -> WebhookDeliveryRow:
         """Have a test event sent. Raises ``NotFound``; ``Conflict`` while the webhook is disabled."""
         now = self.clock()
         event = Event(type=PING, timestamp=now, data=Pinged(webhook_id=webhook_id))
         with self.database.transaction() as session:
             row = self._enabled(session, tenant_id, webhook_id)
-            return deliveries.insert(session, row, self._delivery_id(), EventId(self.new_id("evt")), event, now)
+            made = deliveries.insert(session, row, self._delivery_id(), EventId(self.new_id("evt")), event, now)
+            note(session, made)
+            return made
 
-    def replay(self, tenant_id: TenantId, webhook_id: str, delivery_id: str) -> WebhookDeliveryRow:
+    def replay(
+        self, tenant_id: TenantId, webhook_id: str, delivery_id: str, note: Note[WebhookDeliveryRow] = nothing
+    ) -> WebhookDeliveryRow:
         """Have a delivery's event sent once more. Raises ``NotFound``; ``Conflict`` while the webhook is disabled."""
         with self.database.transaction() as session:
             row = self._enabled(session, tenant_id, webhook_id)
             earlier = deliveries.get(session, tenant_id, webhook_id, delivery_id)
-            return deliveries.insert_again(session, row, earlier, self._delivery_id(), self.clock())
+            made = deliveries.insert_again(session, row, earlier, self._delivery_id(), self.clock())
+            note(session, made)
+            return made
 
     def _judge(self, url: str) -> None:
         """Outside any transaction, because a name server may take its time."""

@@ -17,7 +17,7 @@ from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
 from service.preflight import Preflights
-from service.quotas import RateLimits
+from service.quotas import Quotas, RateLimits
 from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry
@@ -51,6 +51,7 @@ class Parts:
     thumbnail_slots: CapacityLimiter
     keys: KeyRing
     rates: RateLimits
+    quotas: Quotas
     readiness: Readiness
     metrics: ApiMetrics
     streams: Streams
