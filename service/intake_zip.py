@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from service.contracts.datasets import RefusedImage
 from service.decoding import ImageRefusal
 from service.errors import ArchiveUnusable, RequestTooLarge
-from service.intake_layout import Placement, parts_of, place, wrapper_of
+from service.intake_layout import Placement, class_of_folder, parts_of, place, wrapper_of
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _CLUTTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
@@ -139,7 +139,7 @@ def _contents(archive: zipfile.ZipFile, limits: ZipLimits) -> ZipContents:
 def _add(contents: ZipContents, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: tuple[str, ...]) -> None:
     try:
         if entry.is_dir():
-            contents.class_names.update(_class_of_folder(parts))
+            contents.class_names.update(filter(None, [class_of_folder(parts)]))
             return
         placement = place(parts)
     except ImageRefusal as refusal:
@@ -147,13 +147,6 @@ def _add(contents: ZipContents, archive: zipfile.ZipFile, entry: zipfile.ZipInfo
         return
     contents.class_names.add(placement.class_name)
     contents.members.append(ZipMember(entry.filename[:255], placement, lambda: _read(archive, entry)))
-
-
-def _class_of_folder(parts: tuple[str, ...]) -> list[str]:
-    try:
-        return [place((*parts, "image.png")).class_name]
-    except ImageRefusal:
-        return []
 
 
 def _is_clutter(parts: tuple[str, ...]) -> bool:

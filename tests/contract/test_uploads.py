@@ -1,6 +1,7 @@
 import io
 import stat
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,19 @@ def test_a_zip_is_read_by_class_and_split_and_a_wrapper_folder_is_tolerated(worl
     }
     assert answer.json()["refused"] == []
     assert "empty_class" in warning_codes(answer)
+
+
+def test_the_folders_of_splits_that_archivers_write_down_are_not_classes(world: World, tmp_path: Path) -> None:
+    for folder, number in (("train", 1), ("train", 2), ("validation", 3)):
+        (tmp_path / folder / "pits").mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "pits" / f"{number}.png").write_bytes(png(number))
+    (tmp_path / "train" / "scale").mkdir()
+    archive = tmp_path / "set.zip"
+    zipfile.main(["-c", str(archive), str(tmp_path / "train"), str(tmp_path / "validation")])
+    assert "train/" in zipfile.ZipFile(archive).namelist()
+    answer = upload_zip(world, archive.read_bytes())
+    empty = [one["class_name"] for one in answer.json()["warnings"] if one["code"] == "empty_class"]
+    assert empty == ["scale"]
 
 
 def test_dangerous_members_of_a_zip_are_refused_one_by_one(world: World) -> None:
