@@ -27,9 +27,11 @@ from service.api.routes import (
     reports,
     webhooks,
 )
+from service.api.uploads import image_limits
 from service.contracts.ids import new_id
-from service.decoding import ImageLimits, bound_pillow
+from service.decoding import bound_pillow
 from service.intake import Intake
+from service.intake_budget import UploadLimits
 from service.keys import KeyRing
 from service.logs import configure_logs
 from service.metrics import ApiMetrics, read_record
@@ -109,7 +111,8 @@ def _parts(
     resolve: Resolve,
 ) -> Parts:
     store = artifacts or artifact_store(settings)
-    limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
+    limits = image_limits(settings)
+    upload_limits = UploadLimits(settings.max_upload_pixels, settings.max_upload_seconds)
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
     measured = ApiMetrics(read_record(database, clock), settings.data_dir)
@@ -118,7 +121,9 @@ def _parts(
         settings=settings,
         database=database,
         artifacts=store,
-        intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
+        intake=Intake(
+            database, store, limits, upload_limits, settings.min_train_images, clock, new_id, measured.uploaded
+        ),
         submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
         recognising=Recognising(queueing, registry.classifiers),
         webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.contract.conftest import World
+from service.settings import Settings
+from tests.contract.conftest import World, opened
 from tests.fakes.pictures import encoded, noise, png, zipped
 
 GIF = encoded(noise(1), "GIF")
@@ -321,6 +322,24 @@ def test_replacing_a_class_makes_a_version_and_leaves_the_old_one_as_it_was(worl
         world.client.put("/v1/datasets/ds_0/classes/pits/images", files=[("images", ("a.png", png(1)))]).status_code
         == 404
     )
+
+
+def test_a_file_above_the_bytes_of_an_image_is_refused_and_the_others_are_kept(settings: Settings) -> None:
+    with opened(settings.model_copy(update={"max_image_bytes": 2_000})) as world, world.client:
+        files = {"pits/a.png": png(1), "pits/b.png": png(2, (64, 64))}
+        for answer in (upload(world, files), upload_zip(world, zipped(files))):
+            assert answer.json()["accepted"] == 1
+            assert refused_codes(answer) == {"pits/b.png": "file_too_large"}
+            assert "max_image_bytes" in answer.json()["refused"][0]["reason"]
+
+
+def test_from_the_image_that_exceeds_an_upload_s_pixels_on_all_are_refused_by_name(settings: Settings) -> None:
+    with opened(settings.model_copy(update={"max_upload_pixels": 3 * 32 * 32})) as world, world.client:
+        files = {f"pits/{number}.png": png(number) for number in range(5)}
+        for answer in (upload(world, files), upload_zip(world, zipped(files))):
+            assert answer.json()["accepted"] == 3
+            assert refused_codes(answer) == {f"pits/{number}.png": "upload_too_costly" for number in (3, 4)}
+            assert all("max_upload_pixels" in one["reason"] for one in answer.json()["refused"])
 
 
 def test_a_full_disk_is_a_507_and_nothing_is_recorded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
