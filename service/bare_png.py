@@ -46,7 +46,7 @@ def written(image: Image.Image) -> tuple[bytes, Sha256]:
 
 
 def _filtered(image: Image.Image, top: int, strip: Image.Image) -> bytes:
-    """The strip's rows, each behind its filter's number, as differences to the row above; beyond the edge lies black."""
+    """The strip's rows as differences to the row above (the first one's is black), each behind its filter's number."""
     above = image.crop((0, top - 1, image.width, top - 1 + strip.height))
     differences = ImageChops.subtract_modulo(strip, above).tobytes()
     row_bytes = len(differences) // strip.height

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 
 from service import queue
@@ -30,10 +30,12 @@ from service.api.routes import (
 from service.api.uploads import image_limits
 from service.contracts.ids import new_id
 from service.decoding import bound_pillow
+from service.fair_slots import FairSlots
 from service.intake import Intake
 from service.intake_budget import UploadLimits
 from service.keys import KeyRing
 from service.logs import configure_logs
+from service.lookups import Lookups
 from service.metrics import ApiMetrics, read_record
 from service.outbound import Resolve, resolve_by_system
 from service.queueing import Queueing, Send
@@ -126,15 +128,23 @@ def _parts(
         ),
         submission=Submission(queueing, registry.base_models, registry.extractors, accepted),
         recognising=Recognising(queueing, registry.classifiers),
-        webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
+        webhooks=Webhooks(
+            database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks, Lookups()
+        ),
         registry=registry,
         clock=clock,
-        upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
+        upload_slots=_upload_slots(settings),
         keys=KeyRing(settings, database, clock),
         rates=RateLimits(settings),
         readiness=Readiness(database, store, wakeups.check, settings, clock),
         metrics=measured,
     )
+
+
+def _upload_slots(settings: Settings) -> FairSlots:
+    """Where there are tenants, none may hold all slots; without keys there is one."""
+    total = settings.max_concurrent_uploads
+    return FairSlots(total, of_one=max(1, total - 1) if settings.demands_keys else total)
 
 
 def _lifespan(

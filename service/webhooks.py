@@ -18,7 +18,8 @@ from service.contracts.webhooks import (
     WebhookRequest,
     WebhookState,
 )
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, HostUnresolved, NotFound
+from service.lookups import Lookups
 from service.outbound import AllowList, Resolve, judged_addresses, parse_url
 from service.store import deliveries, webhooks
 from service.store.database import Database
@@ -39,10 +40,22 @@ class Webhooks:
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     max_webhooks: int
+    lookups: Lookups
+
+    async def judge(self, tenant_id: TenantId, url: str) -> None:
+        """Whether anything may be sent to a URL, before it is registered; outside any transaction and request thread.
+
+        Raises ``UrlRefused``, and ``Unavailable`` while too many names are looked up.
+        """
+        target = parse_url(url)
+        try:
+            await self.lookups.ask(tenant_id, lambda: judged_addresses(target, self.allow, self.resolve))
+        except TimeoutError as error:
+            waited = f"no address of the host {target.host!r} was found in {self.lookups.patience_seconds:g} seconds"
+            raise HostUnresolved(waited, field="url") from error
 
     def register(self, tenant_id: TenantId, request: WebhookRequest) -> WebhookRow:
-        """A new webhook. Raises ``UrlRefused``, ``Conflict`` where there are too many, ``NotFound``."""
-        self._judge(request.url)
+        """A new webhook, of a judged URL. Raises ``Conflict`` where there are too many, ``NotFound``."""
         with self.database.transaction() as session:
             if webhooks.num_of_tenant(session, tenant_id) >= self.max_webhooks:
                 raise Conflict(
@@ -57,9 +70,7 @@ class Webhooks:
             return webhooks.insert(session, tenant_id, webhook_id, request, new_secret(), self.clock())
 
     def change(self, tenant_id: TenantId, webhook_id: str, change: WebhookChange) -> WebhookRow:
-        """Change what is named. Raises ``UrlRefused``, ``NotFound``."""
-        if change.url is not None:
-            self._judge(change.url)
+        """Change what is named; a URL was judged before. Raises ``NotFound``."""
         with self.database.transaction() as session:
             row = webhooks.get(session, tenant_id, webhook_id, lock=True)
             if change.url is not None:  # Another receiver, which has not failed yet.
@@ -99,10 +110,6 @@ class Webhooks:
             row = self._enabled(session, tenant_id, webhook_id)
             earlier = deliveries.get(session, tenant_id, webhook_id, delivery_id)
             return deliveries.insert_again(session, row, earlier, self._delivery_id(), self.clock())
-
-    def _judge(self, url: str) -> None:
-        """Outside any transaction, because a name server may take its time."""
-        judged_addresses(parse_url(url), self.allow, self.resolve)
 
     def _enabled(self, session: Session, tenant_id: TenantId, webhook_id: str) -> WebhookRow:
         row = webhooks.get(session, tenant_id, webhook_id)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import Depends, Query, Request
 
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
+from service.fair_slots import FairSlots
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
@@ -39,7 +40,7 @@ class Parts:
     webhooks: Webhooks
     registry: Registry
     clock: Callable[[], datetime]
-    upload_slots: CapacityLimiter
+    upload_slots: FairSlots
     keys: KeyRing
     rates: RateLimits
     readiness: Readiness

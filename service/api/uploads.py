@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from fastapi import Request
@@ -170,13 +170,16 @@ def _texts(data: FormData, field: str) -> list[str]:
 
 
 @contextmanager
-def upload_of(form: Form, settings: Settings, class_name: str | None = None) -> Iterator[Upload]:
+def upload_of(
+    form: Form, settings: Settings, before_each: Callable[[], None], class_name: str | None = None
+) -> Iterator[Upload]:
     """What intake receives, readable inside the block. Blocks: call it outside the event loop.
 
-    ``class_name`` puts every file into that class. Raises ``InvalidRequest``, ``ArchiveUnusable``, ``RequestTooLarge``.
+    ``before_each`` image is called and may raise. ``class_name`` puts every file into that class. Raises
+    ``InvalidRequest``, ``ArchiveUnusable``, ``RequestTooLarge``.
     """
     if form.archive is None:
-        yield _upload_of_files(form, image_limits(settings), class_name)
+        yield replace(_upload_of_files(form, image_limits(settings), class_name), before_each=before_each)
         return
     limits = ZipLimits(
         image_limits(settings), settings.max_zip_entries, settings.max_zip_expansion_ratio,
@@ -194,7 +197,7 @@ def upload_of(form: Form, settings: Settings, class_name: str | None = None) -> 
             Incoming(one.path, one.placement.class_name, one.placement.filename, one.placement.split, None, one.read)
             for one in contents.members
         ]
-        yield Upload(images, contents.refused, contents.class_names)
+        yield Upload(images, contents.refused, contents.class_names, before_each)
 
 
 def image_limits(settings: Settings) -> ImageLimits:

@@ -1,14 +1,16 @@
 """Datasets: images of defect classes; uploads make immutable versions."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import Once, OnceOf, Told
+from service.api.leaving import while_wanted
 from service.api.presenting import dataset_summary, dataset_view
 from service.api.responses import artifact_response, stored
 from service.api.uploads import Form, read_form, upload_of
@@ -56,15 +58,16 @@ async def create_dataset(request: Request, parts: PartsOf, tenant: Tenant, once:
     """
     async with read_form(request, parts.settings) as form:
         await parts.rates.count_upload(tenant, form.num_bytes)
-        return await to_thread.run_sync(_create, parts, tenant, form, once, limiter=parts.upload_slots)
+        work = partial(_create, parts, tenant, form, once)
+        return await while_wanted(request, parts.upload_slots.one(tenant), work)
 
 
-def _create(parts: Parts, tenant: TenantId, form: Form, once: Once) -> Response:
+def _create(parts: Parts, tenant: TenantId, form: Form, once: Once, before_each: Callable[[], None]) -> Response:
     def tell(session: Session, receipt: Receipt) -> Told:
         return Told(_receipt_view(session, tenant, receipt), {"Location": f"/v1/datasets/{receipt.dataset.id}"})
 
     def make(note: Note[Receipt]) -> None:
-        with upload_of(form, parts.settings) as upload:
+        with upload_of(form, parts.settings, before_each) as upload:
             parts.intake.create(tenant, form.name, upload, note)
 
     return once.answer(form.digest() if once.key is not None else "", 201, make, tell)
@@ -85,13 +88,14 @@ async def replace_class_images(
     """Make a new version in which the class holds exactly these images; other classes stay as they are."""
     async with read_form(request, parts.settings) as form:
         await parts.rates.count_upload(tenant, form.num_bytes)
-        return await to_thread.run_sync(
-            _replace, parts, tenant, dataset_id, class_name, form, limiter=parts.upload_slots
-        )
+        work = partial(_replace, parts, tenant, dataset_id, class_name, form)
+        return await while_wanted(request, parts.upload_slots.one(tenant), work)
 
 
-def _replace(parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form) -> ReceiptView:
-    with upload_of(form, parts.settings, class_name) as upload:
+def _replace(
+    parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form, before_each: Callable[[], None]
+) -> ReceiptView:
+    with upload_of(form, parts.settings, before_each, class_name) as upload:
         receipt = parts.intake.replace_class(tenant, dataset_id, class_name, upload)
     with parts.database.reading() as session:
         return _receipt_view(session, tenant, receipt)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends
 from fastapi.openapi.models import Example
 from starlette.responses import Response
 
@@ -34,16 +34,26 @@ _EXAMPLES = {
 }
 
 
+async def _judged_request(
+    request: Annotated[WebhookRequest, Body(openapi_examples=_EXAMPLES)], parts: PartsOf, tenant: Tenant
+) -> WebhookRequest:
+    await parts.webhooks.judge(tenant, request.url)
+    return request
+
+
+async def _judged_change(request: WebhookChange, parts: PartsOf, tenant: Tenant) -> WebhookChange:
+    if request.url is not None:
+        await parts.webhooks.judge(tenant, request.url)
+    return request
+
+
 @router.post(
     "",
     status_code=201,
     responses={404: {"description": "No such resource."}, 409: {"description": "There are too many webhooks."}},
 )
 def create_webhook(
-    request: Annotated[WebhookRequest, Body(openapi_examples=_EXAMPLES)],
-    response: Response,
-    parts: PartsOf,
-    tenant: Tenant,
+    request: Annotated[WebhookRequest, Depends(_judged_request)], response: Response, parts: PartsOf, tenant: Tenant
 ) -> WebhookSecretView:
     """Have events sent to a URL, signed with the secret that the answer holds, this once."""
     row = parts.webhooks.register(tenant, request)
@@ -68,7 +78,9 @@ def get_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> WebhookView:
 
 
 @router.patch("/{webhook_id}")
-def change_webhook(webhook_id: str, request: WebhookChange, parts: PartsOf, tenant: Tenant) -> WebhookView:
+def change_webhook(
+    webhook_id: str, request: Annotated[WebhookChange, Depends(_judged_change)], parts: PartsOf, tenant: Tenant
+) -> WebhookView:
     """Change what is named. Enabled again, a webhook is sent what was still waiting for it."""
     return webhook_view(parts.webhooks.change(tenant, webhook_id, request))
 
