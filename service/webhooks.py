@@ -18,7 +18,8 @@ from service.contracts.webhooks import (
     WebhookRequest,
     WebhookState,
 )
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, HostUnresolved, NotFound
+from service.lookups import Lookups
 from service.outbound import AllowList, Resolve, judged_addresses, parse_url
 from service.queueing import Note, nothing
 from service.store import deliveries, webhooks
@@ -40,13 +41,25 @@ class Webhooks:
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     max_webhooks: int
+    lookups: Lookups
+
+    async def judge(self, tenant_id: TenantId, url: str) -> None:
+        """Whether anything may be sent to a URL, before it is registered; outside any transaction and request thread.
+
+        Raises ``UrlRefused``, and ``Unavailable`` while too many names are looked up.
+        """
+        target = parse_url(url)
+        try:
+            await self.lookups.ask(tenant_id, lambda: judged_addresses(target, self.allow, self.resolve))
+        except TimeoutError as error:
+            waited = f"no address of the host {target.host!r} was found in {self.lookups.patience_seconds:g} seconds"
+            raise HostUnresolved(waited, field="url") from error
 
     def register(self, tenant_id: TenantId, request: WebhookRequest, note: Note[WebhookRow] = nothing) -> WebhookRow:
-        """A new webhook; ``note`` ends its transaction.
+        """A new webhook, of a judged URL; ``note`` ends its transaction.
 
-        Raises ``UrlRefused``, ``Conflict`` where there are too many, and ``NotFound``.
+        Raises ``Conflict`` where there are too many, and ``NotFound``.
         """
-        self._judge(request.url)
         with self.database.transaction() as session:
             if webhooks.num_of_tenant(session, tenant_id) >= self.max_webhooks:
                 raise Conflict(
@@ -63,9 +76,7 @@ class Webhooks:
             return row
 
     def change(self, tenant_id: TenantId, webhook_id: str, change: WebhookChange) -> WebhookRow:
-        """Change what is named. Raises ``UrlRefused``, ``NotFound``."""
-        if change.url is not None:
-            self._judge(change.url)
+        """Change what is named; a URL was judged before. Raises ``NotFound``."""
         with self.database.transaction() as session:
             row = webhooks.get(session, tenant_id, webhook_id, lock=True)
             if change.url is not None:  # Another receiver, which has not failed yet.
@@ -114,10 +125,6 @@ class Webhooks:
             made = deliveries.insert_again(session, row, earlier, self._delivery_id(), self.clock())
             note(session, made)
             return made
-
-    def _judge(self, url: str) -> None:
-        """Outside any transaction, because a name server may take its time."""
-        judged_addresses(parse_url(url), self.allow, self.resolve)
 
     def _enabled(self, session: Session, tenant_id: TenantId, webhook_id: str) -> WebhookRow:
         row = webhooks.get(session, tenant_id, webhook_id)

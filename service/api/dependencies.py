@@ -13,6 +13,7 @@ from service.api.streams import Streams
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
+from service.fair_slots import FairSlots
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
@@ -46,7 +47,7 @@ class Parts:
     webhooks: Webhooks
     registry: Registry
     clock: Callable[[], datetime]
-    upload_slots: CapacityLimiter
+    upload_slots: FairSlots
     thumbnails: Thumbnails
     thumbnail_slots: CapacityLimiter
     keys: KeyRing

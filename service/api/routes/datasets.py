@@ -1,8 +1,9 @@
 """Datasets: images of defect classes; uploads make immutable versions."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import Once, OnceOf, Told
 from service.api.image_views import real_image_links
+from service.api.leaving import while_wanted
 from service.api.presenting import dataset_summary, dataset_view
 from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
 from service.api.uploads import Form, read_form, upload_of
@@ -57,16 +59,17 @@ async def create_dataset(request: Request, parts: PartsOf, tenant: Tenant, once:
     An image without a split goes to `train`. 422 where no image at all can be accepted.
     """
     async with read_form(request, parts.settings) as form:
-        return await to_thread.run_sync(_create, parts, tenant, form, once, limiter=parts.upload_slots)
+        work = partial(_create, parts, tenant, form, once)
+        return await while_wanted(request, parts.upload_slots.one(tenant), work)
 
 
-def _create(parts: Parts, tenant: TenantId, form: Form, once: Once) -> Response:
+def _create(parts: Parts, tenant: TenantId, form: Form, once: Once, before_each: Callable[[], None]) -> Response:
     def tell(session: Session, receipt: Receipt) -> Told:
         return Told(_receipt_view(session, tenant, receipt), {"Location": f"/v1/datasets/{receipt.dataset.id}"})
 
     def make(note: Note[Receipt]) -> None:
         _count(parts, tenant, form)
-        with upload_of(form, parts.settings) as upload:
+        with upload_of(form, parts.settings, before_each) as upload:
             parts.intake.create(tenant, form.name, upload, note)
 
     return once.answer(form.digest() if once.key is not None else "", 201, make, tell)
@@ -94,18 +97,20 @@ async def replace_class_images(
 ) -> Response:
     """Make a new version in which the class holds exactly these images; other classes stay as they are."""
     async with read_form(request, parts.settings) as form:
-        return await to_thread.run_sync(
-            _replace, parts, tenant, dataset_id, class_name, form, once, limiter=parts.upload_slots
-        )
+        work = partial(_replace, parts, tenant, dataset_id, class_name, form, once)
+        return await while_wanted(request, parts.upload_slots.one(tenant), work)
 
 
-def _replace(parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form, once: Once) -> Response:
+def _replace(
+    parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form, once: Once,
+    before_each: Callable[[], None],
+) -> Response:  # fmt: skip
     def tell(session: Session, receipt: Receipt) -> Told:
         return Told(_receipt_view(session, tenant, receipt), {})
 
     def make(note: Note[Receipt]) -> None:
         _count(parts, tenant, form)
-        with upload_of(form, parts.settings, class_name) as upload:
+        with upload_of(form, parts.settings, before_each, class_name) as upload:
             parts.intake.replace_class(tenant, dataset_id, class_name, upload, note)
 
     return once.answer(form.digest() if once.key is not None else "", 200, make, tell)

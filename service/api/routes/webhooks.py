@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends
 from fastapi.openapi.models import Example
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -40,6 +40,19 @@ _EXAMPLES = {
 }
 
 
+async def _judged_request(
+    request: Annotated[WebhookRequest, Body(openapi_examples=_EXAMPLES)], parts: PartsOf, tenant: Tenant
+) -> WebhookRequest:
+    await parts.webhooks.judge(tenant, request.url)
+    return request
+
+
+async def _judged_change(request: WebhookChange, parts: PartsOf, tenant: Tenant) -> WebhookChange:
+    if request.url is not None:
+        await parts.webhooks.judge(tenant, request.url)
+    return request
+
+
 @router.post(
     "",
     status_code=201,
@@ -47,10 +60,7 @@ _EXAMPLES = {
     responses={404: {"description": "No such resource."}, 409: {"description": "There are too many webhooks."}},
 )
 def create_webhook(
-    request: Annotated[WebhookRequest, Body(openapi_examples=_EXAMPLES)],
-    parts: PartsOf,
-    tenant: Tenant,
-    once: OnceOf,
+    request: Annotated[WebhookRequest, Depends(_judged_request)], parts: PartsOf, tenant: Tenant, once: OnceOf
 ) -> Response:
     """Have events sent to a URL, signed with the secret that the answer holds, this once."""
     return _told_with_secret(once, request, 201, lambda note: parts.webhooks.register(tenant, request, note))
@@ -92,7 +102,9 @@ def get_webhook(webhook_id: str, parts: PartsOf, tenant: Tenant) -> WebhookView:
 
 
 @router.patch("/{webhook_id}")
-def change_webhook(webhook_id: str, request: WebhookChange, parts: PartsOf, tenant: Tenant) -> WebhookView:
+def change_webhook(
+    webhook_id: str, request: Annotated[WebhookChange, Depends(_judged_change)], parts: PartsOf, tenant: Tenant
+) -> WebhookView:
     """Change what is named. Enabled again, a webhook is sent what was still waiting for it."""
     return webhook_view(parts.webhooks.change(tenant, webhook_id, request))
 
