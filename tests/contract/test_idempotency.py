@@ -146,7 +146,11 @@ def test_a_ping_and_a_replay_sent_again_are_sent_once(world: World) -> None:
 
 
 #: To ask for these again changes nothing, with a key or without.
-HARMLESS_TWICE = {"post /v1/jobs/{job_id}/cancel"}
+HARMLESS_TWICE = {
+    "post /v1/jobs/{job_id}/cancel",
+    "post /v1/generations/top-up",
+    "put /v1/generations/{generation_id}/images/decisions",
+}
 
 
 def test_no_route_that_makes_something_leaves_the_key_unread(world: World) -> None:
