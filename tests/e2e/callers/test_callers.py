@@ -141,7 +141,7 @@ def test_a_person_reads_what_was_left_out_and_what_came_of_it(served: Served, im
     status, out, _ = run(served, "adapt", named, "--class", "pits", "--watch")
     assert (status, "succeeded" in out) == (FINE, True)
     adaptation = re.findall(r"adn_[0-9a-f]{32}", out)[0]
-    status, out, _ = run(served, "generate", adaptation, "-n", "2", "--watch")
+    status, out, _ = run(served, "generate", adaptation, "-n", "8", "--watch")
     generation = re.findall(r"gen_[0-9a-f]{32}", out)[0]
     status, out, _ = run(served, "report", generation)
     assert status == FINE
