@@ -11,6 +11,7 @@
     │   ├── UnknownBaseModel    422  a base model that is not registered
     │   ├── UrlRefused          422  a webhook's URL that nothing may be sent to
     │   │   └── HostUnresolved  422  its host has no address
+    │   ├── BeyondLimit         422  more at once than a limit ever allows
     │   ├── InvalidCursor       422  a cursor that this list did not give out
     │   └── IdempotencyKeyReused 422 the key came with another request before
     ├── Unauthorized            401  no key, or a wrong one
@@ -126,6 +127,14 @@ class HostUnresolved(UrlRefused):
     title = "Host without an address"
     code = "host_unresolved"
     remedy = "Check the URL's host, and that the machine of this service can resolve it."
+
+
+class BeyondLimit(InvalidRequest):
+    """More at once than a limit ever allows: waiting does not help. The detail names the operator's setting."""
+
+    title = "Beyond a limit"
+    code = "beyond_limit"
+    remedy = "Ask for less at once, or ask the operator to raise the named limit."
 
 
 class InvalidCursor(InvalidRequest):

@@ -6,6 +6,7 @@ One bad file never spoils the others: it is named with its reason, and the versi
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import BinaryIO
 
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from service.contracts.datasets import DatasetWarning, RefusedImage, Split
 from service.contracts.ids import DatasetId, ImageId, TenantId, VersionId
 from service.decoding import DecodedImage, ImageLimits, ImageRefusal, decode
 from service.errors import ArchiveUnusable, NoAcceptableImages
+from service.intake_budget import Budget, UploadLimits
 from service.intake_splits import Candidate, assign, refuse_straddling
 from service.intake_warnings import about_conversions, about_images
 from service.queueing import nothing
@@ -24,23 +26,31 @@ from service.store.tables import DatasetRow, DatasetVersionRow, ImageRow
 
 @dataclass(frozen=True)
 class Incoming:
-    """One uploaded image, not yet looked at. ``path`` is how the client calls it."""
+    """One uploaded image, not yet looked at. ``path`` is how the client calls it; ``read`` raises ``ImageRefusal``."""
 
     path: str
     class_name: str
     filename: str
     split: Split | None
     group: str | None
-    read: Callable[[], bytes]
+    read: Callable[[], BinaryIO]
+
+
+def _go_on() -> None:
+    """Nobody asks for the upload to be left."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """Everything of one request: images to decode, those refused by name alone, and classes that were announced."""
+    """Everything of one request: images to decode, those refused by name alone, and classes that were announced.
+
+    ``before_each`` image: what it raises ends the upload.
+    """
 
     images: list[Incoming] = field(default_factory=list)
     refused: list[RefusedImage] = field(default_factory=list)
     class_names: set[str] = field(default_factory=set)
+    before_each: Callable[[], None] = _go_on
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class Intake:
         database: Database,
         artifacts: ArtifactStore,
         limits: ImageLimits,
+        upload_limits: UploadLimits,
         min_train_images: int,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
@@ -78,6 +89,7 @@ class Intake:
         self._database = database
         self._artifacts = artifacts
         self._limits = limits
+        self._upload_limits = upload_limits
         self._min_train_images = min_train_images
         self._clock = clock
         self._new_id = new_id
@@ -100,7 +112,14 @@ class Intake:
             note(session, receipt)
         return receipt
 
-    def replace_class(self, tenant_id: TenantId, dataset_id: str, class_name: str, upload: Upload) -> Receipt:
+    def replace_class(
+        self,
+        tenant_id: TenantId,
+        dataset_id: str,
+        class_name: str,
+        upload: Upload,
+        note: Callable[[Session, Receipt], None] = nothing,
+    ) -> Receipt:
         """A new version in which the class holds exactly these images; other classes stay as they are.
 
         Raises ``NotFound`` besides what ``create`` raises.
@@ -115,15 +134,20 @@ class Intake:
             others = [row for row in rows if row.class_name != class_name]
             warnings = [warning for warning in _conversion_warnings(latest) if warning.class_name != class_name]
             version = self._record(session, dataset, accepted, others, warnings, upload.class_names)
-        return Receipt(dataset, version, len(accepted), refused)
+            receipt = Receipt(dataset, version, len(accepted), refused)
+            note(session, receipt)
+        return receipt
 
     def _accept(self, upload: Upload) -> tuple[list[_Accepted], list[RefusedImage]]:
         """Decode and store image by image, so that one is in memory at a time."""
         accepted: list[_Accepted] = []
         refused = list(upload.refused)
+        budget = Budget(self._upload_limits)
         for image in upload.images:
+            upload.before_each()
             try:
-                decoded = decode(image.read(), image.filename, self._limits)
+                budget.check()
+                decoded = decode(image.read(), image.filename, self._limits, budget.take_pixels)
             except ImageRefusal as refusal:
                 refused.append(refusal.of(image.path))
                 continue

@@ -52,6 +52,16 @@ def wrapper_of(paths: list[tuple[str, ...]]) -> str | None:
     return None if top in _SPLITS else top
 
 
+def class_of_folder(parts: tuple[str, ...]) -> str | None:
+    """The class that a folder stands for, images or not; None for a split's folder and whatever is no class."""
+    if len(parts) == 1 and parts[0] in _SPLITS:  # archivers write an entry for every folder on the way
+        return None
+    try:
+        return place((*parts, "image.png")).class_name
+    except ImageRefusal:
+        return None
+
+
 def checked_class(name: str) -> str:
     """The name of a class. Raises ``ImageRefusal``."""
     if not CLASS_NAME_PATTERN.match(name) or name != name.strip():

@@ -1,5 +1,6 @@
 """Read an uploaded zip without trusting it: nothing is unpacked to disk, members are read one by one within bounds."""
 
+import io
 import stat
 import struct
 import zipfile
@@ -8,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from service.contracts.datasets import RefusedImage
-from service.decoding import ImageRefusal
+from service.decoding import HEAD_BYTES, ImageLimits, ImageRefusal, check_beginning, check_bytes
 from service.errors import ArchiveUnusable, RequestTooLarge
-from service.intake_layout import Placement, parts_of, place, wrapper_of
+from service.intake_layout import Placement, class_of_folder, parts_of, place, wrapper_of
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _CLUTTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
@@ -26,12 +27,14 @@ _LOCAL_HEADER_BYTES = 30
 #: A member's entry in the directory takes some hundred bytes; zipfile itself looks for the end in the last 64 KiB.
 _DIRECTORY_BYTES_AN_ENTRY = 1024
 _LEAST_DIRECTORY_BYTES = 2**17
+_PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class ZipLimits:
-    """What an archive may hold and expand to."""
+    """What an archive may hold and expand to, and each of its images."""
 
+    image: ImageLimits
     max_entries: int
     max_expansion_ratio: float
     max_expanded_bytes: int
@@ -39,11 +42,11 @@ class ZipLimits:
 
 @dataclass(frozen=True)
 class ZipMember:
-    """One image of an archive; ``read`` raises ``ImageRefusal`` where its bytes are damaged."""
+    """One image of an archive; ``read`` raises ``ImageRefusal`` where its bytes are damaged, or begin as no image."""
 
     path: str
     placement: Placement
-    read: Callable[[], bytes]
+    read: Callable[[], BinaryIO]
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def _contents(archive: zipfile.ZipFile, limits: ZipLimits) -> ZipContents:
 def _add(contents: ZipContents, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: tuple[str, ...]) -> None:
     try:
         if entry.is_dir():
-            contents.class_names.update(_class_of_folder(parts))
+            contents.class_names.update(filter(None, [class_of_folder(parts)]))
             return
         placement = place(parts)
     except ImageRefusal as refusal:
@@ -147,13 +150,6 @@ def _add(contents: ZipContents, archive: zipfile.ZipFile, entry: zipfile.ZipInfo
         return
     contents.class_names.add(placement.class_name)
     contents.members.append(ZipMember(entry.filename[:255], placement, lambda: _read(archive, entry)))
-
-
-def _class_of_folder(parts: tuple[str, ...]) -> list[str]:
-    try:
-        return [place((*parts, "image.png")).class_name]
-    except ImageRefusal:
-        return []
 
 
 def _is_clutter(parts: tuple[str, ...]) -> bool:
@@ -174,6 +170,7 @@ def _check_member(entry: zipfile.ZipInfo, limits: ZipLimits) -> None:
         )
     if entry.filename.lower().endswith(_ARCHIVES):
         raise ImageRefusal("nested_archive", "it is an archive inside the archive", "Unpack it first.")
+    check_bytes(entry.file_size, limits.image)
     if entry.file_size > _RATIO_COUNTS_FROM_BYTES and entry.file_size > limits.max_expansion_ratio * max(
         entry.compress_size, 1
     ):
@@ -184,15 +181,25 @@ def _check_member(entry: zipfile.ZipInfo, limits: ZipLimits) -> None:
         )
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """The member's bytes; never more than it declares, whatever its stream would expand to."""
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
+    """The member's bytes, where they begin as an image; never more than it declares, whatever it would expand to."""
     try:
-        with archive.open(entry) as stream:
-            data = stream.read(entry.file_size + 1)
+        with cast(zipfile.ZipExtFile, archive.open(entry)) as stream:
+            check_beginning(stream.peek(HEAD_BYTES)[:HEAD_BYTES])
+            data = _copied(stream, entry.file_size)
     except _DAMAGED as error:
         raise ImageRefusal(
             "damaged_member", "its bytes in the archive are damaged", "Make the archive again."
         ) from error
-    if len(data) != entry.file_size:
+    if data.tell() != entry.file_size:
         raise ImageRefusal("damaged_member", "its size is not what the archive declares", "Make the archive again.")
+    data.seek(0)
+    return data
+
+
+def _copied(stream: zipfile.ZipExtFile, max_bytes: int) -> io.BytesIO:
+    """Piece by piece, because at once takes the memory twice; ends beyond ``max_bytes``, or where the stream does."""
+    data = io.BytesIO()
+    while data.tell() <= max_bytes and (piece := stream.read(_PIECE_BYTES)):
+        data.write(piece)
     return data

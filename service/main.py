@@ -31,11 +31,15 @@ from service.api.routes import (
     workers,
 )
 from service.api.streams import StreamLimits, Streams, read_changes
+from service.api.uploads import image_limits
 from service.contracts.ids import new_id
-from service.decoding import ImageLimits, bound_pillow
+from service.decoding import bound_pillow
+from service.fair_slots import FairSlots
 from service.intake import Intake
+from service.intake_budget import UploadLimits
 from service.keys import KeyRing
 from service.logs import configure_logs
+from service.lookups import Lookups
 from service.metrics import ApiMetrics, read_record
 from service.outbound import Resolve, resolve_by_system
 from service.preflight import Preflights
@@ -120,36 +124,49 @@ def _parts(
     resolve: Resolve,
 ) -> Parts:
     store = artifacts or artifact_store(settings)
-    limits = ImageLimits(settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px)
+    limits = image_limits(settings)
+    upload_limits = UploadLimits(settings.max_upload_pixels, settings.max_upload_seconds)
     bound_pillow(limits)
     accepted = SubmissionLimits(settings.max_images_per_class_generation, settings.min_train_images)
     following = StreamLimits(
         settings.max_event_streams, settings.max_event_streams_per_key, settings.max_event_stream_seconds
     )
     measured = ApiMetrics(read_record(database, clock), settings.data_dir)
-    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, Quotas.of(settings))
+    quotas = Quotas.of(settings)
+    queueing = Queueing(database, send, clock, new_id, settings.max_queued_jobs, quotas)
     submission = Submission(queueing, registry.base_models, registry.extractors, accepted)
     return Parts(
         settings=settings,
         database=database,
         artifacts=store,
-        intake=Intake(database, store, limits, settings.min_train_images, clock, new_id, measured.uploaded),
+        intake=Intake(
+            database, store, limits, upload_limits, settings.min_train_images, clock, new_id, measured.uploaded
+        ),
         submission=submission,
         topping_up=ToppingUp(database, registry.base_models, settings.max_images_per_class_generation),
         preflights=Preflights(queueing, submission, registry.base_models, clock),
         recognising=Recognising(queueing, registry.classifiers),
-        webhooks=Webhooks(database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks),
+        webhooks=Webhooks(
+            database, settings.webhook_allow_list, resolve, clock, new_id, settings.max_webhooks, Lookups()
+        ),
         registry=registry,
         clock=clock,
-        upload_slots=CapacityLimiter(settings.max_concurrent_uploads),
+        upload_slots=_upload_slots(settings),
         thumbnails=Thumbnails(store.path_of, settings.thumbnail_cache_bytes),
         thumbnail_slots=CapacityLimiter(settings.max_concurrent_thumbnails),
         keys=KeyRing(settings, database, clock),
         rates=RateLimits(settings),
+        quotas=quotas,
         readiness=Readiness(database, store, wakeups.check, settings, clock),
         metrics=measured,
         streams=Streams(read_changes(database), following, measured.event_streams.set),
     )
+
+
+def _upload_slots(settings: Settings) -> FairSlots:
+    """Where there are tenants, none may hold all slots; without keys there is one."""
+    total = settings.max_concurrent_uploads
+    return FairSlots(total, of_one=max(1, total - 1) if settings.demands_keys else total)
 
 
 def _lifespan(

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from service.contracts.datasets import DatasetWarning, Split
 from service.contracts.ids import TenantId, VersionId
+from service.contracts.jobs import JobKind
 from service.contracts.preflight import Preflight, PreflightClass, PreflightMemory, PreflightVerdict
 from service.contracts.quality import MIN_VALIDATION_IMAGES
 from service.contracts.requests import AdaptationRequest
@@ -60,7 +61,7 @@ class Preflights:
         """What `Submission.adapt` would do with the request. Raises what it raises."""
         with self._queueing.database.reading() as session:
             plan = self._submission.planned_adaptation(session, tenant_id, request)
-            self._queueing.check(session, tenant_id, len(plan.classes))
+            self._queueing.check(session, tenant_id, JobKind.ADAPTATION, len(plan.classes))
             seen = workers.seen(session, self._clock(), WORKER_SEEN_WITHIN)
             learned = _learned(durations.finished_adaptations(session, request.base_model), seen)
             waiting = durations.seconds_queued(session) if seen else None

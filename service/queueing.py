@@ -16,10 +16,11 @@ from service.contracts.jobs import JobKind
 from service.contracts.words import Word
 from service.errors import QueueFull, StorageFull
 from service.logs import bound_value, get_logger
-from service.quotas import NO_QUOTAS, Quotas
-from service.store import jobs
+from service.quotas import NO_QUOTAS, Quotas, refuse_jobs_beyond
+from service.store import jobs, usage
 from service.store.database import Database
 from service.store.tables import JobRow
+from service.store.usage import Usage
 
 #: Wakes a worker for a committed row; False, never an error, where the broker cannot be reached.
 Send = Callable[[JobKind, JobId], bool]
@@ -67,9 +68,10 @@ class Queueing:
         self._max_queued_jobs = max_queued_jobs
         self._quotas = quotas
 
-    def check(self, session: Session, tenant_id: TenantId, num_jobs: int, num_images: int = 0) -> None:
-        """Whether so many jobs may be queued now. Raises ``QueueFull`` and ``QuotaExceeded``."""
-        self._quotas.check(session, tenant_id, self.clock(), num_jobs=num_jobs, num_images=num_images)
+    def check(self, session: Session, tenant_id: TenantId, kind: JobKind, num_jobs: int, num_images: int = 0) -> None:
+        """Whether so many jobs may be queued now. Raises ``QueueFull``, ``QuotaExceeded`` and ``BeyondLimit``."""
+        refuse_jobs_beyond(self._max_queued_jobs, "max_queued_jobs", kind, num_jobs)
+        self._quotas.check_work(session, tenant_id, kind, self.clock(), num_jobs=num_jobs, num_images=num_images)
         if jobs.num_queued(session) + num_jobs > self._max_queued_jobs:
             raise QueueFull(f"{self._max_queued_jobs} jobs may wait (max_queued_jobs)")
 
@@ -84,10 +86,12 @@ class Queueing:
     ) -> list[JobRow]:
         """Queued rows in the caller's transaction, to be run in their order.
 
-        Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``
-        and ``QuotaExceeded``.
+        Each keeps the id of the request that is being answered, which the worker's log repeats. Raises ``QueueFull``,
+        ``QuotaExceeded`` and ``BeyondLimit``.
         """
-        self.check(session, tenant_id, len(queued), sum(one.num_images for one in queued))
+        num_images = sum(one.num_images for one in queued)
+        self.check(session, tenant_id, kind, len(queued), num_images)
+        usage.add(session, tenant_id, Usage.IMAGES, num_images, self.clock())
         now = self.clock()
         return [
             jobs.insert(

@@ -65,11 +65,12 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(default=2**20, ge=1, description="Of a request that is not an upload.")
     max_files_per_request: int = Field(default=500, ge=1, description="Of a multipart upload; a zip may hold more.")
     max_images_per_upload: int = Field(default=10_000, ge=1, description="More are refused as a whole.")
-    max_image_pixels: int = Field(
-        default=64_000_000, ge=1, description="A larger image is refused; so it is before it is decoded."
-    )
+    max_image_bytes: int = Field(default=200 * 2**20, ge=1, description="Of one file; 65 megapixels of bare RGB fit.")
+    max_image_pixels: int = Field(default=2**26, ge=1, description="Of one image; sensors have up to 65 megapixels.")
     max_image_side_px: int = Field(default=16_384, ge=1, description="Of an image's longer side.")
     min_image_side_px: int = Field(default=16, ge=1, description="Of an image's shorter side.")
+    max_upload_pixels: int = Field(default=2_000_000_000, ge=1, description="Of all images of one upload together.")
+    max_upload_seconds: float = Field(default=120.0, gt=0, description="Of a processor, for all images of one upload.")
     max_zip_entries: int = Field(default=10_000, ge=1, description="Folders and files in a zip.")
     max_zip_expansion_ratio: float = Field(
         default=200.0, gt=1, description="A zip that grows more than this is refused."
@@ -83,7 +84,7 @@ class Settings(BaseSettings):
     max_queued_jobs_per_tenant: int | None = Field(default=None, ge=1, description="Waiting jobs of one tenant.")
     max_images_per_day: int | None = Field(default=None, ge=1, description="Asked for by a tenant in 24 hours.")
     max_device_seconds_per_day: float | None = Field(
-        default=None, gt=0, description="That the jobs which a tenant submitted in the last 24 hours may have taken."
+        default=None, gt=0, description="That a tenant's jobs may take: attempts that ended in the last 24 hours."
     )
     max_requests_per_minute: int | None = Field(default=None, ge=1, description="Of one key.")
     max_event_streams: int = Field(default=1_000, ge=1, description="Open at once, of an API process.")

@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may ask for."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,15 @@ from psycopg import sql
 from service.settings import Settings
 from tests import servers
 from tests.fakes.s3_server import S3Server, s3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_s_own_settings() -> Iterator[None]:
+    """The service's variables of whoever runs the tests are put away: neither tests nor their processes read them."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.upper().startswith("DEFECTSYNTH_")]:
+            environment.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -41,8 +41,8 @@ def operations(document: Json) -> str:
     lines = ["# HTTP API", "", document["info"]["description"], ""]
     lines += [
         "Made of [the OpenAPI document](openapi.json), which a running service gives at `/openapi.json`; at `/docs` it"
-        " can be tried out. Words in *italics* of a path are yours. What is sent and answered: [data](http-data.md). What"
-        " goes wrong: [error codes](errors.md).",
+        " can be tried out. Words in *italics* of a path are yours. What is sent and answered: [data](http-data.md)."
+        " What goes wrong: [error codes](errors.md).",
         "",
     ]
     for tag, members in by_tag.items():

@@ -13,11 +13,12 @@ from service.api.streams import Streams
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Principal, Scope
 from service.errors import Forbidden, Unauthorized
+from service.fair_slots import FairSlots
 from service.intake import Intake
 from service.keys import KeyRing
 from service.metrics import ApiMetrics
 from service.preflight import Preflights
-from service.quotas import RateLimits
+from service.quotas import Quotas, RateLimits
 from service.readiness import Readiness
 from service.recognising import Recognising
 from service.registry import Registry
@@ -46,11 +47,12 @@ class Parts:
     webhooks: Webhooks
     registry: Registry
     clock: Callable[[], datetime]
-    upload_slots: CapacityLimiter
+    upload_slots: FairSlots
     thumbnails: Thumbnails
     thumbnail_slots: CapacityLimiter
     keys: KeyRing
     rates: RateLimits
+    quotas: Quotas
     readiness: Readiness
     metrics: ApiMetrics
     streams: Streams

@@ -33,10 +33,15 @@ W = TypeVar("W", AdaptationRow, GenerationRow, EvaluationRow, RecognitionRow)
 
 @dataclass(frozen=True)
 class Told:
-    """How a resource that was just made is answered."""
+    """How a resource that was just made is answered. ``kept``: the body without what may not be kept with it."""
 
     body: BaseModel
     headers: dict[str, str]
+    kept: BaseModel | None = None
+
+
+#: The whole body again, from what was kept of it.
+Retell = Callable[[Session, str], BaseModel]
 
 
 class _InFlight:
@@ -78,22 +83,24 @@ class Once:
         status: int,
         make: Callable[[Note[R]], object],
         tell: Callable[[Session, R], Told],
+        retell: Retell | None = None,
     ) -> Response:
         """Make a resource and tell of it, or tell again. ``payload``: the request, or a digest of it.
 
+        ``retell`` completes what was ``kept``, where that is not the whole body.
         Raises ``IdempotencyKeyReused``, ``IdempotencyKeyInUse`` and what ``make`` raises.
         """
         if self.key is None:
             return self._made("", "", status, make, tell)
         digest = _digest(self.path, payload)
         with _IN_FLIGHT.only(self.tenant_id, self.key):
-            again = self._again(self.key, digest)
+            again = self._again(self.key, digest, retell)
             if again is not None:
                 return again
             try:
                 return self._made(self.key, digest, status, make, tell)
             except KeyTaken:
-                again = self._again(self.key, digest)
+                again = self._again(self.key, digest, retell)
                 assert again is not None, "the transaction that took the key has been committed"
                 return again
 
@@ -130,9 +137,10 @@ class Once:
             told = tell(session, row)
             body = told.body.model_dump_json()
             if key:
+                stored = body if told.kept is None else told.kept.model_dump_json()
                 kept = IdempotencyRow(
                     tenant_id=self.tenant_id, key=key, payload_sha256=digest, status=status, headers=told.headers,
-                    body=body, created_at=self.parts.clock(),
+                    body=stored, created_at=self.parts.clock(),
                 )  # fmt: skip
                 idempotency.insert(session, kept)
             answers.append(Response(body, status, told.headers, media_type="application/json"))
@@ -140,15 +148,16 @@ class Once:
         make(note)
         return answers[0]
 
-    def _again(self, key: str, digest: str) -> Response | None:
+    def _again(self, key: str, digest: str, retell: Retell | None) -> Response | None:
         with self.parts.database.reading() as session:
             found = idempotency.find(session, self.tenant_id, key)
-        if found is None:
-            return None
-        if found.payload_sha256 != digest:
-            raise IdempotencyKeyReused("another request was sent with this Idempotency-Key")
+            if found is None:
+                return None
+            if found.payload_sha256 != digest:
+                raise IdempotencyKeyReused("another request was sent with this Idempotency-Key")
+            body = found.body if retell is None else retell(session, found.body).model_dump_json()
         headers = {**found.headers, "Idempotent-Replayed": "true"}
-        return Response(found.body, found.status, headers, media_type="application/json")
+        return Response(body, found.status, headers, media_type="application/json")
 
 
 def _digest(path: str, payload: BaseModel | str) -> str:

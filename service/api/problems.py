@@ -204,8 +204,8 @@ def _is_taken(routes: Sequence[BaseRoute], scope: Scope) -> bool:
 
 
 def _broken_off(request: Request, error: Exception) -> Response:
-    """The client went away while it sent; nobody reads this answer, and nothing crashed."""
-    return _service_error(request, InvalidRequest("the body breaks off", code="body_broken_off", field="body"))
+    """The client went away while it sent, or waited; nobody reads this answer, and nothing crashed."""
+    return _service_error(request, InvalidRequest("the client went away", code="body_broken_off", field="body"))
 
 
 def _os_error(request: Request, error: Exception) -> Response:

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from fastapi import Request
@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.contracts.datasets import Split
-from service.decoding import ImageRefusal
+from service.decoding import ImageLimits, ImageRefusal, check_bytes
 from service.errors import InvalidRequest, RequestTooLarge, UnsupportedMedia
 from service.intake import Incoming, Upload
 from service.intake_layout import checked_class, parts_of, place, short
@@ -170,15 +170,21 @@ def _texts(data: FormData, field: str) -> list[str]:
 
 
 @contextmanager
-def upload_of(form: Form, settings: Settings, class_name: str | None = None) -> Iterator[Upload]:
+def upload_of(
+    form: Form, settings: Settings, before_each: Callable[[], None], class_name: str | None = None
+) -> Iterator[Upload]:
     """What intake receives, readable inside the block. Blocks: call it outside the event loop.
 
-    ``class_name`` puts every file into that class. Raises ``InvalidRequest``, ``ArchiveUnusable``, ``RequestTooLarge``.
+    ``before_each`` image is called and may raise. ``class_name`` puts every file into that class. Raises
+    ``InvalidRequest``, ``ArchiveUnusable``, ``RequestTooLarge``.
     """
     if form.archive is None:
-        yield _upload_of_files(form, class_name)
+        yield replace(_upload_of_files(form, image_limits(settings), class_name), before_each=before_each)
         return
-    limits = ZipLimits(settings.max_zip_entries, settings.max_zip_expansion_ratio, settings.max_zip_expanded_bytes)
+    limits = ZipLimits(
+        image_limits(settings), settings.max_zip_entries, settings.max_zip_expansion_ratio,
+        settings.max_zip_expanded_bytes,
+    )  # fmt: skip
     with opened(form.archive.file, limits) as contents:
         if len(contents.members) > settings.max_images_per_upload:
             raise RequestTooLarge(
@@ -191,16 +197,24 @@ def upload_of(form: Form, settings: Settings, class_name: str | None = None) -> 
             Incoming(one.path, one.placement.class_name, one.placement.filename, one.placement.split, None, one.read)
             for one in contents.members
         ]
-        yield Upload(images, contents.refused, contents.class_names)
+        yield Upload(images, contents.refused, contents.class_names, before_each)
 
 
-def _upload_of_files(form: Form, class_name: str | None) -> Upload:
+def image_limits(settings: Settings) -> ImageLimits:
+    """What one image may have, as the settings say."""
+    return ImageLimits(
+        settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side_px, settings.min_image_side_px
+    )
+
+
+def _upload_of_files(form: Form, limits: ImageLimits, class_name: str | None) -> Upload:
     upload = Upload()
     splits = [_split(text) for text in form.splits] or [None] * len(form.files)
     groups: Sequence[str] = form.groups or [""] * len(form.files)
     for index, (file, split, group) in enumerate(zip(form.files, splits, groups, strict=True)):
         path = file.filename or f"image-{index}"
         try:
+            check_bytes(file.size or 0, limits)
             image = _incoming(file.file, path, class_name or (form.classes[index] if form.classes else None), split)
         except ImageRefusal as refusal:
             upload.refused.append(refusal.of(path[:255]))
@@ -213,9 +227,9 @@ def _upload_of_files(form: Form, class_name: str | None) -> Upload:
 def _incoming(file: BinaryIO, path: str, class_name: str | None, split: Split | None) -> Incoming:
     """The class and split named beside the file go before those in its path. Raises ``ImageRefusal``."""
 
-    def read() -> bytes:
+    def read() -> BinaryIO:
         file.seek(0)
-        return file.read()
+        return file
 
     if class_name is not None:
         return Incoming(path[:255], checked_class(class_name), short(path), split, None, read)

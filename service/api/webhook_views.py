@@ -74,9 +74,9 @@ def webhook_view(row: WebhookRow) -> WebhookView:
     )
 
 
-def webhook_secret_view(row: WebhookRow) -> WebhookSecretView:
-    """One webhook, to whom has just made it or rotated its secret."""
-    shown = webhook_view(row).model_dump()
+def webhook_secret_view(row: WebhookRow, told: WebhookView | None = None) -> WebhookSecretView:
+    """One webhook, as it is or as it was ``told`` of, to whom has just made it or rotated its secret."""
+    shown = (told or webhook_view(row)).model_dump()
     return WebhookSecretView(**shown, secret=row.secret, previous_secret_until=row.previous_secret_until)
 
 

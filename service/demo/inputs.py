@@ -13,6 +13,7 @@ from service.settings import Settings
 _SAMPLES_MODULE = "models.prior.samples"
 _DRAWING_TIMEOUT_SECONDS = 120
 _SPARE_BYTES = 2**20
+_SECONDS_AN_IMAGE = 10.0
 
 
 def draw_samples(folder: Path) -> Path:
@@ -62,6 +63,8 @@ def with_room_for(settings: Settings, archive: Path) -> Settings:
             "max_zip_expanded_bytes": max(settings.max_zip_expanded_bytes, size_bytes),
             "max_zip_entries": max(settings.max_zip_entries, entries),
             "max_images_per_upload": max(settings.max_images_per_upload, entries),
+            "max_upload_pixels": max(settings.max_upload_pixels, entries * settings.max_image_pixels),
+            "max_upload_seconds": max(settings.max_upload_seconds, entries * _SECONDS_AN_IMAGE),
         }
     )
 

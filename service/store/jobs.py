@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
-    ColumnExpressionArgument,
     CursorResult,
     Integer,
     ScalarSelect,
@@ -166,43 +165,6 @@ def num_queued(session: Session, tenant_id: TenantId | None = None) -> int:
     """Queued jobs of all tenants, or of one."""
     query = select(func.count()).select_from(JobRow).where(JobRow.state == JobState.QUEUED)
     return session.scalar(query if tenant_id is None else query.where(JobRow.tenant_id == tenant_id)) or 0
-
-
-@dataclass(frozen=True)
-class Used:
-    """What a tenant's jobs since some moment add up to, and when the first of them was submitted."""
-
-    amount: float
-    first_at: datetime | None
-
-    def seconds_until_less(self, now: datetime, window: timedelta) -> float:
-        """Until the first of them is older than ``window``."""
-        return (self.first_at + window - now).total_seconds() if self.first_at is not None else 0.0
-
-
-def images_asked_for(session: Session, tenant_id: TenantId, since: datetime) -> Used:
-    """Images of generations submitted since."""
-    number = JobRow.params["num_images"].as_integer()
-    return _used(session, number, tenant_id, since, JobRow.kind == JobKind.GENERATION)
-
-
-def device_seconds(session: Session, tenant_id: TenantId, since: datetime) -> Used:
-    """What the attempts took, that are over, of jobs submitted since."""
-    return _used(session, JobRow.device_seconds, tenant_id, since, JobRow.device_seconds > 0)
-
-
-def _used(
-    session: Session,
-    amount: ColumnExpressionArgument[Any],
-    tenant_id: TenantId,
-    since: datetime,
-    which: ColumnElement[bool],
-) -> Used:
-    query = select(func.sum(amount), func.min(JobRow.created_at)).where(
-        JobRow.tenant_id == tenant_id, JobRow.created_at >= since, which
-    )
-    total, first_at = session.execute(query).one()
-    return Used(float(total or 0), first_at)
 
 
 def queue_position(session: Session, row: JobRow) -> int | None:

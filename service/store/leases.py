@@ -24,8 +24,10 @@ from sqlalchemy.orm import Session
 from service.contracts.adaptations import CurvePoint
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.store import usage
 from service.store.events import record_ended
 from service.store.tables import JobRow, Json
+from service.store.usage import Usage
 
 #: How often a claim tries again when another worker was faster.
 CLAIM_TRIES = 20
@@ -230,25 +232,33 @@ def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetim
 
     Raises `LeaseLost`. The row is due to be sent again at once.
     """
-    changes = {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1, **_taken(session, job_id, now)}
-    if not _change(session, job_id, _held(fencing_token), changes):
-        raise LeaseLost(job_id, fencing_token)
+    _end_attempt(session, job_id, fencing_token, now, {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1})
 
 
 def _finish(
     session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any]
 ) -> None:
-    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None, **_taken(session, job_id, now)}
-    if not _change(session, job_id, _held(fencing_token), final):
-        raise LeaseLost(job_id, fencing_token)
+    final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
+    _end_attempt(session, job_id, fencing_token, now, final)
     record_ended(session, [job_id], now)
 
 
-def _taken(session: Session, job_id: JobId, now: datetime) -> dict[str, Any]:
-    """What this attempt adds to the job's seconds of a device."""
-    started_at = session.scalar(select(JobRow.started_at).where(JobRow.id == job_id))
-    seconds = (now - started_at).total_seconds() if started_at is not None else 0.0
-    return {"device_seconds": JobRow.device_seconds + max(0.0, seconds)}
+def _end_attempt(session: Session, job_id: JobId, fencing_token: int, now: datetime, changes: dict[str, Any]) -> None:
+    """Change the row, and count what the attempt took of a device: to the job and to its tenant."""
+    query = select(JobRow.tenant_id, JobRow.started_at).where(JobRow.id == job_id, *_held(fencing_token))
+    held = session.execute(query).one_or_none()
+    if held is None:
+        raise LeaseLost(job_id, fencing_token)
+    taken = seconds_since(held.started_at, now)
+    changes = {**changes, "device_seconds": JobRow.device_seconds + taken}
+    if not _change(session, job_id, _held(fencing_token), changes):
+        raise LeaseLost(job_id, fencing_token)
+    usage.add(session, held.tenant_id, Usage.DEVICE_SECONDS, taken, now)
+
+
+def seconds_since(started_at: datetime | None, now: datetime) -> float:
+    """What an attempt that ends took of a device; nothing where clocks disagree."""
+    return max(0.0, (now - started_at).total_seconds()) if started_at is not None else 0.0
 
 
 _BACK_IN_QUEUE: dict[str, Any] = {

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, exists, or_, select
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobState
 from service.errors import NotFound, StillCited
-from service.store import tombstones
+from service.store import tombstones, usage
 from service.store.database import Database
 from service.store.deletion import (
     delete_adaptation,
@@ -58,6 +58,7 @@ def expire(database: Database, retention: Retention, now: datetime) -> int:
         num_deleted += sum(_deleted(database, delete, TenantId(tenant), row_id, now) for row_id, tenant in found)
     with database.transaction() as session:
         tombstones.prune(session, now - timedelta(days=retention.tombstones_days))
+        usage.prune(session, now)
     return num_deleted
 
 

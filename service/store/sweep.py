@@ -1,5 +1,6 @@
 """What a periodic look at the jobs finds: leases that ran out, and queued rows that no message announces."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -9,8 +10,11 @@ from sqlalchemy.orm import Session
 
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobFailure, JobKind, JobState
+from service.store import usage
 from service.store.events import record_ended
+from service.store.leases import seconds_since
 from service.store.tables import JobRow
+from service.store.usage import Usage
 
 #: Rows that were never announced (or were just given back) are all announced; of those that wait behind busy workers
 #: only a few at a time, for a worker that wakes goes on claiming, and messages must not pile up.
@@ -38,21 +42,24 @@ def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_se
     A job whose worker was lost ``max_attempts`` times fails with ``worker_lost``; one that was to be canceled is
     canceled. Listed rows count as sent ``now``, so two sweeps at once do not both list them for long.
     """
-    outcome = SweepOutcome([], [], [], [])
+    outcome, taken = SweepOutcome([], [], [], []), defaultdict[str, float](float)
     expired = select(JobRow).where(JobRow.state == JobState.RUNNING, JobRow.lease_expires_at < now)
     # In one order, so that two sweeps at once wait for each other's rows and never deadlock.
     for row in session.scalars(expired.order_by(JobRow.id)):
-        _return(session, row, outcome, now, max_attempts)
+        taken[row.tenant_id] += _return(session, row, outcome, now, max_attempts)
     forsaken = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.cancel_requested_at.is_not(None))
     for row in session.scalars(forsaken.order_by(JobRow.id)):
         if _change(session, row, _CANCELED | {"finished_at": now}):
             outcome.canceled.append(JobId(row.id))
     outcome.unsent.extend(_unsent(session, now, resend_after_seconds))
+    for tenant_id in sorted(taken):
+        usage.add(session, tenant_id, Usage.DEVICE_SECONDS, taken[tenant_id], now)
     record_ended(session, [*outcome.failed, *outcome.canceled], now)
     return outcome
 
 
-def _return(session: Session, row: JobRow, outcome: SweepOutcome, now: datetime, max_attempts: int) -> None:
+def _return(session: Session, row: JobRow, outcome: SweepOutcome, now: datetime, max_attempts: int) -> float:
+    """The seconds that the lost worker had a device."""
     if row.cancel_requested_at is not None:
         found, changes = outcome.canceled, _CANCELED | {"finished_at": now}
     elif row.attempts >= max_attempts:
@@ -60,10 +67,12 @@ def _return(session: Session, row: JobRow, outcome: SweepOutcome, now: datetime,
         found, changes = outcome.failed, {"state": JobState.FAILED, "finished_at": now, "failure": failure}
     else:
         found, changes = outcome.requeued, {"state": JobState.QUEUED, "wakeup_at": None, "progress": None}
-    taken = max(0.0, (now - row.started_at).total_seconds()) if row.started_at is not None else 0.0
+    taken = seconds_since(row.started_at, now)
     spent = {"device_seconds": row.device_seconds + taken}
-    if _change(session, row, {**changes, **spent, "lease_expires_at": None, "worker_id": None}):
-        found.append(JobId(row.id))
+    if not _change(session, row, {**changes, **spent, "lease_expires_at": None, "worker_id": None}):
+        return 0.0
+    found.append(JobId(row.id))
+    return taken
 
 
 def _worker_lost(attempts: int) -> JobFailure:

@@ -242,6 +242,16 @@ class TombstoneRow(Base):
     deleted_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class UsageRow(Base):
+    """How much of something a tenant used in the ten minutes from ``slot_at``. Deleting work leaves it alone."""
+
+    __tablename__ = "usage"
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    slot_at: Mapped[datetime] = mapped_column(primary_key=True)
+    amount: Mapped[float]
+
+
 class WorkerRow(Base):
     """A worker process that reported lately. ``looked_at``: when it last looked for work, woken by a message.
 

@@ -77,6 +77,7 @@ def generation_request(form: Form) -> GenerationRequest:
     asked = form.named("num_images")
     values: dict[str, object] = {
         "adaptation_id": form.text("adaptation_id"),
+        "adapter_ids": form.texts("adapter_ids") or None,
         "num_images": {name: _number(value) for name, value in asked.items() if _number(value) != 0},
         "settings": form.below("settings"),
         "gates": {name: name in form.texts("gates") for name in GateSettings.model_fields if name in dict(_GATES)},

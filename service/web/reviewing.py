@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 from service.api.image_views import GeneratedImageView
 from service.api.views import GenerationView
 from service.contracts.generations import DecisionState
+from service.contracts.ids import DEFAULT_TENANT
 from service.reports.wording import figure
 from service.web.pictures import Picture, sized
 
@@ -109,7 +110,7 @@ def detail(view: GenerationView, image: GeneratedImageView) -> Detail:
         class_name=image.class_name,
         number=image.number,
         decision=image.decision.value if image.decision is not None else "",
-        decided=f"by {image.decided_by}" if image.decided_by else "",
+        decided=f"by {image.decided_by}" if image.decided_by not in (None, DEFAULT_TENANT) else "",
         pictures=[
             ("synthetic", "Synthetic", _synthetic(image, 512)),
             ("real", "Nearest real image", _nearest(image, 512)),

@@ -1,6 +1,7 @@
 """Nothing that a client or a file can say is ever run: one safe way in for messages, weights and pictures."""
 
 import ast
+import io
 import re
 from pathlib import Path
 
@@ -42,7 +43,7 @@ PINNED = "models/evaluation/inception.py torch.jit.load"
 UNPACKED = ["service/demo/output.py packed.extractall", "worker/workspace.py packed.extractall"]
 #: MPO is what cameras call a JPEG with a preview behind it.
 OTHER_FORMATS = sorted(set(Image.registered_extensions().values()) & set(Image.SAVE) - {*FORMATS, "MPO"})
-LIMITS = ImageLimits(max_pixels=10_000, max_side_px=200, min_side_px=8)
+LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=10_000, max_side_px=200, min_side_px=8)
 
 
 def calls_of(path: Path) -> list[tuple[str, ast.Call]]:
@@ -125,7 +126,7 @@ def test_pillow_s_other_formats_are_refused_by_api_and_worker(image_format: str,
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError, DeprecationWarning):
         pytest.skip(f"Pillow has no writer for {image_format} here")
     with pytest.raises(ImageRefusal):
-        decode(data, "a.png", LIMITS)
+        decode(io.BytesIO(data), "a.png", LIMITS)
     assert_worker_refuses(data, tmp_path)
 
 

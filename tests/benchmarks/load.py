@@ -1,15 +1,17 @@
 """A load generator: GET requests at a fixed rate over kept connections, in a process of its own.
 
-    python load.py PORT PATHS REQUESTS_PER_SECOND SECONDS
+    [LOAD_KEY=...] python load.py PORT PATHS REQUESTS_PER_SECOND SECONDS
 
-PATHS are separated by commas and asked for in turn. Requests are due at fixed times and latency counts from when a
-request was due, so a server that stalls is not spared what queues up behind the stall. What is not answered with 200 is
-counted by what came instead. Loopback only. Prints one JSON object.
+The key, which every request sends, comes by the environment: anybody may read a command line. PATHS are separated by
+commas and asked for in turn. Requests are due at fixed times and latency counts from when a request was due, so a
+server that stalls is not spared what queues up behind the stall. What is not answered with 200 is counted by what came
+instead. Loopback only. Prints one JSON object.
 """
 
 import asyncio
 import itertools
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -32,11 +34,13 @@ async def connection(
     port: int, paths: Iterator[str], due: "asyncio.Queue[float]", latencies: list[float], errors: Counter[str]
 ) -> None:
     """One connection that takes whatever is due next; one that breaks is counted and opened again."""
+    key = os.environ.get("LOAD_KEY")
+    headers = "Host: 127.0.0.1\r\n" + (f"Authorization: Bearer {key}\r\n" if key else "")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while True:
         due_at = await due.get()
         try:
-            writer.write(f"GET {next(paths)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            writer.write(f"GET {next(paths)} HTTP/1.1\r\n{headers}\r\n".encode())
             status = await answered(reader)
             if status != 200:
                 errors[str(status)] += 1

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.generations import GeneratedImage
-from service.contracts.ids import DEFAULT_TENANT, AdaptationId, AdapterId, GenerationId, JobId, new_id
+from service.contracts.ids import DEFAULT_TENANT, AdaptationId, AdapterId, GenerationId, JobId, TenantId, new_id
 from service.contracts.jobs import JobKind, JobState
 from service.main import create_app
 from service.settings import Settings
@@ -37,13 +37,14 @@ class Sender:
 
 @dataclass
 class World:
-    """One running API and what stands behind it."""
+    """One running API, what stands behind it, and whose records its client makes."""
 
     app: FastAPI
     client: TestClient
     database: Database
     artifacts: LocalArtifacts
     sender: Sender
+    tenant_id: TenantId = DEFAULT_TENANT
 
     def dataset(self, classes: dict[str, int]) -> dict[str, Any]:
         """Upload that many distinct train images of each class."""
@@ -72,7 +73,7 @@ class World:
                 adapter_id = AdapterId(new_id("adp"))
                 adapters.insert(
                     session,
-                    DEFAULT_TENANT,
+                    self.tenant_id,
                     adapter_id,
                     AdaptationId(adaptation["id"]),
                     JobId(job["id"]),
@@ -83,7 +84,7 @@ class World:
                     datetime.now(UTC),
                 )
                 made.append(adapter_id)
-                row = jobs.get(session, DEFAULT_TENANT, job["id"])
+                row = jobs.get(session, self.tenant_id, job["id"])
                 row.state = JobState.SUCCEEDED
                 row.revision += 1
         return made
@@ -99,7 +100,7 @@ class World:
             for number, one in enumerate(stored)
         ]  # fmt: skip
         with self.database.transaction() as session:
-            generations.insert_images(session, DEFAULT_TENANT, GenerationId(generation_id), JobId(job_id), images)
+            generations.insert_images(session, self.tenant_id, GenerationId(generation_id), JobId(job_id), images)
 
 
 @pytest.fixture

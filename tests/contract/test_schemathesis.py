@@ -29,11 +29,14 @@ UPLOADS = {"POST /v1/datasets", "PUT /v1/datasets/{dataset_id}/classes/{class_na
 
 
 def filled(world: World) -> dict[str, list[str | int]]:
-    """Put a dataset, adapters, a generation, a recognition and a webhook in; their ids by path parameter."""
+    """Put a dataset, adapters, a generation, an evaluation, a recognition and a webhook in; ids by path parameter."""
     images = three_classes(world)
     generation = generated(world, images["id"])
     asked = {"dataset_id": images["id"], "generation_id": generation["id"]}
     recognition = world.client.post("/v1/recognitions", json=asked).json()
+    real = {"source": "dataset", "dataset_id": images["id"], "class_name": "pits", "split": "train"}
+    made = {"source": "generation", "generation_id": generation["id"], "class_name": "pits"}
+    evaluation = world.client.post("/v1/evaluations", json={"real": real, "other": made}).json()
     webhook = world.client.post("/v1/webhooks", json={"url": "https://8.8.8.8/"}).json()  # Nothing here sends.
     delivery = world.client.post(f"{webhook['links']['self']}/ping").json()
     adaptation_id = world.client.get("/v1/adaptations").json()["items"][0]["id"]
@@ -48,6 +51,7 @@ def filled(world: World) -> dict[str, list[str | int]]:
         "adaptation_id": [adaptation_id],
         "adapter_id": [generation["classes"][0]["adapter_id"]],
         "generation_id": [generation["id"]],
+        "evaluation_id": [evaluation["id"]],
         "recognition_id": [recognition["id"]],
         "webhook_id": [webhook["id"]],
         "delivery_id": [delivery["id"]],

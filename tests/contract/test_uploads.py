@@ -1,13 +1,15 @@
 import io
 import stat
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.contract.conftest import World
+from service.settings import Settings
+from tests.contract.conftest import World, opened
 from tests.fakes.pictures import encoded, noise, png, zipped
 
 GIF = encoded(noise(1), "GIF")
@@ -217,6 +219,19 @@ def test_a_zip_is_read_by_class_and_split_and_a_wrapper_folder_is_tolerated(worl
     assert "empty_class" in warning_codes(answer)
 
 
+def test_the_folders_of_splits_that_archivers_write_down_are_not_classes(world: World, tmp_path: Path) -> None:
+    for folder, number in (("train", 1), ("train", 2), ("validation", 3)):
+        (tmp_path / folder / "pits").mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "pits" / f"{number}.png").write_bytes(png(number))
+    (tmp_path / "train" / "scale").mkdir()
+    archive = tmp_path / "set.zip"
+    zipfile.main(["-c", str(archive), str(tmp_path / "train"), str(tmp_path / "validation")])
+    assert "train/" in zipfile.ZipFile(archive).namelist()
+    answer = upload_zip(world, archive.read_bytes())
+    empty = [one["class_name"] for one in answer.json()["warnings"] if one["code"] == "empty_class"]
+    assert empty == ["scale"]
+
+
 def test_dangerous_members_of_a_zip_are_refused_one_by_one(world: World) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -307,6 +322,24 @@ def test_replacing_a_class_makes_a_version_and_leaves_the_old_one_as_it_was(worl
         world.client.put("/v1/datasets/ds_0/classes/pits/images", files=[("images", ("a.png", png(1)))]).status_code
         == 404
     )
+
+
+def test_a_file_above_the_bytes_of_an_image_is_refused_and_the_others_are_kept(settings: Settings) -> None:
+    with opened(settings.model_copy(update={"max_image_bytes": 2_000})) as world, world.client:
+        files = {"pits/a.png": png(1), "pits/b.png": png(2, (64, 64))}
+        for answer in (upload(world, files), upload_zip(world, zipped(files))):
+            assert answer.json()["accepted"] == 1
+            assert refused_codes(answer) == {"pits/b.png": "file_too_large"}
+            assert "max_image_bytes" in answer.json()["refused"][0]["reason"]
+
+
+def test_from_the_image_that_exceeds_an_upload_s_pixels_on_all_are_refused_by_name(settings: Settings) -> None:
+    with opened(settings.model_copy(update={"max_upload_pixels": 3 * 32 * 32})) as world, world.client:
+        files = {f"pits/{number}.png": png(number) for number in range(5)}
+        for answer in (upload(world, files), upload_zip(world, zipped(files))):
+            assert answer.json()["accepted"] == 3
+            assert refused_codes(answer) == {f"pits/{number}.png": "upload_too_costly" for number in (3, 4)}
+            assert all("max_upload_pixels" in one["reason"] for one in answer.json()["refused"])
 
 
 def test_a_full_disk_is_a_507_and_nothing_is_recorded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,8 @@
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from service.main import create_app
 from service.settings import Settings
 from service.store import webhooks
 from tests.contract.conftest import Sender, World
+from tests.integration.test_embedded import wait_for
 
 PUBLIC = "https://qa.example.com/hook"
 
@@ -65,6 +70,30 @@ def test_a_url_that_may_not_be_sent_to_is_refused_with_a_remedy(world: World) ->
             assert problem["remedy"]
             assert "10.20.0.7" not in answer.text
     assert world.client.get(made["links"]["self"]).json()["url"] == PUBLIC
+
+
+def test_a_name_server_that_does_not_answer_stalls_no_poll_and_is_given_up(settings: Settings) -> None:
+    answering = threading.Event()
+
+    def resolve(host: str, port: int) -> list[str]:
+        answering.wait(30)
+        return ["8.8.8.8"]
+
+    app = create_app(settings, send=Sender(), resolve=resolve)
+    lookups = app.state.parts.webhooks.lookups
+    lookups.patience_seconds = 1.0
+    with TestClient(app) as client, ThreadPoolExecutor(12) as threads:
+        asked = [threads.submit(client.post, "/v1/webhooks", json={"url": PUBLIC}) for _ in range(12)]
+        polls = []
+        while not all(one.done() for one in asked):
+            began = time.monotonic()
+            assert client.get("/v1/jobs").status_code == 200
+            polls.append(time.monotonic() - began)
+        codes = Counter(one.result().json()["code"] for one in asked)
+        assert codes == {"host_unresolved": 8, "lookups_busy": 4}
+        assert max(polls) < 1.0, "which is less than the registrations waited"
+        answering.set()
+        assert wait_for(lambda: client.post("/v1/webhooks", json={"url": PUBLIC}).status_code == 201)
 
 
 def test_loopback_is_refused_by_the_systems_own_resolver(settings: Settings) -> None:

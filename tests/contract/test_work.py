@@ -43,8 +43,10 @@ def publish(world: World, generation: dict[str, Any], source_image_id: str) -> N
             contact_sheet=Sha256(stored[0].sha256),
         )
         with world.database.transaction() as session:
-            generations.insert_images(session, DEFAULT_TENANT, GenerationId(generation["id"]), JobId(job["id"]), images)
-            row = jobs.get(session, DEFAULT_TENANT, job["id"])
+            generations.insert_images(
+                session, world.tenant_id, GenerationId(generation["id"]), JobId(job["id"]), images
+            )
+            row = jobs.get(session, world.tenant_id, job["id"])
             row.state, row.result, row.revision = JobState.SUCCEEDED, result.model_dump(mode="json"), 3
 
 

@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.store import generations, jobs, keys
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
-from tests.e2e.conftest import Api, Watched, losing_the_first_answer
+from tests.e2e.conftest import Api, Watched, losing_the_first_answer, wait_for
 from tests.fakes.pictures import encoded, noise, png, zipped
 
 NUM_MANY = 10_000
@@ -50,6 +50,7 @@ def test_an_upload_whose_answer_is_lost_is_sent_again_and_made_once(api: Api, wa
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_role("heading", name="line 3")).to_be_visible()
         assert len(httpx.get(f"{api.url}/v1/datasets").json()["items"]) == 1
+        page.goto("about:blank")  # before the service goes away
     watched.errors.remove("console: Failed to load resource: net::ERR_CONNECTION_RESET")
 
 
@@ -69,6 +70,34 @@ def test_a_page_that_is_open_while_the_service_restarts_goes_on(api: Api, watche
     # What the browser and htmx say of requests that nobody answered.
     away = ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY", "[object Event]", "htmx:", "Send Error")
     watched.errors = [one for one in watched.errors if not any(name in one for name in away)]
+
+
+def test_a_tab_that_nobody_looks_at_holds_no_stream(api: Api, watched: Watched, tmp_path: Path) -> None:
+    """A browser has six connections to a service, over all its tabs."""
+    page = watched.page
+    with api.running():
+        sent = {"archive": ("images.zip", archive(tmp_path).read_bytes())}
+        dataset = httpx.post(f"{api.url}/v1/datasets", files=sent).json()
+        adaptation = httpx.post(f"{api.url}/v1/adaptations", json={"dataset_id": dataset["id"]}).json()
+        page.goto(f"{api.url}/adaptations/{adaptation['id']}")
+        for is_hidden, num_streams in ((False, 1), (True, 0), (False, 1)):
+            page.evaluate(
+                "isHidden => { Object.defineProperty(document, 'hidden', { value: isHidden, configurable: true });"
+                " document.dispatchEvent(new Event('visibilitychange')); }",
+                is_hidden,
+            )
+            wait_for(lambda wanted=num_streams: num_open(api) == wanted, 10)  # type: ignore[misc]
+        httpx.post(f"{api.url}/v1/jobs/{adaptation['jobs'][0]['id']}/cancel")
+        expect(page.locator("#training .state.canceled")).to_be_visible()
+        expect(page.locator("#source")).to_have_count(0)
+        page.goto("about:blank")  # before the service goes away
+
+
+def num_open(api: Api) -> int:
+    (line,) = [
+        one for one in httpx.get(f"{api.url}/metrics").text.splitlines() if one.startswith("defectsynth_event_streams ")
+    ]
+    return int(float(line.split()[1]))
 
 
 def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, watched: Watched, tmp_path: Path) -> None:
@@ -114,6 +143,7 @@ def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, wa
     with api.running():  # a new process has no memory of the key
         page.goto(api.url)
         page.wait_for_url("**/login**")
+        page.goto("about:blank")
 
 
 def minted(api: Api, database: Database) -> tuple[str, str]:
@@ -141,6 +171,7 @@ def test_ten_thousand_images_are_looked_through_by_keyboard(api: Api, database: 
         assert stored.value.status == 200
         page.get_by_label("Decision").select_option("keep")
         expect(page.locator(".cell")).to_have_count(1)
+        page.goto("about:blank")  # before the service goes away
 
 
 def filled(api: Api, database: Database) -> GenerationId:

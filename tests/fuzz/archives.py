@@ -151,12 +151,14 @@ def lying_end(draw: random.Random) -> Archive:
 
 
 def many_entries(draw: random.Random) -> Archive:
-    number = draw.choice((49, 50, 51, 2_000, 30_000))
+    number = draw.choice((49, 2_000, 9_999, 10_001, 30_000))
     return Archive([Member(b"pits/%d.png" % index, b"", method=0) for index in range(number)])
 
 
 def bombs(draw: random.Random) -> Archive:
-    zeros = bytes(draw.choice((1_000_000, 3_000_000, 25_000_000)))
+    number = draw.choice((1_000_000, 3_000_000, 25_000_000, 60_000_000))
+    beginning = draw.choice((b"", png(3)[:60], b"BM", b"II*\0\x08\0\0\0", b"\xff\xd8\xff\xe0"))
+    zeros = draw.choice((bytes(number), beginning + (draw.randbytes(400) + bytes(2**16)) * (number // 2**16)))
     inner = Archive([Member(b"pits/a.png", zeros)]).file()
     return Archive(
         [

@@ -29,7 +29,8 @@ from tests.fuzz.pictures import SECRET, hostile_image, opens_as
 MEMORY_BYTES = 2 * 2**30
 CPU_SECONDS = 3_600
 FILE_BYTES = 64 * 2**20
-SECONDS_AN_INPUT = 5.0
+#: Of a processor, with the making of the input and the reading of the answer.
+SECONDS_AN_INPUT = 10.0
 #: Everything that a stored PNG may hold; anything else is metadata.
 BARE_PNG = {b"IHDR", b"IDAT", b"IEND"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -66,14 +67,8 @@ class Trespass:
 
 
 def settings_of(folder: Path) -> Settings:
-    return Settings(
-        data_dir=folder / "data",
-        max_image_pixels=4_000_000,
-        max_image_side_px=16_384,
-        max_zip_entries=50,
-        max_zip_expanded_bytes=20_000_000,
-        max_request_bytes=40_000_000,
-    )
+    """The limits are the defaults: what is measured holds for whoever sets none."""
+    return Settings(data_dir=folder / "data")
 
 
 def send(client: TestClient, number: int) -> tuple[str, Any]:

@@ -167,10 +167,14 @@ def redrawn(draw: random.Random, data: bytes) -> bytes:
 
 def empty_png(draw: random.Random, data: bytes) -> bytes:
     """A bomb: some kilobytes that declare, and hold, a very large picture of nothing."""
-    side = draw.choice((2_000, 2_001, 6_000, 17_000))
-    header = struct.pack(">II", side, side) + bytes([draw.choice((1, 8)), 0, 0, 0, 0])
-    rows = zlib.compressobj(9)
-    body = b"".join([rows.compress(bytes(side // 8 + 1)) for _ in range(draw.choice((10, side)))] + [rows.flush()])
+    side = draw.choice((2_000, 6_000, 8_192, 8_193, 17_000))
+    depth, colour, row_bytes = draw.choice(
+        ((1, 0, side // 8 + 1), (8, 0, side), (16, 0, 2 * side), (8, 2, 3 * side), (8, 6, 4 * side))
+    )
+    header = struct.pack(">II", side, side) + bytes([depth, colour, 0, 0, 0])
+    rows = zlib.compressobj(1)
+    number = 10 if side > 8_192 else draw.choice((10, side))
+    body = b"".join([rows.compress(bytes(row_bytes + 1)) for _ in range(number)] + [rows.flush()])
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 

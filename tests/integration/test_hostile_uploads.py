@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
+from tests.fakes.pictures import encoded, zipped
 from tests.integration.test_embedded import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +88,23 @@ def test_an_upload_that_breaks_off_leaves_no_file_and_no_crash(api: Running) -> 
             assert wait_for(lambda: api.spooled() != []), "spooled to disk while it comes"
     assert wait_for(lambda: api.spooled() == [])
     assert api.is_live()
+    assert "request.crashed" not in api.log.read_text()
+
+
+def test_an_upload_whose_client_hangs_up_is_left_after_the_picture_at_hand(api: Running) -> None:
+    picture = encoded(Image.new("L", (8_000, 8_000), 9))
+    pictures = {f"pits/{number}.png": picture for number in range(40)}
+    body = PART.replace(b"images", b"archive").replace(b"pits/a.png", b"a.zip") + zipped(pictures) + b"\r\n--b--\r\n"
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+    def seconds() -> float:
+        return sum(api.process.cpu_times()[:2])
+
+    before = seconds()
+    with api.connected(whole):
+        assert wait_for(lambda: seconds() - before > 0.5), "at work"
+    assert wait_for(lambda: api.spooled() == [])
+    assert seconds() - before < 5.0, "of some 20 that all of them take"
     assert "request.crashed" not in api.log.read_text()
 
 

@@ -1,8 +1,9 @@
 """Datasets: images of defect classes; uploads make immutable versions."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from service.api.dependencies import PageOf, Parts, PartsOf, Tenant
 from service.api.idempotency import Once, OnceOf, Told
 from service.api.image_views import real_image_links
+from service.api.leaving import while_wanted
 from service.api.presenting import dataset_summary, dataset_view
 from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response
 from service.api.uploads import Form, read_form, upload_of
@@ -57,23 +59,31 @@ async def create_dataset(request: Request, parts: PartsOf, tenant: Tenant, once:
     An image without a split goes to `train`. 422 where no image at all can be accepted.
     """
     async with read_form(request, parts.settings) as form:
-        await parts.rates.count_upload(tenant, form.num_bytes)
-        return await to_thread.run_sync(_create, parts, tenant, form, once, limiter=parts.upload_slots)
+        work = partial(_create, parts, tenant, form, once)
+        return await while_wanted(request, parts.upload_slots.one(tenant), work)
 
 
-def _create(parts: Parts, tenant: TenantId, form: Form, once: Once) -> Response:
+def _create(parts: Parts, tenant: TenantId, form: Form, once: Once, before_each: Callable[[], None]) -> Response:
     def tell(session: Session, receipt: Receipt) -> Told:
         return Told(_receipt_view(session, tenant, receipt), {"Location": f"/v1/datasets/{receipt.dataset.id}"})
 
     def make(note: Note[Receipt]) -> None:
-        with upload_of(form, parts.settings) as upload:
+        _count(parts, tenant, form)
+        with upload_of(form, parts.settings, before_each) as upload:
             parts.intake.create(tenant, form.name, upload, note)
 
     return once.answer(form.digest() if once.key is not None else "", 201, make, tell)
 
 
+def _count(parts: Parts, tenant: TenantId, form: Form) -> None:
+    """In a transaction of its own: the bytes were uploaded, whatever becomes of them."""
+    with parts.database.transaction() as session:
+        parts.quotas.take_upload(session, tenant, parts.clock(), form.num_bytes)
+
+
 @router.put(
     "/{dataset_id}/classes/{class_name}/images",
+    response_model=ReceiptView,
     responses=_KIND,
     openapi_extra=_multipart(_CLASS_FORM),
 )
@@ -83,20 +93,27 @@ async def replace_class_images(
     request: Request,
     parts: PartsOf,
     tenant: Tenant,
-) -> ReceiptView:
+    once: OnceOf,
+) -> Response:
     """Make a new version in which the class holds exactly these images; other classes stay as they are."""
     async with read_form(request, parts.settings) as form:
-        await parts.rates.count_upload(tenant, form.num_bytes)
-        return await to_thread.run_sync(
-            _replace, parts, tenant, dataset_id, class_name, form, limiter=parts.upload_slots
-        )
+        work = partial(_replace, parts, tenant, dataset_id, class_name, form, once)
+        return await while_wanted(request, parts.upload_slots.one(tenant), work)
 
 
-def _replace(parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form) -> ReceiptView:
-    with upload_of(form, parts.settings, class_name) as upload:
-        receipt = parts.intake.replace_class(tenant, dataset_id, class_name, upload)
-    with parts.database.reading() as session:
-        return _receipt_view(session, tenant, receipt)
+def _replace(
+    parts: Parts, tenant: TenantId, dataset_id: str, class_name: str, form: Form, once: Once,
+    before_each: Callable[[], None],
+) -> Response:  # fmt: skip
+    def tell(session: Session, receipt: Receipt) -> Told:
+        return Told(_receipt_view(session, tenant, receipt), {})
+
+    def make(note: Note[Receipt]) -> None:
+        _count(parts, tenant, form)
+        with upload_of(form, parts.settings, before_each, class_name) as upload:
+            parts.intake.replace_class(tenant, dataset_id, class_name, upload, note)
+
+    return once.answer(form.digest() if once.key is not None else "", 200, make, tell)
 
 
 def _receipt_view(session: Session, tenant: TenantId, receipt: Receipt) -> ReceiptView:

@@ -9,6 +9,8 @@ from fastapi import Query
 from starlette.responses import Response
 
 from service.api.presenting import recognition_view
+from service.contracts.ids import RecognitionId
+from service.contracts.topup import TopUpRequest
 from service.reports.recognition import RecognitionPage, recognition_page
 from service.reports.records import recognition_record
 from service.reports.thumbnails import StoredPictures
@@ -18,6 +20,7 @@ from service.store.tombstones import Deletion
 from service.web.asking import recognition_request
 from service.web.forms import FormOf
 from service.web.lines import dataset_name
+from service.web.topping import top_up_form
 from service.web.visits import PageRouter, Visit, VisitOf
 from service.web.work import JobCard, ago, job_card
 
@@ -71,6 +74,14 @@ def live(recognition_id: str, visit: VisitOf, seen: Seen = ()) -> Response:
     if page.is_final:
         return Response(status_code=204, headers={"HX-Refresh": "true"})
     return visit.fragment("job_live.html.j2", page=page)
+
+
+@router.page("/recognitions/{recognition_id}/top-up")
+def top_up(recognition_id: str, visit: VisitOf) -> Response:
+    """Images that are proposed for the classes it still tells badly."""
+    request = TopUpRequest(recognition_id=RecognitionId(recognition_id))
+    found = visit.parts.topping_up.propose(visit.tenant, request)
+    return visit.fragment("top_up.html.j2", told=top_up_form(found))
 
 
 @router.action("/recognitions/{recognition_id}/delete")

@@ -63,6 +63,25 @@
     renewed?.querySelectorAll("details").forEach((one) => { one.open = one.open || opened.has(nameOf(one)); });
   });
 
+  // A browser keeps six connections to a service, over all its tabs: one that nobody looks at gives its stream back.
+  const streams = new Set();
+  htmx.createEventSource = (address) => {
+    const stream = new EventSource(address);
+    streams.add(stream);
+    return stream;
+  };
+  document.addEventListener("visibilitychange", () => {
+    const source = document.getElementById("source");
+    if (document.hidden) {
+      streams.forEach((stream) => stream.close());
+      streams.clear();
+    } else if (source && !streams.size) {
+      const fresh = source.cloneNode(true);
+      source.replaceWith(fresh);
+      htmx.process(fresh);
+    }
+  });
+
   // On a narrow screen the navigation may be scrolled; where one is should be in sight.
   document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 

@@ -158,6 +158,10 @@
     if (cell) choose(cell);
     else if (button) decide(current, button.dataset.decide);
     else if (event.target.id === "save-again") store();
+    else if (event.target.id === "close-detail") {
+      detail.classList.remove("open");
+      current?.focus();
+    }
   });
   document.getElementById("beside").addEventListener("change", (event) => {
     cells.classList.toggle("beside", event.target.checked);

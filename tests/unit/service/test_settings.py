@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,14 @@ def test_variables_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch
     settings = Settings()
     assert settings.max_queued_jobs == 7
     assert settings.sqlalchemy_url == f"sqlite:///{tmp_path}/defectsynth.db"
+
+
+def test_tests_do_not_read_the_variables_of_whoever_runs_them() -> None:
+    one = f"{__file__}::test_loopback_needs_no_key"
+    environment = {**os.environ, "DEFECTSYNTH_ADMIN_KEY": "k" * 32, "DEFECTSYNTH_HOST": "0.0.0.0"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", one]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_mini_is_always_registered_and_the_registry_adds_others(tmp_path: Path) -> None:

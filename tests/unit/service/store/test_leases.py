@@ -1,19 +1,21 @@
 """Claims, leases and fencing, on a real SQLite file and a real PostgreSQL."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import undefer
+from sqlalchemy.orm import Session, undefer
 
-from service.contracts.ids import AdapterId, JobId
+from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
-from service.store import leases
+from service.store import leases, usage
 from service.store.database import Database
 from service.store.leases import ClaimedJob, LeaseLost, LeaseState
 from service.store.sweep import sweep
 from service.store.tables import JobRow
+from service.store.usage import Usage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FAILURE = JobFailure(code="c", message="m", remedy="r")
@@ -115,7 +117,11 @@ def test_a_zombie_whose_job_was_taken_over_can_write_nothing(database: Database)
     with database.transaction() as session:
         progress = Progress(stage="s", step=1, total=2, fraction=0.5)
         assert leases.record_progress(session, name, zombie.fencing_token, progress) is LeaseState.LOST
+        assert leases.record_interim(session, name, zombie.fencing_token, {"trials": "zombie's"}) is LeaseState.LOST
         assert leases.renew(session, name, zombie.fencing_token, now=late, lease_seconds=30) is LeaseState.LOST
+        assert leases.state(session, name, zombie.fencing_token) is LeaseState.LOST
+    assert (row(database, name).interim, row(database, name).progress) == (None, None)
+    with database.transaction() as session:
         leases.hold(session, name, heir.fencing_token)
         leases.succeed(session, name, heir.fencing_token, result={"by": "heir"}, now=late)
     assert row(database, name).state == JobState.SUCCEEDED
@@ -159,6 +165,41 @@ def test_a_released_job_has_its_attempt_back_and_is_due_to_be_sent(database: Dat
         leases.release(session, name, job.fencing_token, now=NOON)
     found = row(database, name)
     assert (found.state, found.attempts, found.wakeup_at, found.fencing_token) == (JobState.QUEUED, 0, None, 1)
+
+
+ENDINGS: dict[str, Callable[[Session, int, datetime], object]] = {
+    "succeed": lambda session, token, at: leases.succeed(session, JobId("job"), token, result={}, now=at),
+    "fail": lambda session, token, at: leases.fail(session, JobId("job"), token, failure=FAILURE, now=at),
+    "cancel": lambda session, token, at: leases.cancel(session, JobId("job"), token, now=at),
+    "release": lambda session, token, at: leases.release(session, JobId("job"), token, now=at),
+    "sweep": lambda session, token, at: sweep(session, now=at, max_attempts=9, resend_after_seconds=60),
+    "give up": lambda session, token, at: sweep(session, now=at, max_attempts=1, resend_after_seconds=60),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_however_an_attempt_ends_what_it_took_is_counted_for_job_and_tenant(database: Database, ending: str) -> None:
+    name = queue(database, "job", device_seconds=100.0)
+    job = claimed(database)
+    ended_at = NOON + timedelta(seconds=40.5)
+    with database.transaction() as session:
+        usage.add(session, job.tenant_id, Usage.DEVICE_SECONDS, 100.0, NOON)
+        ENDINGS[ending](session, job.fencing_token, ended_at)
+    with database.reading() as session:
+        taken = usage.of_tenant(session, job.tenant_id, Usage.DEVICE_SECONDS, ended_at)
+    assert (row(database, name).device_seconds, taken.amount) == (140.5, 140.5)
+
+
+def test_a_zombie_s_time_is_counted_once_and_by_the_sweep(database: Database) -> None:
+    name = queue(database, "job")
+    zombie = claimed(database)
+    late = NOON + timedelta(seconds=60)
+    with database.transaction() as session:
+        sweep(session, now=late, max_attempts=1, resend_after_seconds=60)
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        leases.succeed(session, name, zombie.fencing_token, result={}, now=late + timedelta(seconds=60))
+    with database.reading() as session:
+        assert usage.of_tenant(session, TenantId("a"), Usage.DEVICE_SECONDS, late).amount == 60
 
 
 def test_a_renewal_keeps_the_sweep_away_and_tells_of_a_wish_to_cancel(database: Database) -> None:

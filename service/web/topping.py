@@ -1,0 +1,50 @@
+"""What a recognition proposes to make more of, as a form that may be changed before it is sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.contracts.requests import GenerationRequest
+from service.contracts.topup import TopUp
+from service.reports.wording import counted
+from service.web.forms import new_once
+
+
+@dataclass(frozen=True)
+class TopUpLine:
+    """One weak class: how many images, and why so many."""
+
+    class_name: str
+    num_images: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class TopUpForm:
+    """The proposal; no ``lines`` where nothing is proposed. ``hidden``: fields that come along."""
+
+    sentence: str
+    once: str
+    hidden: Sequence[tuple[str, str]]
+    lines: Sequence[TopUpLine]
+
+
+def top_up_form(found: TopUp) -> TopUpForm:
+    """A proposal as a form."""
+    if found.request is None:
+        return TopUpForm(found.sentence, "", [], [])
+    asked = found.request.num_images
+    numbers = asked if isinstance(asked, dict) else {}
+    lines = [
+        TopUpLine(one.class_name, numbers[one.class_name], one.reason)
+        for one in found.classes
+        if one.class_name in numbers
+    ]
+    told = f"{counted(sum(numbers.values()), 'image')} for what is still told badly; change the numbers as you like."
+    return TopUpForm(told, new_once(), _hidden(found.request), lines)
+
+
+def _hidden(request: GenerationRequest) -> list[tuple[str, str]]:
+    gates = [("gates", name) for name, is_on in request.gates.model_dump().items() if is_on is True]
+    given = request.settings.model_dump(mode="json", exclude_unset=True)
+    adapters = [("adapter_ids", str(one)) for one in request.adapter_ids or []]
+    return [*adapters, *gates, *((f"settings.{name}", str(value)) for name, value in given.items())]
