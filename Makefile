@@ -9,7 +9,7 @@ LOAD_MINUTES ?= 10
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help env demo serve test bench load fuzz lint prior clean
+.PHONY: help env demo serve test docs bench load fuzz lint prior clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml client/pyproject.toml constraints.txt
 	  echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu install python3-venv." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (once, a few minutes: torch is large) ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ./client -e '.[api,worker,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ./client -e '.[api,worker,docs,dev]'
 	@touch $@
 
 demo: $(INSTALLED)  ## adapt and generate over HTTP; DATA=folder (one sub-folder a class) for your own images
@@ -37,6 +37,10 @@ test: $(INSTALLED) lint  ## get the servers the tests need, check the style and 
 	@.ci/servers
 	@# The tests' networks are tiny: more threads only wait for each other, most of all on a busy machine.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+docs: $(INSTALLED)  ## build the documentation into build/site, without a warning and without a network
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.:client/src $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html; to search it: $(PYTHON) -m http.server --directory build/site"
 
 bench: $(INSTALLED)  ## print the speed and memory figures
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s

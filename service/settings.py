@@ -29,50 +29,59 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DEFECTSYNTH_", frozen=True, extra="ignore")
 
-    data_dir: Path = Path(".defectsynth")
+    data_dir: Path = Field(
+        default=Path(".defectsynth"),
+        description="Record, images, adapters and work in progress; made where it is not there.",
+    )
     database_url: str | None = Field(default=None, description="SQLAlchemy URL; None: SQLite in data_dir.")
     broker_url: str | None = Field(default=None, description="Redis or AMQP URL; None: files under data_dir/broker.")
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65_535)
+    host: str = Field(default="127.0.0.1", description="Address of the API; beyond loopback keys must be asked for.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="Of the API; 0: a free one.")
     admin_key: SecretStr | None = Field(default=None, description="The operator's own key: every scope.")
     require_keys: bool = Field(default=False, description="Ask for a key on loopback too. An admin key implies it.")
     key_secret: SecretStr | None = Field(
         default=None, description="Keys are kept as HMACs under it; None: a file in data_dir, made once."
     )
     metrics_token: SecretStr | None = Field(default=None, description="What /metrics asks for; None: nothing.")
-    log_level: LogLevel = LogLevel.INFO
-    device: str = "auto"
+    log_level: LogLevel = Field(default=LogLevel.INFO, description="From which events on a process logs.")
+    device: str = Field(
+        default="auto", description="Of workers: cpu, cuda, or auto, which takes a GPU where torch sees one."
+    )
     base_models: Path | None = Field(default=None, description="TOML registry of further base models and extractors.")
     extractor: str = Field(default="mini", description="Name of the extractor where a request names none.")
-    torch_threads: int | None = Field(default=None, ge=1)
+    torch_threads: int | None = Field(default=None, ge=1, description="Of a worker on the CPU; None: as torch chooses.")
 
     artifacts_url: str | None = Field(
         default=None, description="s3://bucket/prefix for images and adapters; None: files in data_dir."
     )
     s3_endpoint_url: str | None = Field(default=None, description="Of a server other than AWS.")
-    s3_region: str | None = None
+    s3_region: str | None = Field(default=None, description="Of the bucket, where its server asks for one.")
     artifact_cache_bytes: int = Field(default=10 * 2**30, ge=1, description="Copies of what is in S3, in data_dir.")
     presigned_download_seconds: int | None = Field(
         default=None, ge=1, le=3600, description="Redirect downloads to S3, by addresses that live so long."
     )
 
-    max_request_bytes: int = Field(default=512 * 2**20, ge=1)
+    max_request_bytes: int = Field(default=512 * 2**20, ge=1, description="Of an upload.")
     max_json_bytes: int = Field(default=2**20, ge=1, description="Of a request that is not an upload.")
     max_files_per_request: int = Field(default=500, ge=1, description="Of a multipart upload; a zip may hold more.")
-    max_images_per_upload: int = Field(default=10_000, ge=1)
+    max_images_per_upload: int = Field(default=10_000, ge=1, description="More are refused as a whole.")
     max_image_bytes: int = Field(default=200 * 2**20, ge=1, description="Of one file; 65 megapixels of bare RGB fit.")
     max_image_pixels: int = Field(default=2**26, ge=1, description="Of one image; sensors have up to 65 megapixels.")
-    max_image_side_px: int = Field(default=16_384, ge=1)
-    min_image_side_px: int = Field(default=16, ge=1)
+    max_image_side_px: int = Field(default=16_384, ge=1, description="Of an image's longer side.")
+    min_image_side_px: int = Field(default=16, ge=1, description="Of an image's shorter side.")
     max_upload_pixels: int = Field(default=2_000_000_000, ge=1, description="Of all images of one upload together.")
     max_upload_seconds: float = Field(default=120.0, gt=0, description="Of a processor, for all images of one upload.")
-    max_zip_entries: int = Field(default=10_000, ge=1)
-    max_zip_expansion_ratio: float = Field(default=200.0, gt=1)
-    max_zip_expanded_bytes: int = Field(default=2 * 2**30, ge=1)
-    max_images_per_class_generation: int = Field(default=10_000, ge=1)
-    min_train_images: int = Field(default=4, ge=1)
+    max_zip_entries: int = Field(default=10_000, ge=1, description="Folders and files in a zip.")
+    max_zip_expansion_ratio: float = Field(
+        default=200.0, gt=1, description="A zip that grows more than this is refused."
+    )
+    max_zip_expanded_bytes: int = Field(default=2 * 2**30, ge=1, description="What a zip may hold when it is unpacked.")
+    max_images_per_class_generation: int = Field(
+        default=10_000, ge=1, description="One request may ask for so many of a class."
+    )
+    min_train_images: int = Field(default=4, ge=1, description="A class with fewer cannot be adapted.")
     max_queued_jobs: int = Field(default=1_000, ge=1, description="Of all tenants.")
-    max_queued_jobs_per_tenant: int | None = Field(default=None, ge=1)
+    max_queued_jobs_per_tenant: int | None = Field(default=None, ge=1, description="Waiting jobs of one tenant.")
     max_images_per_day: int | None = Field(default=None, ge=1, description="Asked for by a tenant in 24 hours.")
     max_device_seconds_per_day: float | None = Field(
         default=None, gt=0, description="That a tenant's jobs may take: attempts that ended in the last 24 hours."
@@ -90,8 +99,12 @@ class Settings(BaseSettings):
         default="",
         description="What webhooks may reach though it is not public: qa.plant.local,10.20.0.0/16.",
     )
-    max_concurrent_uploads: int = Field(default=2, ge=1)
-    max_concurrent_thumbnails: int = Field(default=2, ge=1)
+    max_concurrent_uploads: int = Field(
+        default=2, ge=1, description="Uploads that one API process looks at together; others wait."
+    )
+    max_concurrent_thumbnails: int = Field(
+        default=2, ge=1, description="Thumbnails that one API process makes together; others wait."
+    )
     thumbnail_cache_bytes: int = Field(
         default=64 * 2**20, ge=0, description="Thumbnails that an API process remembers."
     )
@@ -105,10 +118,14 @@ class Settings(BaseSettings):
     keep_remains_days: float | None = Field(default=None, gt=0, description="Work of which no job succeeded.")
     keep_tombstones_days: float = Field(default=400.0, gt=0, description="So long a deleted id answers 410, then 404.")
 
-    lease_seconds: float = Field(default=30.0, gt=0)
-    heartbeat_seconds: float = Field(default=5.0, gt=0)
-    sweep_seconds: float = Field(default=5.0, gt=0)
-    max_attempts: int = Field(default=3, ge=1)
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="A worker that is silent for so long has lost its job, which goes on elsewhere."
+    )
+    heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a worker says that it lives.")
+    sweep_seconds: float = Field(
+        default=5.0, gt=0, description="How often maintenance looks for lost and waiting jobs."
+    )
+    max_attempts: int = Field(default=3, ge=1, description="A job whose worker dies so often fails as worker_lost.")
     stuck_seconds: float = Field(
         default=120.0, gt=0, description="A job that waits so long beside an idle worker makes readiness degraded."
     )

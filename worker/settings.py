@@ -34,7 +34,7 @@ class WorkerSettings(BaseSettings):
         ge=3600,
         description="Stored files that nothing names are kept so long: their rows come later.",
     )
-    metrics_host: str = "127.0.0.1"
+    metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's and maintenance's metrics.")
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="Where a worker answers scrapes; 0: nowhere.")
     maintenance_metrics_port: int = Field(default=0, ge=0, le=65_535, description="The same of maintenance.")
     forget_worker_seconds: float = Field(default=3600.0, gt=0, description="Workers unseen for so long are forgotten.")
@@ -43,10 +43,12 @@ class WorkerSettings(BaseSettings):
         default=None, description="Certificate chain (PEM) that signs synthetic images; None: they are not signed."
     )
     c2pa_key: Path | None = Field(default=None, description="Its private key (PEM, PKCS #8).")
-    c2pa_algorithm: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = "es256"
+    c2pa_algorithm: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(
+        default="es256", description="As the key asks for."
+    )
 
     webhook_threads: int = Field(default=8, ge=2, description="Webhooks that are sent to at once.")
-    webhook_connect_seconds: float = Field(default=5.0, gt=0)
+    webhook_connect_seconds: float = Field(default=5.0, gt=0, description="Until a receiver's connection is open.")
     webhook_timeout_seconds: float = Field(default=15.0, gt=0, description="Of one attempt, name resolution included.")
     webhook_poll_seconds: float = Field(default=1.0, gt=0, description="Deliveries are looked for once in so long.")
     webhook_retry_seconds: tuple[float, ...] = Field(

@@ -1,7 +1,8 @@
 """Sample defect classes for demonstrations: drawn surfaces of kinds that the base model was NOT trained on.
 
 ``python -m models.prior.samples OUT`` writes OUT/train/CLASS/NN.png and OUT/validation/CLASS/NN.png: grey, 160 x 160
-px, 20 images a class in either split, so that a score need not lean on the images that were trained on.
+px, 20 images a class in either split, so that a score need not lean on the images that were trained on. With ``--test``
+also OUT/test/CLASS/NN.png, for a classifier that is to be measured on what nothing has seen.
 """
 
 import argparse
@@ -80,9 +81,12 @@ SAMPLE_CLASSES: dict[str, Callable[[Rng, int], npt.NDArray[np.uint8]]] = {
 }
 
 
-def write_samples(out_dir: Path, images_per_class: int = 20, size_px: int = 160, seed: int = 7) -> None:
-    """Write ``images_per_class`` of every class to a folder of its name in either split's folder under ``out_dir``."""
-    for place, split in enumerate(("train", "validation")):
+def write_samples(
+    out_dir: Path, images_per_class: int = 20, size_px: int = 160, seed: int = 7, with_test: bool = False
+) -> None:
+    """Write ``images_per_class`` of every class to a folder of its name in each split's folder under ``out_dir``."""
+    splits = ("train", "validation", "test") if with_test else ("train", "validation")
+    for place, split in enumerate(splits):
         for name, draw in SAMPLE_CLASSES.items():
             folder = out_dir / split / name
             folder.mkdir(parents=True, exist_ok=True)
@@ -96,8 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--images-per-class", type=int, default=20)
+    parser.add_argument("--test", action="store_true", help="also a test split")
     arguments = parser.parse_args()
-    write_samples(arguments.out, arguments.images_per_class)
+    write_samples(arguments.out, arguments.images_per_class, with_test=arguments.test)
 
 
 if __name__ == "__main__":

@@ -264,12 +264,26 @@ class SyntheticImage(Answer):
     links: dict[str, str]
 
 
+class ClassAnswer(Answer):
+    """A class in words. ``as_close``: as close to the real images as these are to each other? yes, no, cannot be said.
+
+    ``remake``: the request that makes these images again.
+    """
+
+    as_close: str
+    reason: str
+    caution: str | None
+    copies: str
+    remake: dict[str, object]
+
+
 class GenerationReport(Answer):
-    """Quality of a generation, class by class; ``results`` holds finished classes only."""
+    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only."""
 
     generation_id: str
     state: State
     results: dict[str, GenerationResult]
+    answers: dict[str, ClassAnswer] = Field(default_factory=dict)
     failures: dict[str, JobFailure]
 
 
