@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
@@ -92,7 +93,8 @@ def test_an_adaptation_whose_frozen_worker_comes_back_beside_its_heir_has_the_sa
         (row,) = attempting.rows(adaptation_id)
         # Both write a checkpoint at every step; one stands still with the file open that the other is about to write.
         frozen = started(attempting.world.settings.model_dump(), frozen_at=attempting.draws.randint(5, 30))
-        attempting.world.wait(JobId(row.id), lambda _: is_frozen(frozen))
+        while not is_frozen(frozen):
+            time.sleep(0.01)
         attempting.give_back()
         heir = started(attempting.world.settings.model_dump())
         attempting.world.wait(JobId(row.id), is_training)
