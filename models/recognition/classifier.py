@@ -69,13 +69,15 @@ def train(
 ) -> Trained:  # fmt: skip
     """Train from ``seed``; batches and augmentation are a function of (seed, step) alone.
 
-    Every batch holds each class equally often in expectation; within a class every image, real or synthetic, is as
-    likely: a ratio r of synthetic images is a share r / (1 + r) of the batches. Raises ``NonFiniteLoss`` and whatever
+    Every batch holds each class equally often in expectation. Within a class a ratio r of synthetic images takes the
+    share r / (1 + r) of the draws, but ``max_synthetic_share`` at most; real images are equally likely among each
+    other, and so are synthetic ones. Arms of one seed draw the same real images where no synthetic one replaces them.
+    Raises ``NonFiniteLoss`` and whatever
     ``progress`` raises (stage ``classifier``).
     """
     model = build(classifier, num_classes, derived_seed(seed, "weights")).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    places = [torch.nonzero(data.labels == label).flatten() for label in range(num_classes)]
+    places = [_ImagesOfClass.of(data, label, config.max_synthetic_share) for label in range(num_classes)]
     losses: list[float] = []
     for step in range(config.steps):
         draws = generator(seed, "batch", step)
@@ -100,12 +102,36 @@ def train(
     return Trained(model.eval(), sum(tail) / len(tail))
 
 
-def _drawn(places: Sequence[torch.Tensor], batch_size: int, draws: torch.Generator) -> torch.Tensor:
+@dataclass(frozen=True)
+class _ImagesOfClass:
+    """Indices of a class's images, and how much of its draws is synthetic."""
+
+    real: torch.Tensor
+    synthetic: torch.Tensor
+    synthetic_share: float
+
+    @classmethod
+    def of(cls, data: TrainingSet, label: int, max_share: float) -> "_ImagesOfClass":
+        own = data.labels == label
+        real = torch.nonzero(own & ~data.is_synthetic).flatten()
+        synthetic = torch.nonzero(own & data.is_synthetic).flatten()
+        return cls(real, synthetic, min(max_share, len(synthetic) / (len(real) + len(synthetic))))
+
+    def one(self, origin: float, place: float) -> torch.Tensor:
+        """``origin``, ``place``: in [0, 1), real or synthetic and which of them."""
+        images = self.synthetic if origin < self.synthetic_share else self.real
+        return images[int(place * len(images))]
+
+
+def _drawn(classes: Sequence[_ImagesOfClass], batch_size: int, draws: torch.Generator) -> torch.Tensor:
     """Indices of a batch: a class by chance, then one of its images."""
-    labels = torch.randint(0, len(places), (batch_size,), generator=draws)
-    shares = torch.rand(batch_size, generator=draws)
+    labels = torch.randint(0, len(classes), (batch_size,), generator=draws)
+    origins, places = torch.rand((2, batch_size), generator=draws)
     return torch.stack(
-        [places[label][int(share * len(places[label]))] for label, share in zip(labels, shares, strict=True)]
+        [
+            classes[label].one(float(origin), float(place))
+            for label, origin, place in zip(labels, origins, places, strict=True)
+        ]
     )
 
 

@@ -21,18 +21,28 @@ class ClassifierConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a classifier is trained: the same number of optimiser ``steps`` in every arm."""
+    """How a classifier is trained: the same number of optimiser ``steps`` in every arm.
+
+    ``max_synthetic_share``: of a class's draws at most this share is synthetic, however many such images there are, so
+    that more of them bring variety and never push the real ones out.
+    """
 
     steps: int = 500
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 5e-2
     image_size_px: int = 64
+    max_synthetic_share: float = 0.4
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "image_size_px"):
             if getattr(self, name) <= 0:
                 raise InvalidSettings(f"{name} is {getattr(self, name)}.", field=name, remedy="Give more than 0.")
+        if not 0 < self.max_synthetic_share < 1:
+            raise InvalidSettings(
+                f"max_synthetic_share is {self.max_synthetic_share}.", field="max_synthetic_share",
+                remedy="Give more than 0 and less than 1.",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

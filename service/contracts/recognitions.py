@@ -46,6 +46,11 @@ class RecognitionSettings(Word):
     batch_size: int = Field(default=32, ge=2, le=512)
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     image_size_px: int = Field(default=64, ge=16, le=512, description="Images are fitted to a square of this side.")
+    max_synthetic_share: float = Field(
+        default=0.4, gt=0, lt=1,
+        description="Of a class's draws at most this share is synthetic: more images bring variety, and never push the "
+        "real ones out.",
+    )  # fmt: skip
     classifier: str = Field(
         default=SMALL_RESNET,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",

@@ -82,6 +82,7 @@ def configured(settings: RecognitionSettings, pretrained: Path | None) -> Protoc
             steps=settings.steps,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
+            max_synthetic_share=settings.max_synthetic_share,
             image_size_px=settings.image_size_px,
         ),
         classifier=ClassifierConfig(pretrained_path=pretrained),

@@ -73,6 +73,7 @@ class RecognitionSettings(TypedDict, total=False):
     num_selection_seeds: int
     steps: int
     batch_size: int
+    max_synthetic_share: float
     learning_rate: float
     image_size_px: int
     classifier: str

@@ -10,6 +10,7 @@ from transformers import ResNetForImageClassification
 
 from models.errors import InvalidSettings, NonFiniteLoss
 from models.progress import no_progress
+from models.recognition import classifier
 from models.recognition.augmentation import augmented
 from models.recognition.classifier import TrainingSet, build, probabilities, train
 from models.recognition.config import ClassifierConfig, ProtocolConfig, TrainingConfig
@@ -49,6 +50,22 @@ def test_a_class_of_two_among_forty_is_learnt_because_classes_are_drawn_equally_
     assert loss < 0.5 * math.log(2)
     assert torch.allclose(told.sum(dim=1), torch.ones(42), atol=1e-5)
     assert told.argmax(dim=1).tolist() == given.labels.tolist()
+
+
+@pytest.mark.parametrize(("num_synthetic", "share"), [(0, 0.0), (5, 0.2), (180, 0.4)])
+def test_synthetic_images_take_their_part_of_the_draws_and_never_more_than_is_allowed(
+    num_synthetic: int, share: float
+) -> None:
+    num_real, batch = 20, 20_000
+    data = TrainingSet(
+        torch.zeros((num_real + num_synthetic, 3, 1, 1)), torch.zeros(num_real + num_synthetic, dtype=torch.long),
+        torch.arange(num_real + num_synthetic) >= num_real, augment=False,
+    )  # fmt: skip
+    images = classifier._ImagesOfClass.of(data, 0, max_share=0.4)
+    drawn = classifier._drawn([images], batch, torch.Generator().manual_seed(0))
+    deviation = math.sqrt(0.25 / batch)
+    assert float(data.is_synthetic[drawn].float().mean()) == pytest.approx(share, abs=5 * deviation)
+    assert len(set(drawn.tolist())) == num_real + num_synthetic
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_learning_rate() -> None:

@@ -22,7 +22,8 @@ CONFIG = ProtocolConfig(
     num_seeds=3,
     num_selection_seeds=1,
     num_replicates=400,
-    training=TrainingConfig(steps=60, batch_size=16, learning_rate=3e-3, image_size_px=16),
+    # These synthetic images are as good as real ones, so nothing need hold them back.
+    training=TrainingConfig(steps=90, batch_size=16, learning_rate=3e-3, image_size_px=16, max_synthetic_share=0.9),
     classifier=ClassifierConfig(hidden_sizes=(8, 16), depths=(1, 1), embedding_size=8),
 )
 
