@@ -49,8 +49,8 @@ def page() -> str:
         "",
         "## Of images that were refused",
         "",
-        "An upload keeps its good images and names the others in `refused`, each with `filename` and these; … stands"
-        " for what the case puts in:",
+        "An upload keeps its good images and names the others in `refused`, each with `filename` and these; … is what"
+        " the case puts in:",
         "",
         "| code | reason | remedy |",
         "|---|---|---|",
