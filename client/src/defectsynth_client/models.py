@@ -265,7 +265,7 @@ class SyntheticImage(Answer):
 
 
 class ClassAnswer(Answer):
-    """A class in words. ``as_close``: as close to the real images as these are to each other? yes, no, cannot be said."""
+    """A class in words. ``as_close``, to the real images as these are to each other: yes, no, or cannot be said."""
 
     as_close: str
     reason: str
