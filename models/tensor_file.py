@@ -26,6 +26,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
     encoded = json.dumps(ordered, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
     partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)  # A process that was frozen in the middle of writing it may still hold it open.
     partial.write_bytes(len(encoded).to_bytes(8, "little") + encoded + content[8 + length :])
     partial.replace(path)
 

@@ -30,6 +30,7 @@ from service.settings import Settings
 from service.store import deliveries, idempotency
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from service.store.lease_watch import LeaseWatch
 from service.store.placement import artifact_store
 from service.store.retention import Retention, expire
 from service.store.sweep import LAST_SWEEP, SweepOutcome, sweep
@@ -65,6 +66,7 @@ class Maintenance:
         self._own = own
         self._send = send
         self._observe = observe
+        self._leases = LeaseWatch(settings.lease_seconds)
 
     def sweep_once(self) -> SweepOutcome:
         """Return expired jobs, announce what is due, and tidy up; quick, for others wait for it."""
@@ -74,6 +76,7 @@ class Maintenance:
                 now=utc_now(),
                 max_attempts=self._settings.max_attempts,
                 resend_after_seconds=self._own.resend_seconds,
+                overdue=self._leases,
             )
             self._forget_workers(session)
             deliveries.prune(session, before=utc_now() - timedelta(seconds=self._own.keep_deliveries_seconds))

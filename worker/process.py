@@ -108,7 +108,7 @@ class WorkingProcess:
         finally:
             self._job_id = None
         if ending.is_final:
-            self._workshop.workspace(job.id).remove()
+            self._workshop.workspace(job).remove()
 
     def _work(self, attempt: Attempt) -> Finished:
         """A full disk is given back what the job wrote, or there might be no room to record how it ended."""
@@ -116,7 +116,7 @@ class WorkingProcess:
             return JOBS[attempt.job.kind](attempt, self._workshop)
         except (OSError, StorageFull) as error:
             if is_storage_full(error):
-                self._workshop.workspace(attempt.job.id).remove()
+                self._workshop.workspace(attempt.job).discard()
             raise
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.contracts.ids import JobId
 from service.contracts.recognitions import SMALL_RESNET
 from service.registry import ClassifierEntry
 from service.store.artifacts import ArtifactStore
 from service.store.database import Database
+from service.store.leases import ClaimedJob
 from worker.credentials import Sign, unsigned
 from worker.feature_cache import FeatureCache
 from worker.metrics import Observe, unobserved
@@ -34,6 +34,6 @@ class Workshop:
     observe: Observe = unobserved
     sign: Sign = unsigned
 
-    def workspace(self, job_id: JobId) -> Workspace:
-        """The job's scratch folder."""
-        return Workspace(self.work_dir, job_id)
+    def workspace(self, job: ClaimedJob) -> Workspace:
+        """The job's scratch folder, in the hands of this holder."""
+        return Workspace(self.work_dir, job.id, job.fencing_token)

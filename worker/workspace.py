@@ -1,12 +1,14 @@
 """One job's scratch folder, and the way of images and adapters between it and the store.
 
-The folder is kept between attempts, so that checkpoints outlive a killed worker, and goes when the job is final.
+The folder is kept between attempts, so that checkpoints outlive a killed worker, and goes when the job is final. Each
+holder has it under its own token: one that was frozen, believed dead, and comes back no longer finds it.
 """
 
 import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -22,25 +24,50 @@ _FILE_RIGHTS = 0o100644 << 16
 
 
 class Workspace:
-    """``root/<job_id>``, made at the first use."""
+    """``root/<job_id>/<fencing_token>``, made at the first use out of what the last holder left.
 
-    def __init__(self, root: Path, job_id: JobId) -> None:
-        self._folder = root / job_id
+    The folder is moved, not copied: a holder that lost its lease finds its paths gone, and what it begins anew under
+    its own token nobody reads.
+    """
+
+    def __init__(self, root: Path, job_id: JobId, fencing_token: int) -> None:
+        self._of_job = root / job_id
+        self._token = fencing_token
+        self._folder = self._of_job / str(fencing_token)
 
     def folder(self, name: str) -> Path:
         """A sub-folder, as an earlier attempt may have left it."""
+        if not self._folder.is_dir():
+            self._take_over()
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def fresh_folder(self, name: str) -> Path:
         """A sub-folder, empty."""
-        shutil.rmtree(self._folder / name, ignore_errors=True)
+        shutil.rmtree(self.folder(name))
         return self.folder(name)
 
+    def discard(self) -> None:
+        """Give back the room that this holder's files take; what has been taken over is left alone."""
+        going = self._of_job / f"{self._token}-discarded"
+        with suppress(FileNotFoundError):
+            # Moved before it is emptied, so that nobody takes over half a folder, nor loses what he has taken over.
+            self._folder.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
+
     def remove(self) -> None:
-        """Remove the whole folder; gone already is fine."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove all that any holder left of a job that is over; gone already is fine."""
+        shutil.rmtree(self._of_job, ignore_errors=True)
+
+    def _take_over(self) -> None:
+        """Move the newest earlier holder's folder here; one that a later holder has moved meanwhile is not there."""
+        self._of_job.mkdir(parents=True, exist_ok=True)
+        tokens = (int(one.name) for one in self._of_job.iterdir() if one.name.isdecimal())
+        for token in sorted((one for one in tokens if one < self._token), reverse=True):
+            with suppress(FileNotFoundError):
+                (self._of_job / str(token)).rename(self._folder)
+                return
 
 
 def load_images(artifacts: ArtifactStore, digests: Iterable[str]) -> list[Image.Image]:

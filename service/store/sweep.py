@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobFailure, JobKind, JobState
 from service.store import usage
 from service.store.events import record_ended
+from service.store.lease_watch import Overdue, overdue_at
 from service.store.leases import seconds_since
 from service.store.tables import JobRow
 from service.store.usage import Usage
@@ -36,16 +37,20 @@ class SweepOutcome:
     unsent: list[tuple[JobId, JobKind]]
 
 
-def sweep(session: Session, *, now: datetime, max_attempts: int, resend_after_seconds: float) -> SweepOutcome:
+def sweep(
+    session: Session, *, now: datetime, max_attempts: int, resend_after_seconds: float, overdue: Overdue | None = None
+) -> SweepOutcome:
     """Return what dead workers held to the queue and list what must be sent again.
+
+    ``overdue`` tells whose worker is dead; without it the clock does, which must be that of all workers.
 
     A job whose worker was lost ``max_attempts`` times fails with ``worker_lost``; one that was to be canceled is
     canceled. Listed rows count as sent ``now``, so two sweeps at once do not both list them for long.
     """
     outcome, taken = SweepOutcome([], [], [], []), defaultdict[str, float](float)
-    expired = select(JobRow).where(JobRow.state == JobState.RUNNING, JobRow.lease_expires_at < now)
+    running = select(JobRow).where(JobRow.state == JobState.RUNNING)
     # In one order, so that two sweeps at once wait for each other's rows and never deadlock.
-    for row in session.scalars(expired.order_by(JobRow.id)):
+    for row in (overdue or overdue_at(now))(session.scalars(running.order_by(JobRow.id))):
         taken[row.tenant_id] += _return(session, row, outcome, now, max_attempts)
     forsaken = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.cancel_requested_at.is_not(None))
     for row in session.scalars(forsaken.order_by(JobRow.id)):
@@ -85,10 +90,12 @@ def _worker_lost(attempts: int) -> JobFailure:
 
 
 def _unsent(session: Session, now: datetime, resend_after_seconds: float) -> list[tuple[JobId, JobKind]]:
-    stale_at = now - timedelta(seconds=resend_after_seconds)
+    patience = timedelta(seconds=resend_after_seconds)
     queued = select(JobRow).where(JobRow.state == JobState.QUEUED)
     never = queued.where(JobRow.wakeup_at.is_(None)).order_by(JobRow.created_at).limit(UNSENT_AT_ONCE)
-    stale = queued.where(JobRow.wakeup_at < stale_at).order_by(JobRow.wakeup_at).limit(RESENT_AT_ONCE)
+    # One that is said to have been sent in the future was sent by a clock that has jumped.
+    is_stale = or_(JobRow.wakeup_at < now - patience, JobRow.wakeup_at > now + patience)
+    stale = queued.where(is_stale).order_by(JobRow.wakeup_at).limit(RESENT_AT_ONCE)
     rows = [*session.scalars(never.execution_options(populate_existing=True)), *session.scalars(stale)]
     mark_sent(session, [JobId(row.id) for row in rows], now=now)
     return [(JobId(row.id), JobKind(row.kind)) for row in rows]

@@ -16,7 +16,7 @@ from tests.architecture.sources import ROOT
 
 DOCKERFILES = ("api.Dockerfile", "worker.Dockerfile")
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
-SECRET = re.compile(r"(KEY|PASSWORD|SECRET|TOKEN)$")
+SECRET = re.compile(r"((?<!PER_)KEY|PASSWORD|SECRET|TOKEN)$")
 
 
 @cache

@@ -8,8 +8,10 @@ import errno
 import io
 import multiprocessing
 import os
+import signal
 import sys
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -21,20 +23,30 @@ MET_A_FULL_DISK = 3
 
 
 def started(
-    settings: dict[str, Any], checkpoint_seconds: float = 0.0, disk_full_at: int | None = None
+    settings: dict[str, Any],
+    checkpoint_seconds: float = 0.0,
+    disk_full_at: int | None = None,
+    frozen_at: int | None = None,
 ) -> ForkServerProcess:
     """A process that works off the queue of the service with these settings.
 
     ``disk_full_at``: its n-th file opened for writing finds no room, and every later one of the same job.
+    ``frozen_at``: as it has opened its n-th file for writing it stops, until SIGCONT.
     """
-    process = _SERVER.Process(target=_work_off, args=(settings, checkpoint_seconds, disk_full_at))
+    process = _SERVER.Process(target=_work_off, args=(settings, checkpoint_seconds, disk_full_at, frozen_at))
     process.start()
     return process
 
 
-def _work_off(settings: dict[str, Any], checkpoint_seconds: float, disk_full_at: int | None) -> None:
+def is_frozen(process: ForkServerProcess) -> bool:
+    """Whether it stands still, or has ended."""
+    return not process.is_alive() or ") T " in Path(f"/proc/{process.pid}/stat").read_text()
+
+
+def _work_off(
+    settings: dict[str, Any], checkpoint_seconds: float, disk_full_at: int | None, frozen_at: int | None
+) -> None:
     import logging
-    import signal
 
     import torch
 
@@ -44,7 +56,7 @@ def _work_off(settings: dict[str, Any], checkpoint_seconds: float, disk_full_at:
     from worker.process import compose
 
     os.environ["DEFECTSYNTH_WORKER_CHECKPOINT_SECONDS"] = str(checkpoint_seconds)
-    disk = Disk(disk_full_at)
+    disk = Disk(disk_full_at, frozen_at)
     configure_logs(logging.CRITICAL)
     torch.set_num_threads(1)
     stopping: list[int] = []
@@ -60,17 +72,21 @@ def _work_off(settings: dict[str, Any], checkpoint_seconds: float, disk_full_at:
 class Disk:
     """Every file of this process is opened for writing through `io.open`; SQLite alone has its own way."""
 
-    def __init__(self, full_at: int | None) -> None:
-        self._left = full_at
+    def __init__(self, full_at: int | None, frozen_at: int | None = None) -> None:
+        self._full_at, self._frozen_at = full_at, frozen_at
+        self._count = 0
         self._open = io.open
         self.is_full = False
-        if full_at is not None:
+        if full_at is not None or frozen_at is not None:
             io.open = self._opened
 
     def _opened(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        if set(mode) & set("wax+") and self._left is not None:
-            self._left -= 1
-            if self._left <= 0:
-                self.is_full = True
-                raise OSError(errno.ENOSPC, "No space left on device")
-        return self._open(file, mode, *arguments, **options)
+        writes = bool(set(mode) & set("wax+"))
+        self._count += writes
+        if writes and self._full_at is not None and self._count >= self._full_at:
+            self.is_full = True
+            raise OSError(errno.ENOSPC, "No space left on device")
+        opened = self._open(file, mode, *arguments, **options)
+        if writes and self._count == self._frozen_at:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return opened

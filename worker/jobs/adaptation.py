@@ -39,7 +39,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     with workshop.database.reading() as session:
         records = datasets.images_of(session, job.tenant_id, params.dataset_version_id, params.class_name)
     train = [record.sha256 for record in records if record.split is Split.TRAIN]
-    workspace = workshop.workspace(job.id)
+    workspace = workshop.workspace(job)
     base = workshop.residents.bare(params.base_model)
     writer = attempt.progress(_weights(params.settings))
     loading_seconds = time.monotonic() - begun
@@ -56,7 +56,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     started = time.monotonic()
     found = find_settings(attempt, workshop, base, records, outcome.kept, writer)
     between = time.monotonic()
-    archive = workspace.folder("archive") / "adapter.zip"
+    archive = workspace.fresh_folder("archive") / "adapter.zip"
     pack(outcome.kept[found.checkpoint], archive)
     stored = workshop.artifacts.put_file(archive)
     publishing_seconds = time.monotonic() - between

@@ -29,6 +29,7 @@ class SearchSettings(TypedDict, total=False):
     """The search for generation settings; ``max_trials`` 0 leaves it out."""
 
     max_trials: int
+    examples_per_trial: int
     images_per_trial: int
     max_share_copies: float
 

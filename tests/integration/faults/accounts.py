@@ -5,8 +5,8 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
+import httpx
 from sqlalchemy import func, select
 
 from service.contracts.jobs import JobKind, JobState
@@ -25,17 +25,26 @@ from worker.orphans import remove_orphans
 
 @dataclass
 class Accepted:
-    """What clients were told: one resource for each key that they chose, however often they asked."""
+    """What clients were told: one resource for each key that they chose, however often they asked.
+
+    ``told_at_once``: keys of which a client got the first answer, and not only what is told again.
+    """
 
     resources: dict[str, str] = field(default_factory=dict)
     jobs_of: dict[str, list[str]] = field(default_factory=dict)
+    told_at_once: set[str] = field(default_factory=set)
+    _texts: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, key: str, answer: dict[str, Any]) -> None:
-        """Note an accepted answer. Two answers to one key must name the same resource."""
+    def add(self, key: str, answer: httpx.Response) -> None:
+        """Note an accepted answer. All answers to one key must be the same text."""
         with self._lock:
-            assert self.resources.setdefault(key, answer["id"]) == answer["id"], "one key made two resources"
-            self.jobs_of[answer["id"]] = [job["id"] for job in answer.get("jobs", [])]
+            assert self._texts.setdefault(key, answer.text) == answer.text, "one key was given two answers"
+            told = answer.json()
+            self.resources[key] = told["id"]
+            self.jobs_of[told["id"]] = [job["id"] for job in told.get("jobs", [])]
+            if "Idempotent-Replayed" not in answer.headers:
+                self.told_at_once.add(key)
 
     @property
     def job_ids(self) -> list[str]:

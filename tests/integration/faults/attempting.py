@@ -98,7 +98,7 @@ class Attempting:
                 row.state, row.finished_at = JobState.QUEUED, None
 
     def made(self, resource_id: str) -> dict[str, Any]:
-        """By class: digests of adapter and images, and what the job found, without what the clock says."""
+        """By class: digests of adapter and images, and what the job found, without what clock and memory say."""
         found = {}
         for row in self.rows(resource_id):
             assert row.state == JobState.SUCCEEDED, row.failure
@@ -109,7 +109,7 @@ class Attempting:
             if row.kind == "generation":  # Its features are computed in other batches, which is told in the last digit.
                 result = {key: result[key] for key in ("num_images", "judging", "contact_sheet", "warnings")}
             digests = [(image.number, image.sha256, image.seed) for image in images]
-            found[row.class_name] = (archives, digests, {**result, "adapter_id": None})
+            found[row.class_name] = (archives, digests, {**result, "adapter_id": None, "footprint": None})
         return found
 
 

@@ -14,21 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy.orm import Session
 
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobKind
 from tests import servers
 from tests.fakes.worker_world import World
+from tests.fakes.wrong_clock import VARIABLE as WRONG_CLOCK
+from tests.fakes.wrong_clock import set_wrong
 from tests.integration.faults.accounts import Accepted
 
-PATIENCE_SECONDS = 120.0
+#: On a machine that has much else to do, a worker takes more than a minute to start.
+PATIENCE_SECONDS = 300.0
 
 
 @dataclass
 class Part:
-    """One process of the plant, and how it is started again."""
+    """One process of the plant, how it is started again, and the file by which its clock goes wrong."""
 
     start: Callable[[], subprocess.Popen[bytes]]
+    clock: Path
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,11 +84,20 @@ class Plant:
         port = servers.free_port()
         world.extra |= {"DEFECTSYNTH_PORT": str(port), "DEFECTSYNTH_WORKER_CHECKPOINT_SECONDS": "0.2"}
         self.url = f"http://127.0.0.1:{port}"
-        self.api = Part(lambda: world.started("service.cli", "api"))
-        self.workers = [Part(lambda: world.started("worker")) for _ in range(2)]
-        self.sweep = Part(lambda: world.started("worker.maintenance"))
+        self.api = self._part("api", "service.cli", "api")
+        self.workers = [self._part(f"worker{number}", "worker") for number in range(2)]
+        self.sweep = self._part("sweep", "worker.maintenance")
         self.accepted = Accepted()
         self._clients = ThreadPoolExecutor(60)
+        # Every request has a connection of its own, as those of many clients have.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=self.url, timeout=30, limits=limits)
+
+    def _part(self, name: str, *command: str) -> Part:
+        clock = self.world.data_dir / f"{name}.clock"
+        set_wrong(clock, 0)
+        launcher = ("tests.fakes.wrong_clock", *command)
+        return Part(lambda: self.world.started(*launcher, **{WRONG_CLOCK: str(clock)}), clock)
 
     @property
     def parts(self) -> list[Part]:
@@ -95,19 +109,21 @@ class Plant:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         while True:
             with contextlib.suppress(httpx.TransportError):
-                answer = httpx.post(self.url + path, headers=headers, timeout=30, **request)
+                answer = self._http.post(path, headers=headers, **request)
                 if answer.status_code in (200, 201, 202):
+                    self.accepted.add(headers["Idempotency-Key"], answer)
                     found: dict[str, Any] = answer.json()
-                    self.accepted.add(headers["Idempotency-Key"], found)
                     return found
                 # Whoever asks again while the first is being answered is told to wait; so is a full queue's client.
                 assert answer.status_code in (409, 429, 503), answer.text
             assert time.monotonic() < give_up_at, f"{path} was not accepted within {PATIENCE_SECONDS} s"
             time.sleep(0.2)
 
-    def post_at_once(self, path: str, clients: int, **request: Any) -> list[Future[dict[str, Any]]]:
+    def post_at_once(
+        self, path: str, clients: int, key: str | None = None, **request: Any
+    ) -> list[Future[dict[str, Any]]]:
         """The same request by ``clients`` clients with one key, in the background."""
-        key = secrets.token_hex(8)
+        key = key or secrets.token_hex(8)
         return [self._clients.submit(self.post, path, key, **request) for _ in range(clients)]
 
     def get(self, path: str) -> httpx.Response:
@@ -115,7 +131,7 @@ class Plant:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         while True:
             with contextlib.suppress(httpx.TransportError):
-                answer = httpx.get(self.url + path, timeout=30)
+                answer = self._http.get(path)
                 if answer.status_code < 500:
                     return answer
             assert time.monotonic() < give_up_at, path
@@ -140,6 +156,16 @@ class Plant:
             assert time.monotonic() < give_up_at, "no job is running"
             time.sleep(0.02)
 
+    def wait_until(self, is_so: Callable[[Session], bool]) -> None:
+        """Until the record is as wanted."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with self.world.database.reading() as session:
+                if is_so(session):
+                    return
+            assert time.monotonic() < give_up_at, is_so.__name__
+            time.sleep(0.05)
+
     def wake_everybody(self, times: int) -> None:
         """A message for every accepted job, over and over."""
         for job_id in self.accepted.job_ids * times:
@@ -156,6 +182,7 @@ class Plant:
             except subprocess.TimeoutExpired:
                 part.kill()
         self._clients.shutdown(cancel_futures=True)
+        self._http.close()
 
 
 def freeze(pid: int, seconds: float) -> None:

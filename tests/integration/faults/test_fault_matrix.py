@@ -4,44 +4,29 @@ One plant lives through all faults. Each fault hits while jobs are queued and ru
 the books must balance. The counts are shown as the test ends.
 """
 
-import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from redis import Redis as RedisClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from service.store.sweep import sweep
-from tests import servers
-from tests.fakes.pictures import png
-from tests.fakes.worker_world import World, now, quick
+from service.store.tables import SweepRow, WorkerRow
+from tests.fakes.worker_world import now, quick
+from tests.fakes.wrong_clock import set_wrong
 from tests.integration.faults.accounts import account
-from tests.integration.faults.plant import Plant, Server, freeze
+from tests.integration.faults.conftest import tell
+from tests.integration.faults.plant import Plant, freeze
 from tests.integration.test_recognition import CLASSES, NO_GATES, archive
 
 FREEZE_SECONDS = 4.0
+#: By which clocks jump: all leases of a day's work seem over, and no Idempotency-Key is forgotten.
+AHEAD = 7200.0
 #: Of each request, with one key.
 CLIENTS = 3
-
-
-@pytest.fixture
-def plant(tmp_path: Path, registry: Path) -> Iterator[Plant]:
-    port, cluster_files = servers.free_port(), servers.postgres_cluster()
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(cluster_files)
-        redis = Server(lambda: servers.redis(tmp_path, port))
-        stack.callback(redis.end)
-        postgres = Server(lambda: servers.postgres_server(cluster, stop=signal.SIGQUIT))
-        stack.callback(postgres.end)
-        world = World(tmp_path / "data", registry, redis.url, postgres.url)
-        stack.callback(world.close)
-        plant = Plant(world, redis, postgres)
-        stack.callback(plant.end)
-        yield plant
 
 
 def kill_the_api(plant: Plant) -> None:
@@ -103,27 +88,49 @@ def wake_everybody_for_everything(plant: Plant) -> None:
     plant.wake_everybody(times=5)
 
 
-def jump_the_clock(plant: Plant) -> None:
-    """A sweep that believes it is two hours later takes every running job from its living worker."""
-    for _ in range(3):
-        with plant.world.database.transaction() as session:
-            later = now() + timedelta(hours=2)
-            sweep(session, now=later, max_attempts=1000, resend_after_seconds=0)
-        time.sleep(0.3)
+def set_the_clocks_apart(plant: Plant) -> None:
+    """The sweep's two hours ahead, so that all leases seem to have run out; the workers' two hours back."""
+    plant.wait_for_running()
+    set_clocks(plant, sweep=AHEAD, api=0, workers=-AHEAD)
+
+
+def swap_the_clocks(plant: Plant) -> None:
+    """And kill a worker whose lease then ends in two hours, or in four if the sweep is asked."""
+    plant.wait_for_running()
+    set_clocks(plant, sweep=-AHEAD, api=-AHEAD, workers=AHEAD)
+    plant.wait_for_running()
+    plant.workers[0].kill()
+    plant.workers[0].restart()
+
+
+def set_the_clocks_right(plant: Plant) -> None:
+    plant.wait_for_running()
+    set_clocks(plant, sweep=0, api=0, workers=0)
+
+
+def set_clocks(plant: Plant, sweep: float, api: float, workers: float) -> None:
+    """Until sweep and workers have written the time by their new clocks."""
+    for part, seconds in ((plant.sweep, sweep), (plant.api, api), *((one, workers) for one in plant.workers)):
+        set_wrong(part.clock, seconds)
+
+    def is_told(session: Session) -> bool:
+        swept_at = session.scalar(select(SweepRow.swept_at))
+        seen = session.scalars(select(WorkerRow.seen_at))
+        wrong_by = [(one - now()).total_seconds() for one in seen]
+        return (
+            swept_at is not None
+            and abs((swept_at - now()).total_seconds() - sweep) < AHEAD / 2
+            and any(abs(seconds - workers) < AHEAD / 2 for seconds in wrong_by)
+        )
+
+    plant.wait_until(is_told)
 
 
 FAULTS: tuple[Callable[[Plant], None], ...] = (
     kill_the_api, kill_a_pool_process, kill_a_worker, stop_a_worker, freeze_a_worker, kill_the_sweep,
-    restart_redis_empty, empty_redis, crash_postgres, wake_everybody_for_everything, jump_the_clock,
+    restart_redis_empty, empty_redis, crash_postgres, wake_everybody_for_everything,
+    set_the_clocks_apart, swap_the_clocks, set_the_clocks_right,
 )  # fmt: skip
-
-
-def tell(request: pytest.FixtureRequest, lines: list[str]) -> None:
-    """Show figures in the test run's own output, past its capture."""
-    plugins = request.config.pluginmanager
-    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
-        for line in ["", *lines]:
-            plugins.get_plugin("terminalreporter").write_line(line)
 
 
 def test_whatever_is_killed_what_was_accepted_is_done_once_and_whole(
@@ -169,14 +176,3 @@ def test_an_artefact_that_was_truncated_ends_its_job_with_a_reason_and_no_other(
     assert (jobs[lost]["state"], jobs[kept]["state"]) == ("failed", "succeeded")
     assert jobs[lost]["failure"]["code"] == "artifact_damaged"
     assert image["sha256"] in jobs[lost]["failure"]["message"]
-
-
-def test_fifty_clients_with_one_key_make_one_dataset_while_the_api_dies(plant: Plant) -> None:
-    files = {"images": ("bright/0.png", png(0), "image/png")}
-    answers = plant.post_at_once("/v1/datasets", clients=50, files=files)
-    for _ in range(3):
-        time.sleep(0.4)
-        plant.api.kill()
-        plant.api.restart()
-    assert len({answer.result()["id"] for answer in answers}) == 1
-    assert account(plant.world, plant.accepted).done_twice == 0

@@ -37,3 +37,13 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes()[:-50])
     with pytest.raises(AdapterUnusable, match="cannot be read"):
         read_tensors(tmp_path / "file")
+
+
+def test_a_process_that_was_frozen_while_it_wrote_spoils_nothing_that_is_written_since(tmp_path: Path) -> None:
+    with (tmp_path / "file.partial").open("wb") as of_the_frozen:
+        of_the_frozen.write(b"half a file")
+        of_the_frozen.flush()
+        write_tensors(tmp_path / "file", {"a": torch.ones(100)})
+        of_the_frozen.write(b"and the rest of it")
+    found, _ = read_tensors(tmp_path / "file")
+    assert torch.equal(found["a"], torch.ones(100))

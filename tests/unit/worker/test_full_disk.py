@@ -1,6 +1,7 @@
 """A full disk: no thread, loop or process of a worker ends by it, and what a job wrote is given back."""
 
 import errno
+import io
 import signal
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from service.settings import Settings
 from service.store.artifacts import LocalArtifacts
 from service.store.database import Database
 from service.store.tables import Base, JobRow, WorkerRow
+from tests.fakes.attempts import Disk
 from worker import maintenance, process
 from worker.feature_cache import FeatureCache
 from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
@@ -46,7 +48,7 @@ class FullWhile(Database):
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    return tmp_path / "work" / "job"
+    return tmp_path / "work" / "job" / "1"
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_a_job_that_fills_the_disk_gives_its_scratch_back_and_fails_with_a_reaso
     database: FullWhile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fills_the_disk(attempt: Attempt, workshop: Workshop) -> Finished:
-        workshop.workspace(attempt.job.id).folder("checkpoints")
+        workshop.workspace(attempt.job).folder("checkpoints")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with database.transaction() as session:
@@ -118,8 +120,9 @@ def test_the_sweep_s_process_goes_on_after_a_sweep_without_room(
     assert len(sweeps) == 2
 
 
-def test_a_checkpoint_that_finds_no_room_says_so(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.safetensors.partial").symlink_to("/dev/full")
+def test_a_checkpoint_that_finds_no_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io, "open", io.open)  # What the full disk puts in its place is gone after the test.
+    Disk(full_at=1)
     file = CheckpointFile(tmp_path, AdaptationConfig(), "a test", interval_seconds=10)
     with pytest.raises(OSError) as raised:
         file.save(Checkpoint("lora", 1, {"unet": torch.zeros(100_000)}))

@@ -1,6 +1,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from service.contracts.ids import JobId
 from worker.jobs.adaptation import placeholder_token
 from worker.workspace import Workspace, pack, unpack
@@ -21,13 +23,35 @@ def test_equal_folders_pack_to_equal_bytes_whenever_they_were_written(tmp_path: 
 
 
 def test_checkpoints_outlive_an_attempt_and_outputs_do_not(tmp_path: Path) -> None:
-    first, second = Workspace(tmp_path, JobId("job_1")), Workspace(tmp_path, JobId("job_1"))
+    first, third = Workspace(tmp_path, JobId("job_1"), 1), Workspace(tmp_path, JobId("job_1"), 3)
     for name in ("checkpoints", "adapter"):
         (first.folder(name) / "file").write_text("kept?")
-    assert (second.folder("checkpoints") / "file").exists()
-    assert not (second.fresh_folder("adapter") / "file").exists()
-    second.remove()
+    assert (third.folder("checkpoints") / "file").exists()
+    assert not (third.fresh_folder("adapter") / "file").exists()
+    third.remove()
     assert not (tmp_path / "job_1").exists()
+
+
+def test_a_holder_that_lost_its_lease_cannot_touch_what_its_heir_took_over(tmp_path: Path) -> None:
+    zombie, heir = Workspace(tmp_path, JobId("job_1"), 1), Workspace(tmp_path, JobId("job_1"), 2)
+    theirs = zombie.folder("checkpoints")
+    (theirs / "file").write_text("step 5")
+    ours = heir.folder("checkpoints")
+    with pytest.raises(FileNotFoundError):
+        (theirs / "file").write_text("step 6")
+    (zombie.fresh_folder("checkpoints") / "file").write_text("step 6")
+    zombie.discard()
+    assert (ours / "file").read_text() == "step 5"
+    (zombie.folder("checkpoints") / "file").write_text("step 1")
+    later = Workspace(tmp_path, JobId("job_1"), 3).folder("checkpoints")
+    assert (later / "file").read_text() == "step 5", "the newest holder's, whatever an older one began anew"
+
+
+def test_a_full_disk_gets_back_what_its_holder_wrote(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, JobId("job_1"), 2)
+    (workspace.folder("checkpoints") / "file").write_text("large")
+    workspace.discard()
+    assert list((tmp_path / "job_1").iterdir()) == []
 
 
 def test_a_placeholder_token_is_the_same_in_every_attempt_and_differs_between_jobs() -> None:

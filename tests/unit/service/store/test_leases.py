@@ -264,3 +264,11 @@ def test_every_change_a_client_can_see_makes_a_new_revision_and_a_renewal_does_n
         leases.cancel(session, name, job.fencing_token, now=NOON)
     seen.append(row(database, name).revision)
     assert seen == [1, 1, 2, 3]
+
+
+def test_a_wake_up_that_a_jumped_clock_dated_ahead_is_sent_again_once(database: Database) -> None:
+    queue(database, "job", wakeup_at=NOON + timedelta(hours=2))
+    with database.transaction() as session:
+        first = sweep(session, now=NOON, max_attempts=3, resend_after_seconds=60)
+        second = sweep(session, now=NOON, max_attempts=3, resend_after_seconds=60)
+    assert (first.unsent, second.unsent) == ([("job", JobKind.GENERATION)], [])
