@@ -56,7 +56,7 @@ def page() -> str:
     for title, names in _CLASSES:
         lines += [f"## {title}", ""]
         for name in names.split():
-            lines += [f"::: defectsynth_client.{name}", ""]
+            lines += [f"::: defectsynth_client.{name}", "    options:", "      show_if_no_docstring: true", ""]
     return "\n".join(lines)
 
 
@@ -76,12 +76,17 @@ def _signature(name: str, function: griffe.Function) -> Iterator[str]:
             is_keyword = True
             yield "    *,"
         yield f"    {one.name}: {one.annotation}{f' = {one.default}' if one.default is not None else ''},"
-    yield f") -> {_given(str(function.returns))}"
+    yield f") -> {_given(function)}"
 
 
-def _given(planned: str) -> str:
-    """What comes of a plan: ``Call[Page[Job]]`` is iterated over, ``Call[Job]`` is a ``Job``."""
+def _given(function: griffe.Function) -> str:
+    """What a caller gets: ``Call[Page[Job]]`` is iterated over, ``Call[Job]`` or what plans a ``Job`` gives one."""
+    planned = str(function.returns)
     if match := re.fullmatch(r"Call\[Page\[(.+)\]\]", planned):
         return f"Iterator[{match[1]}]"
-    match = re.fullmatch(r"\w+\[(.+)\]", planned)
-    return match[1] if match and planned.startswith("Call[") else planned
+    if not planned.startswith("Call["):
+        planned = str(function.module[planned]["plan"].returns)
+    match = re.fullmatch(r"(?:Call|Plan)\[(.+)\]", planned)
+    if match is None:
+        raise ValueError(f"{function.path} gives {planned}, of which nobody knows what a caller gets")
+    return match[1]

@@ -24,7 +24,7 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems (`applica
 
 
 def page() -> str:
-    """Answers first, then what ends a job."""
+    """Answers first, then what ends a job, then what is said of single images."""
     lines = [_INTRODUCTION, "## Of answers", "", "| status | code | meaning | remedy |", "|---|---|---|---|"]
     for error in sorted(_tree(ServiceError), key=lambda one: one.status):
         lines.append(f"| {error.status} | `{error.code}` | {_told(error)} | {error.remedy} |")
@@ -44,8 +44,18 @@ def page() -> str:
     for kind, border in MODEL_ERRORS.items():
         if kind not in (Interrupted, Canceled):
             lines.append(f"| `{kind.code}` | {_told(kind)} | {border.remedy} |")
-    for code, message, remedy in _failures():
-        lines.append(f"| `{code}` | {message} | {remedy} |")
+    lines += [f"| `{code}` | {message} | {remedy} |" for code, message, remedy in _failures()]
+    lines += [
+        "",
+        "## Of images that were refused",
+        "",
+        "An upload keeps its good images and names the others in `refused`, each with `filename` and these; … is what"
+        " the case puts in:",
+        "",
+        "| code | reason | remedy |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{code}` | {reason} | {remedy} |" for code, reason, remedy in _refusals()]
     return "\n".join(lines)
 
 
@@ -67,33 +77,43 @@ def _special() -> dict[int, str]:
     """Codes that are given where an error is raised: ``InvalidRequest(..., code="test_images_seen")``, by status."""
     named = {error.__name__: error for error in _tree(ServiceError)}
     found: dict[int, set[str]] = {}
-    for call in _calls("service"):
-        error = named.get(call.func.id) if isinstance(call.func, ast.Name) else None
-        code = _words(call).get("code")
-        if error is not None and code:
-            found.setdefault(error.status, set()).add(code)
+    for call in _calls("service", *named):
+        if isinstance(call.func, ast.Name) and (code := _words(call).get("code")):
+            found.setdefault(named[call.func.id].status, set()).add(code)
     usual = {error.code for error in named.values()}
     return {status: ", ".join(f"`{one}`" for one in sorted(codes - usual)) for status, codes in sorted(found.items())}
 
 
-def _failures() -> Iterator[tuple[str, str, str]]:
-    """Failures that are no error of the trees: ``JobFailure(code="out_of_memory", ...)``."""
-    for call in [*_calls("worker"), *_calls("service/store")]:
+def _failures() -> Iterator[tuple[str, ...]]:
+    """Failures that are no error of the trees."""
+    for call in [*_calls("worker", "JobFailure"), *_calls("service/store", "JobFailure")]:
         words = _words(call)
-        if isinstance(call.func, ast.Name) and call.func.id == "JobFailure" and "message" in words:
-            yield words.get("code", "storage_full"), words["message"], words.get("remedy", "")
+        if words.keys() >= {"code", "message", "remedy"}:
+            yield words["code"], words["message"], words["remedy"]
+    for call in _calls("worker", "OutOfBounds"):
+        yield tuple(map(_text, call.args))
 
 
-def _calls(folder: str) -> Iterator[ast.Call]:
+def _refusals() -> list[tuple[str, ...]]:
+    """Of single images: ``ImageRefusal(code, reason, remedy)``."""
+    return sorted({tuple(_text(one) or "…" for one in call.args) for call in _calls("service", "ImageRefusal")})
+
+
+def _calls(folder: str, *names: str) -> Iterator[ast.Call]:
+    """Every call of one of the names in the folder."""
     for path in sorted((_ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
                 yield node
 
 
 def _words(call: ast.Call) -> dict[str, str]:
-    return {
-        one.arg: one.value.value
-        for one in call.keywords
-        if one.arg and isinstance(one.value, ast.Constant) and isinstance(one.value.value, str)
-    }
+    """The arguments that are told by name and are texts."""
+    return {one.arg: text for one in call.keywords if one.arg and (text := _text(one.value))}
+
+
+def _text(node: ast.expr) -> str:
+    """A text as it stands in the code, with an ellipsis for what is put in later; empty where it is none."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -80,7 +80,7 @@ def _operation(method: str, path: str, operation: Json) -> Iterator[str]:
             shapes = [_type(one.get("schema", {})) for one in answer.get("content", {}).values()]
             told = " ".join(filter(None, [*kinds, *shapes]))
             yield _row(status, told, answer["description"].replace("Successful Response", ""))
-    refused = [status for status in operation["responses"] if status.startswith(("4", "5"))]
+    refused = sorted(status for status in operation["responses"] if status.startswith(("4", "5")))
     if refused:
         yield _row(", ".join(refused), "[Problem](http-data.md#problem)", "")
     yield ""
@@ -129,8 +129,8 @@ def _told(schema: Json, described: Json) -> str:
     parts = [_plain(described.get("description", ""))]
     bounded = [schema, *schema.get("anyOf", [])]
     parts += [said.format(one[name]) for one in bounded for name, said in _BOUNDS.items() if name in one]
-    if schema.get("default") is not None:
-        parts.append(f"Default `{schema['default']}`")
+    if schema.get("default") is not None and not isinstance(schema["default"], dict):
+        parts.append(f"Default `{json.dumps(schema['default'])}`")
     return "; ".join(filter(None, (part.rstrip(".") for part in parts)))
 
 

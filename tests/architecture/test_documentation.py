@@ -1,5 +1,6 @@
 """The documentation is built without a warning, tells everything that the code has, and asks nothing of a network."""
 
+import html
 import os
 import re
 import subprocess
@@ -83,6 +84,13 @@ def test_the_reference_tells_every_operation_schema_setting_command_and_error(si
     assert [name for name in commands if f">defectsynth {name}" not in told] == []
     told = (site / "reference" / "errors.html").read_text(encoding="utf-8")
     assert [one.code for one in errors() if f"<code>{one.code}</code>" not in told] == []
+
+
+def test_the_examples_stand_on_their_page_whole(site: Path) -> None:
+    shown = re.sub(r"<[^>]+>", "", (site / "connect-a-qa-tool.html").read_text(encoding="utf-8"))
+    for name in ("qa_with_requests.py", "qa_with_curl.sh"):
+        last = (ROOT / "examples" / name).read_text(encoding="utf-8").rstrip().splitlines()[-1]
+        assert html.escape(last, quote=False) in shown
 
 
 def test_pictures_are_light_enough_to_be_read_over_a_slow_line() -> None:

@@ -265,16 +265,12 @@ class SyntheticImage(Answer):
 
 
 class ClassAnswer(Answer):
-    """A class in words. ``as_close``: as close to the real images as these are to each other? yes, no, cannot be said.
-
-    ``remake``: the request that makes these images again.
-    """
+    """A class in words. ``as_close``, to the real images as these are to each other: yes, no, or cannot be said."""
 
     as_close: str
     reason: str
     caution: str | None
     copies: str
-    remake: dict[str, object]
 
 
 class GenerationReport(Answer):
