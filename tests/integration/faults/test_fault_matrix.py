@@ -140,21 +140,3 @@ def test_whatever_is_killed_what_was_accepted_is_done_once_and_whole(
         assert (found.lost, found.done_twice, found.left_behind) == (0, 0, 0), found
         assert set(found.states) == {"succeeded"}, found
     tell(request, [f"{len(FAULTS)} faults", *lines])
-
-
-def test_an_artefact_that_was_truncated_ends_its_job_with_a_reason_and_no_other(plant: Plant) -> None:
-    dataset = plant.post("/v1/datasets", files={"archive": ("set.zip", archive())})
-    settings = quick().model_dump(mode="json")
-    lost, kept = CLASSES
-    image = next(
-        one for one in plant.get(f"/v1/datasets/{dataset['id']}/images?limit=100").json()["items"]
-        if one["class_name"] == lost and one["split"] == "train"
-    )  # fmt: skip
-    path = plant.world.artifacts.path_of(image["sha256"])
-    path.write_bytes(path.read_bytes()[:100])
-    adaptation = plant.post("/v1/adaptations", json={"dataset_id": dataset["id"], "settings": settings})
-    plant.settle()
-    jobs = {job["class_name"]: job for job in plant.get(f"/v1/adaptations/{adaptation['id']}").json()["jobs"]}
-    assert (jobs[lost]["state"], jobs[kept]["state"]) == ("failed", "succeeded")
-    assert jobs[lost]["failure"]["code"] == "artifact_damaged"
-    assert image["sha256"] in jobs[lost]["failure"]["message"]
