@@ -5,12 +5,15 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import schemathesis
 from pydantic import SecretStr
 from schemathesis.engine import events, from_schema
+from schemathesis.engine.run import PhaseName
 from schemathesis.transport.serialization import Binary
 
 from service.contracts.ids import DEFAULT_TENANT
@@ -111,19 +114,42 @@ def is_text(value: object) -> bool:
     return all(isinstance(one, str) for one in (value if isinstance(value, list) else [value]))
 
 
-def run(world: World, told: schemathesis.Config) -> tuple[dict[str, str], Counter[int]]:
-    """Each kind of failure with one example, and how often each status was answered."""
+@dataclass
+class Found:
+    """Each kind of failure with one example, how often each status was answered, and how the document's links fared.
+
+    ``followed``: (operation, operation) whose second was sent what the first had answered, with the status, by the
+    stateful phase.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+    statuses: Counter[int] = field(default_factory=Counter)
+    followed: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+
+
+def run(world: World, told: schemathesis.Config) -> Found:
+    """All phases."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", world.app, config=told)
     schema.hooks.hook("map_body")(with_pictures)
-    failures: dict[str, str] = {}
-    statuses: Counter[int] = Counter()
+    found = Found()
     for event in from_schema(schema).execute():
         if isinstance(event, events.NonFatalError | events.FatalError):
-            failures[f"the run itself: {type(event).__name__}"] = str(vars_of(event))
+            found.failures[f"the run itself: {type(event).__name__}"] = str(vars_of(event))
         if isinstance(event, events.ScenarioFinished):
-            statuses.update(one.response.status_code for one in event.recorder.interactions.values() if one.response)
-            failures.update(failed(event))
-    return failures, statuses
+            answers = {key: one.response for key, one in event.recorder.interactions.items() if one.response}
+            found.statuses.update(answer.status_code for answer in answers.values())
+            found.failures.update(failed(event))
+            if event.phase is PhaseName.STATEFUL_TESTING:
+                found.followed.update(links(event, answers))
+    return found
+
+
+def links(event: events.ScenarioFinished, answers: dict[str, schemathesis.Response]) -> Iterator[tuple[str, str, int]]:
+    cases = event.recorder.cases
+    for key, case in cases.items():
+        if case.is_transition_applied and case.parent_id is not None and key in answers:
+            first, second = (one.value.operation.label for one in (cases[case.parent_id], case))
+            yield first, second, answers[key].status_code
 
 
 def vars_of(event: Any) -> Any:
@@ -147,14 +173,24 @@ def test_without_keys_nothing_crashes_and_every_answer_is_documented(
     settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, **BOUNDS)
     # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
     with opened(settings) as world:
-        failures, statuses = run(world, config(filled(world), None))
-    assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
-    assert {200, 201, 202, 204, 404, 405, 409, 415, 422} <= set(statuses), statuses
+        found = run(world, config(filled(world), None))
+    assert not found.failures, "\n\n".join(f"{what}\n{told}" for what, told in found.failures.items())
+    assert {200, 201, 202, 204, 404, 405, 409, 415, 422} <= set(found.statuses), found.statuses
+    check_followed(found)
+
+
+def check_followed(found: Found) -> None:
+    """The stateful phase ran: what one operation had answered was read, and changed, by others."""
+    fared_well = {f"{first} -> {second}" for first, second, status in found.followed if status < 300}
+    assert len(fared_well) >= 5, fared_well
+    assert any(" -> GET " in link for link in fared_well), fared_well
+    assert not all(" -> GET " in link for link in fared_well), fared_well
 
 
 def test_with_a_key_the_same_holds_and_no_route_forgets_to_ask(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, admin_key=SecretStr(KEY), **BOUNDS)
     with opened(settings, {"X-API-Key": KEY}) as world:
-        failures, statuses = run(world, config(filled(world), KEY))
-    assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
-    assert 401 in statuses, "nothing was asked without a key"
+        found = run(world, config(filled(world), KEY))
+    assert not found.failures, "\n\n".join(f"{what}\n{told}" for what, told in found.failures.items())
+    assert 401 in found.statuses, "nothing was asked without a key"
+    check_followed(found)
