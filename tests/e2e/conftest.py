@@ -27,9 +27,12 @@ GRAVE = ("serious", "critical")
 START_SECONDS = 90.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window. Skips, or fails under `CI=true`, where it is not installed."""
+    """Debian's Chromium, without a window. Skips, or fails under `CI=true`, where it is not installed.
+
+    For one file, not for all tests: while Playwright is open, an event loop runs that no other test could have.
+    """
     program = servers.chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
