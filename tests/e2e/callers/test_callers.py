@@ -65,7 +65,7 @@ def test_the_example_of_the_readme_does_what_it_says(served: Served, images: Pat
 
 def test_a_script_with_plain_requests_does_the_same(served: Served, archive: Path, tmp_path: Path) -> None:
     pytest.importorskip("requests")
-    command = [sys.executable, str(ROOT / "examples" / "qa_with_requests.py"), str(archive), "2", "out.zip"]
+    command = [sys.executable, str(ROOT / "examples" / "qa_with_requests.py"), str(archive), "8", "out.zip"]
     told = ran(command, served, tmp_path)
     assert "left out: pits/broken.png" in told
     assert num_images(tmp_path / "out.zip") > 0
@@ -73,7 +73,7 @@ def test_a_script_with_plain_requests_does_the_same(served: Served, archive: Pat
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_a_script_with_curl_does_the_same(served: Served, archive: Path, tmp_path: Path) -> None:
-    command = ["bash", str(ROOT / "examples" / "qa_with_curl.sh"), str(archive), "2", "out.zip"]
+    command = ["bash", str(ROOT / "examples" / "qa_with_curl.sh"), str(archive), "8", "out.zip"]
     assert "succeeded" in ran(command, served, tmp_path)
     assert num_images(tmp_path / "out.zip") > 0
 
