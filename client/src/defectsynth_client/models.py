@@ -1,5 +1,6 @@
 """What the service answers, typed. Fields that a newer service adds are kept, too, and can be read as attributes."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -145,9 +146,9 @@ class Work(Answer):
     links: dict[str, str]
 
     @property
+    @abstractmethod
     def all_jobs(self) -> Sequence["Job"]:
         """Its jobs, one a class."""
-        raise NotImplementedError
 
 
 class Job(Work):
