@@ -105,9 +105,9 @@ class CopyGate:
         return len(self.features)
 
     def judge(
-        self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[int | None]
+        self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[Sequence[int]]
     ) -> list[CopyVerdict]:
-        """Verdicts on ``images`` with ``features`` (n, d); ``own_sources``: index of the real image each began as."""
+        """Verdicts on ``images`` with ``features`` (n, d); ``own_sources``: indices of the real ones each began as."""
         if not len(images) == len(features) == len(own_sources):
             raise ValueError(f"{len(images)} images, {len(features)} rows of features, {len(own_sources)} sources")
         patterns = Patterns.of(images)
@@ -115,7 +115,7 @@ class CopyGate:
         candidates = _candidates(features, self.features)
         verdicts = []
         for index, (image, own) in enumerate(zip(images, own_sources, strict=True)):
-            compared = candidates[index] if own is None else np.union1d(candidates[index], [own])
+            compared = np.union1d(candidates[index], np.asarray(own, dtype=np.int64))
             alike = likeness(patterns, index, self.mirrored, compared)
             verdicts.append(self._verdict(image, distances[index][compared], compared, alike, own))
         return verdicts
@@ -126,7 +126,7 @@ class CopyGate:
         distances: npt.NDArray[np.float64],
         compared: npt.NDArray[np.int64],
         alike: Likeness,
-        own: int | None,
+        own: Sequence[int],
     ) -> CopyVerdict:
         in_pixels = alike.distances / self.pixel_threshold
         in_features = np.full(len(distances), np.inf)
@@ -134,8 +134,9 @@ class CopyGate:
             in_features = distances / self.feature_threshold
         nearness = np.minimum(in_features, in_pixels)
         at = int(nearness.argmin())
-        if own is not None and nearness[np.searchsorted(compared, own)] < 1.0:
-            at = int(np.searchsorted(compared, own))
+        copied = [place for place in np.searchsorted(compared, own) if nearness[place] < 1.0]
+        if copied:
+            at = int(min(copied, key=lambda place: nearness[place]))
         is_copy = bool(nearness[at] < 1.0)
         down, right = alike.shifts_px[at] / SIDE_PX
         return CopyVerdict(

@@ -55,9 +55,9 @@ class Gates:
     class_name: str
 
     def judge(
-        self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[int | None]
+        self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[Sequence[int]]
     ) -> list[Verdict]:
-        """Verdicts on ``images``, in their order, with ``features`` (n, d) and the real image each began as, if any.
+        """Verdicts on ``images``, in their order, with ``features`` (n, d) and the real images each began as.
 
         A row of features that is NaN or infinite, or a picture that cannot be read, is rejected as ``not_finite``.
         """
@@ -78,7 +78,7 @@ class Gates:
         return verdicts
 
     def _copies(
-        self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[int | None]
+        self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[Sequence[int]]
     ) -> Sequence[CopyVerdict | None]:
         return [None] * len(images) if self.copy is None else self.copy.judge(images, features, own_sources)
 

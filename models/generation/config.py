@@ -15,13 +15,17 @@ class GenerationMode(StrEnum):
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How images are made. ``strength`` counts in ``image_oriented`` mode only; ``guidance_scale`` 1 = no guidance."""
+    """How images are made. ``guidance_scale`` 1 = no guidance.
+
+    In ``image_oriented`` mode only: ``strength``, and ``splice_sources``: begin as two sources spliced, not as one.
+    """
 
     mode: GenerationMode = GenerationMode.IMAGE_ORIENTED
     strength: float = 0.6
     guidance_scale: float = 2.0
     num_inference_steps: int = 20
     batch_size: int = 8
+    splice_sources: bool = False
 
     def __post_init__(self) -> None:
         if self.guidance_scale < 1:

@@ -18,6 +18,7 @@ from models.diffusion.seeding import generator, image_noise, image_seed
 from models.diffusion.timesteps import denoising_steps, equivalent_strength, solver
 from models.errors import DatasetUnusable, NonFiniteLoss
 from models.generation.config import GenerationConfig, GenerationMode
+from models.generation.splicing import partner_of, spliced
 from models.imaging.arrays import deliver
 from models.imaging.fit import FitPolicy, Fitted
 from models.progress import Progress
@@ -25,12 +26,21 @@ from models.progress import Progress
 
 @dataclass(frozen=True)
 class Sample:
-    """One image in the size and mode of the originals. ``source_index`` counts in the sources; none from noise."""
+    """One image in the size and mode of the originals.
+
+    ``source_index`` and ``second_source_index`` count in the sources: none from noise, no second where not spliced.
+    """
 
     index: int
     image: Image.Image
     seed: int
     source_index: int | None
+    second_source_index: int | None = None
+
+    @property
+    def source_indices(self) -> tuple[int, ...]:
+        """The sources that it began as: none, one or two."""
+        return tuple(one for one in (self.source_index, self.second_source_index) if one is not None)
 
 
 @dataclass(frozen=True)
@@ -101,17 +111,18 @@ class Sampler:
         begun = time.monotonic()
         from_noise = self._config.mode is GenerationMode.FROM_NOISE
         chosen = [source_of(index, len(self._sources.images), self._seed) for index in indices]
+        seconds = [None if from_noise else self._second(index, one) for index, one in zip(indices, chosen, strict=True)]
         seeds = [image_seed(self._seed, index) for index in indices]
-        starts = None if from_noise else self._sources.latents[chosen]
+        starts = None if from_noise else torch.stack([*map(self._start, indices, chosen, seconds)])
         embeds = (self._prompts.conditional, self._prompts.unconditional)
         latents = denoise(self._base, *embeds, starts, seeds, self.denoising_steps, self._config, self._progress)
         between = time.monotonic()
         pixels = latent_space.decode(self._base, latents).cpu()
         samples = []
-        for index, image_pixels, source, seed in zip(indices, pixels, chosen, seeds, strict=True):
+        for index, image_pixels, source, second, seed in zip(indices, pixels, chosen, seconds, seeds, strict=True):
             if torch.isfinite(image_pixels).all():
                 image = deliver(image_pixels, Fitted.of(self._sources.images[source], self._sources.fit))
-                samples.append(Sample(index, image, seed, None if from_noise else source))
+                samples.append(Sample(index, image, seed, None if from_noise else source, second))
         if not samples:
             raise NonFiniteLoss(
                 "Every image of a batch holds NaN or infinite values.", field="settings",
@@ -120,6 +131,16 @@ class Sampler:
         self.stage_seconds["denoising"] += between - begun
         self.stage_seconds["decoding"] += time.monotonic() - between
         return samples
+
+    def _second(self, index: int, source: int) -> int | None:
+        """What ``source`` is spliced with for image ``index``; none where nothing is spliced or it is alone."""
+        count = len(self._sources.images)
+        return partner_of(index, source, count, self._seed) if self._config.splice_sources and count > 1 else None
+
+    def _start(self, index: int, source: int, second: int | None) -> torch.Tensor:
+        """(C, h, w): the clean latents that image ``index`` begins as."""
+        latents = self._sources.latents
+        return latents[source] if second is None else spliced(latents[source], latents[second], self._seed, index)
 
     def samples(self, indices: range) -> Iterator[Sample]:
         """The images ``indices``, batch by batch as they are asked for."""

@@ -31,12 +31,16 @@ class Training:
     """One stage: ``module`` is optimised by ``step`` until its seconds are spent; stops and resumes at any step.
 
     The batch of a step is a function of the step's number alone, so a resumed run sees what an uninterrupted run
-    would have seen. ``step(number)`` returns a scalar loss and figures for the curve.
+    would have seen. ``step(number)`` returns a scalar loss and figures for the curve. ``lr`` rises over 200 steps,
+    stays, and falls to 0 over the last ``cooldown_share`` of the seconds (Haegele et al., arXiv 2405.18392).
     """
 
-    def __init__(self, name: str, folder: Path, module: nn.Module, step: Step, lr: float, ema_decay: float) -> None:
+    def __init__(
+        self, name: str, folder: Path, module: nn.Module, step: Step, lr: float, ema_decay: float,
+        cooldown_share: float = 0.0,
+    ) -> None:  # fmt: skip
         self.name, self.folder, self.module, self.step_fn = name, folder, module, step
-        self.lr = lr
+        self.lr, self.cooldown_share = lr, cooldown_share
         self.optimizer = torch.optim.AdamW(module.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=1e-3)
         self.average = AveragedWeights(module, ema_decay)
         self.num_steps, self.seconds = 0, 0.0
@@ -69,7 +73,7 @@ class Training:
         bar = tqdm(total=round(seconds), initial=round(self.seconds), desc=self.name, unit="s")
         while self.seconds < seconds:
             started = time.monotonic()
-            figures = self._advance()
+            figures = self._advance(self.seconds / seconds)
             self.seconds += time.monotonic() - started
             bar.n = min(round(self.seconds), round(seconds))
             bar.set_postfix(
@@ -85,9 +89,14 @@ class Training:
         bar.close()
         self.save()
 
-    def _advance(self) -> dict[str, float]:
+    def _advance(self, share_spent: float) -> dict[str, float]:
+        rate = min(1.0, (self.num_steps + 1) / 200)
+        if self.cooldown_share:
+            # 1 - sqrt falls faster at first than a line, which that paper found better.
+            cooled = max(0.0, 1 - (1 - share_spent) / self.cooldown_share)
+            rate *= 1 - cooled**0.5
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * min(1.0, (self.num_steps + 1) / 200)
+            group["lr"] = self.lr * rate
         loss, figures = self.step_fn(self.num_steps)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"{self.name}: loss is {loss.item()} at step {self.num_steps}")

@@ -27,6 +27,7 @@ class Recipe:
     extractor_lr: float = 1e-3
     denoiser_batch: int = 32
     denoiser_lr: float = 8e-4
+    denoiser_cooldown_share: float = 0.25
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.9995
     checkpoint_seconds: float = 120.0

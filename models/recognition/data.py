@@ -37,7 +37,7 @@ class Labelled:
 class Development:
     """All that training and the choice of the ratio may know: no test image is reachable from it.
 
-    ``sources``: for each synthetic image the index of the train image that it was made from, none from noise.
+    ``sources``: for each synthetic image the indices of the train images that it was made from, none from noise.
     ``groups``: of each train image (coil, strip, part), where known; a group is never divided.
     """
 
@@ -45,7 +45,7 @@ class Development:
     train: Labelled
     validation: Labelled
     synthetic: Labelled
-    sources: Sequence[int | None]
+    sources: Sequence[Sequence[int]]
     groups: Sequence[str | None]
 
     def checked(self) -> "Development":
@@ -83,13 +83,13 @@ class Development:
         chosen = sorted(index for label in range(len(self.class_names)) for index in self._drawn(label, share, seed))
         kept = [index for index in range(len(self.train)) if index not in set(chosen)]
         place = {index: number for number, index in enumerate(kept)}
-        usable = [number for number, source in enumerate(self.sources) if source is None or source in place]
+        usable = [number for number, own in enumerate(self.sources) if all(source in place for source in own)]
         return replace(
             self,
             train=self.train.taken(kept),
             validation=self.train.taken(chosen),
             synthetic=self.synthetic.taken(usable),
-            sources=[None if (source := self.sources[number]) is None else place[source] for number in usable],
+            sources=[[place[source] for source in self.sources[number]] for number in usable],
             groups=[self.groups[index] for index in kept],
         )
 

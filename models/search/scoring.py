@@ -108,6 +108,7 @@ class TrialScorer:
             guidance_scale=candidate.guidance_scale,
             num_inference_steps=candidate.num_inference_steps,
             batch_size=self._material.batch_size,
+            splice_sources=candidate.splice_sources,
         )
         prompts = Prompts.of_adapter(self._material.adapters[candidate.checkpoint], self._material.base)
         samples: list[Sample] = []

@@ -22,11 +22,14 @@ class Candidate:
     guidance_scale: float
     lora_scale: float
     num_inference_steps: int
+    splice_sources: bool = False
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """Ranges, ends included. ``checkpoints`` go from the least to the most trained; steps are choices, rising.
+
+    ``splice_sources``: whether sources are never spliced, ``(False,)``, always, ``(True,)``, or either, in that order.
 
     A candidate always has a step to denoise: where strength x steps would be less than 1, strength is raised. Raises
     ``InvalidSettings`` for a range that is empty, or that leaves no step even at its end.
@@ -37,6 +40,7 @@ class SearchSpace:
     guidance_scale: tuple[float, float] = (1.0, 4.0)
     lora_scale: tuple[float, float] = (0.5, 1.25)
     num_inference_steps: tuple[int, ...] = (20, 30)
+    splice_sources: tuple[bool, ...] = (False,)
 
     def __post_init__(self) -> None:
         if not self.checkpoints or len(set(self.checkpoints)) < len(self.checkpoints):
@@ -44,6 +48,8 @@ class SearchSpace:
         steps = self.num_inference_steps
         if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1:
             _refuse("num_inference_steps", "must be different whole numbers from 1, rising", "Give for example 20, 30.")
+        if not self.splice_sources or list(self.splice_sources) != sorted(set(self.splice_sources)):
+            _refuse("splice_sources", "must be no, yes, or no and yes", "Give (False,), (True,) or (False, True).")
         for name, least, most in (("strength", 0.0, 1.0), ("guidance_scale", 1.0, math.inf), ("lora_scale", 0.0, 2.0)):
             low, high = getattr(self, name)
             if not least <= low <= high <= most or self.bounds[name][0] > self.bounds[name][1]:
@@ -58,7 +64,8 @@ class SearchSpace:
         for name, unit in _STEPS_A_UNIT.items():
             low, high = getattr(self, name)
             grid[name] = (math.ceil(round(low * unit, 6)), math.floor(round(high * unit, 6)))
-        return {**grid, "num_inference_steps": (0, len(self.num_inference_steps) - 1)}
+        choices = {"num_inference_steps": self.num_inference_steps, "splice_sources": self.splice_sources}
+        return {**grid, **{name: (0, len(given) - 1) for name, given in choices.items()}}
 
     def at(self, point: Mapping[str, int]) -> Candidate:
         """The candidate at a ``point`` of the grid, with strength raised to where a step is left."""
@@ -69,6 +76,7 @@ class SearchSpace:
             guidance_scale=point["guidance_scale"] / _STEPS_A_UNIT["guidance_scale"],
             lora_scale=point["lora_scale"] / _STEPS_A_UNIT["lora_scale"],
             num_inference_steps=steps,
+            splice_sources=self.splice_sources[point["splice_sources"]],
         )
 
     def point(self, candidate: Candidate) -> dict[str, int]:
@@ -83,6 +91,7 @@ class SearchSpace:
             "checkpoint": self.checkpoints.index(candidate.checkpoint),
             **{name: round(getattr(candidate, name) * unit) for name, unit in _STEPS_A_UNIT.items()},
             "num_inference_steps": distances.index(min(distances)),
+            "splice_sources": int(candidate.splice_sources and len(self.splice_sources) > 1),
         }
         return {name: min(max(place, self.bounds[name][0]), self.bounds[name][1]) for name, place in point.items()}
 

@@ -39,9 +39,9 @@ class NearestRealView(View):
 class GeneratedImageView(View):
     """One synthetic image with its lineage; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it.
 
-    ``links.source`` and ``links.source_thumbnail``: the real image that it was made from, where there is one. A
-    rejected image is neither in the archive nor seen by a recognition. ``nearest_real`` is null where the copy gate
-    was off.
+    ``links.source`` and ``links.source_thumbnail``: the real image that it was made from, where there is one;
+    ``links.second_source`` and ``links.second_source_thumbnail``: the one that it was spliced with. A rejected image is
+    neither in the archive nor seen by a recognition. ``nearest_real`` is null where the copy gate was off.
     """
 
     class_name: str
@@ -53,6 +53,7 @@ class GeneratedImageView(View):
     mode: str
     seed: int
     source_image_id: str | None
+    second_source_image_id: str | None
     candidate: int | None
     nearest_image_id: str | None
     nearest_feature_ratio: float | None
@@ -68,7 +69,7 @@ def generated_image_views(
     session: Session, tenant_id: TenantId, generation_id: str, images: Collection[DecidedImage]
 ) -> list[GeneratedImageView]:
     """Synthetic images (a page of them at most), each with the way to its source and to its nearest real image."""
-    real = {one for image in images for one in (image.source_image_id, image.nearest_image_id) if one is not None}
+    real = {one for image in images for one in image.real_image_ids}
     homes = datasets.ids_of_images(session, tenant_id, real)
     return [_generated_image_view(generation_id, image, homes) for image in images]
 
@@ -76,8 +77,9 @@ def generated_image_views(
 def _generated_image_view(generation_id: str, image: DecidedImage, homes: Mapping[str, str]) -> GeneratedImageView:
     content = f"/v1/generations/{generation_id}/images/{quote(image.class_name)}/{image.number}"
     links = {"content": content, "thumbnail": f"{content}/thumbnail"}
-    for name, address in _real_links(image.source_image_id, homes).items():
-        links["source" if name == "content" else f"source_{name}"] = address
+    for role, source in (("source", image.source_image_id), ("second_source", image.second_source_image_id)):
+        for name, address in _real_links(source, homes).items():
+            links[role if name == "content" else f"{role}_{name}"] = address
     nearest = None
     if image.nearest_image_id is not None:
         nearest = NearestRealView(
@@ -108,8 +110,9 @@ def trial_views(job: JobRow, examples: Sequence[TrialExample], dataset_id: str) 
     shown: dict[int, list[TrialExampleView]] = {}
     for one in examples:
         links = {"content": f"{here}/{one.trial}/examples/{one.number}"}
-        if one.source_image_id is not None:
-            links["source"] = real_image_links(dataset_id, one.source_image_id)["content"]
+        for role, source in (("source", one.source_image_id), ("second_source", one.second_source_image_id)):
+            if source is not None:
+                links[role] = real_image_links(dataset_id, source)["content"]
         shown.setdefault(one.trial, []).append(TrialExampleView(**one.model_dump(), links=links))
     return [TrialView(**one.model_dump(), examples=shown.get(one.number, [])) for one in trials_of(job)]
 

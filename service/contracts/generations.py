@@ -18,13 +18,17 @@ class GenerationMode(StrEnum):
 
 
 class GenerationSettings(Word):
-    """How images are made. ``strength`` in (0, 1] counts in ``image_oriented`` mode only."""
+    """How images are made. ``strength`` in (0, 1] and ``splice_sources`` count in ``image_oriented`` mode only."""
 
     mode: GenerationMode = GenerationMode.IMAGE_ORIENTED
     strength: float = Field(default=0.6, gt=0, le=1)
     guidance_scale: float = Field(default=2.0, ge=1, le=30)
     num_inference_steps: int = Field(default=20, ge=1, le=1000)
     lora_scale: float = Field(default=1.0, ge=0, le=2)
+    splice_sources: bool = Field(
+        default=False,
+        description="Begin as two real images joined where they differ least: a layout that neither of them has.",
+    )
     unadapted: bool = Field(
         default=False,
         description="Leave the adapter out and prompt the base model in words: a baseline to compare with.",
@@ -63,6 +67,7 @@ class GenerationParams(Word):
 class GeneratedImage(Word):
     """One synthetic image with its lineage. ``number`` counts from 0 in its generation and class.
 
+    It began as the real image ``source_image_id``, or as that one spliced with ``second_source_image_id``.
     ``candidate``: its place among all that were made, accepted or not. ``nearest_image_id``: the real image it is most
     like; its distances to it are in units of the copy gate's thresholds, so below 1 is a copy.
     """
@@ -76,10 +81,21 @@ class GeneratedImage(Word):
     mode: str
     seed: int
     source_image_id: ImageId | None
+    second_source_image_id: ImageId | None = None
     candidate: int | None = None
     nearest_image_id: ImageId | None = None
     nearest_feature_ratio: float | None = None
     nearest_pixel_ratio: float | None = None
+
+    @property
+    def source_image_ids(self) -> list[ImageId]:
+        """The real images that it was made from: none, one or two."""
+        return [one for one in (self.source_image_id, self.second_source_image_id) if one is not None]
+
+    @property
+    def real_image_ids(self) -> list[ImageId]:
+        """Every real image that it is told with: its sources, and the nearest one."""
+        return [*self.source_image_ids, *([self.nearest_image_id] if self.nearest_image_id is not None else [])]
 
 
 class Decision(StrEnum):

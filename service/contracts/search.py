@@ -18,6 +18,10 @@ class SearchSettings(Word):
     examples_per_trial: int = Field(
         default=4, ge=0, le=8, description="Images kept of each trial to look at, of the same sources and seeds."
     )
+    splice_sources: bool = Field(
+        default=True,
+        description="Also try starts spliced of two real images. False where a defect's place on a part has a meaning.",
+    )
 
 
 class SearchTrial(Word):
@@ -29,6 +33,7 @@ class SearchTrial(Word):
     guidance_scale: float
     lora_scale: float
     num_inference_steps: int
+    splice_sources: bool = False
     kid: float | None
     kid_std: float | None
     fid: float | None
@@ -57,6 +62,7 @@ class TrialExample(Word):
     height_px: int
     seed: int
     source_image_id: ImageId | None
+    second_source_image_id: ImageId | None = None
 
 
 class FoundSettings(Word):
@@ -66,6 +72,7 @@ class FoundSettings(Word):
     guidance_scale: float
     lora_scale: float
     num_inference_steps: int
+    splice_sources: bool = False
 
 
 class SearchReport(Word):

@@ -14,7 +14,7 @@ from service.exports.zipping import Member
 from service.store.artifacts import ArtifactStore
 
 #: To be raised with every change of the bytes that equal records give: half-done downloads must not go on across it.
-_REVISION = 2
+_REVISION = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _entries(chosen: Chosen, wanted: Wanted, layout: Layout) -> list[ManifestIma
 
 
 def _entry(picture: Picture, path: str) -> ManifestImage:
-    image, source = picture.image, picture.source
+    image, source, second = picture.image, picture.source, picture.second_source
     generated = image if isinstance(image, DecidedImage) else None
     return ManifestImage(
         file=path,
@@ -81,6 +81,9 @@ def _entry(picture: Picture, path: str) -> ManifestImage:
         source_filename=source.filename if source is not None else None,
         source_sha256=source.sha256 if source is not None else None,
         source_group=source.group if source is not None else None,
+        second_source_image_id=generated.second_source_image_id if generated is not None else None,
+        second_source_filename=second.filename if second is not None else None,
+        second_source_sha256=second.sha256 if second is not None else None,
         decision=generated.decision if generated is not None else None,
     )
 

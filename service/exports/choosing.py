@@ -37,10 +37,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Picture:
-    """One image of an archive, and the real one it was made from; a real image is its own source."""
+    """One image of an archive, and the real ones it was made from; a real image is its own source."""
 
     image: DecidedImage | ImageRow
     source: ImageRow | None
+    second_source: ImageRow | None = None
 
     @property
     def is_synthetic(self) -> bool:
@@ -137,14 +138,14 @@ def _synthetic(
     left_out: Counter[LeftOut],
 ) -> Iterator[Picture]:
     """A source that was deleted since can no longer be looked at; the image was made of a train image, as all are."""
-    named = {image.source_image_id for image in images if image.source_image_id is not None}
+    named = {one for image in images for one in image.source_image_ids}
     sources = datasets.rows_by_id(session, tenant_id, named)
     for image in images:
-        source = sources.get(image.source_image_id or "")
-        if source is not None and held.holds(source):
+        source, second = (sources.get(one or "") for one in (image.source_image_id, image.second_source_image_id))
+        if any(one is not None and held.holds(one) for one in (source, second)):
             left_out[LeftOut.SOURCE_HELD_OUT] += 1
             continue
-        yield Picture(image, source)
+        yield Picture(image, source, second)
 
 
 def _real(rows: Iterable[ImageRow], held: HeldOut, left_out: Counter[LeftOut]) -> Iterator[Picture]:

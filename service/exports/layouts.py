@@ -77,6 +77,8 @@ def _huggingface_index(manifest: Manifest) -> dict[str, str]:
             "seed": image.seed,
             "source_image_id": image.source_image_id or "",
             "source_filename": image.source_filename or "",
+            "second_source_image_id": image.second_source_image_id or "",
+            "second_source_filename": image.second_source_filename or "",
         }
         for image in manifest.images
     ]

@@ -27,8 +27,8 @@ class LeftOut(StrEnum):
 class ManifestImage(BaseModel):
     """One file of the archive and where it comes from.
 
-    Of a synthetic image: ``number``, ``seed``, and its source, a real train image (none where it was made from noise).
-    Of a real one: ``source_*`` is itself.
+    Of a synthetic image: ``number``, ``seed``, and its source, a real train image (none where it was made from noise);
+    where it was spliced, ``second_source_*`` too. Of a real one: ``source_*`` is itself.
     """
 
     file: str
@@ -45,6 +45,9 @@ class ManifestImage(BaseModel):
     source_filename: str | None = None
     source_sha256: str | None = None
     source_group: str | None = None
+    second_source_image_id: str | None = None
+    second_source_filename: str | None = None
+    second_source_sha256: str | None = None
     decision: Decision | None = None
 
 

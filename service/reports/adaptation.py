@@ -37,6 +37,7 @@ class TrialLine:
     guidance_scale: str
     lora_scale: str
     steps: str
+    sources: str
     kid: str
     kid_spread: str
     fid: str
@@ -191,7 +192,7 @@ def _curves(trials: Sequence[SearchTrial], report: SearchReport | None, best: in
     real, copy = (report.real_floor, report.copy_floor) if report is not None else (None, None)
     chosen = next((trial for trial in trials if trial.number == best), None)
     told = "" if chosen is None else f"; the best is trial {best} at strength {chosen.strength:g}"
-    note = "Filled: few enough copies. Hollow: too many. Ringed: the best."
+    note = "Filled: few enough copies. Hollow: too many. Diamonds: begun as two sources spliced. Ringed: the best."
     curves = []
     if any(trial.kid is not None for trial in trials):
         plot = plots.kid_by_strength(trials, best, real, copy)
@@ -219,6 +220,7 @@ def trial_line(trial: SearchTrial, best: int | None) -> TrialLine:
         guidance_scale=f"{trial.guidance_scale:.3g}",
         lora_scale=f"{trial.lora_scale:.3g}",
         steps=str(trial.num_inference_steps),
+        sources="spliced" if trial.splice_sources else "one each",
         kid=figure(trial.kid),
         kid_spread=figure(trial.kid_std, 2) if trial.kid_std is not None else "",
         fid=figure(trial.fid),

@@ -1,7 +1,7 @@
 """The plots of the reports. Each takes contracts and returns SVG for a page; none shows a word that a user wrote."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -80,14 +80,17 @@ def _by_strength(
     scored = [trial for trial in trials if trial.number in values]
 
     def draw(axes: "Axes") -> None:
-        for feasible, name in ((True, "few copies"), (False, "too many copies")):
-            group = [trial for trial in scored if trial.feasible is feasible]
+        for feasible, spliced in product((True, False), (False, True)):
+            group = [one for one in scored if (one.feasible, one.splice_sources) == (feasible, spliced)]
+            if not group:
+                continue
+            name = ("few copies" if feasible else "too many copies") + (", spliced" if spliced else "")
             axes.errorbar(
                 [trial.strength for trial in group],
                 [values[trial.number][0] for trial in group],
                 yerr=[values[trial.number][1] for trial in group] if any(std for _, std in values.values()) else None,
-                fmt="o", markersize=6, color=SYNTHETIC, markerfacecolor=SYNTHETIC if feasible else PAPER,
-                markeredgewidth=1.2, elinewidth=0.8, label=name,
+                fmt="D" if spliced else "o", markersize=6, color=SYNTHETIC, label=name,
+                markerfacecolor=SYNTHETIC if feasible else PAPER, markeredgewidth=1.2, elinewidth=0.8,
             )  # fmt: skip
         for trial in (one for one in scored if one.number == best):
             axes.plot(

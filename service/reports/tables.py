@@ -13,9 +13,10 @@ from service.reports.records import GenerationClass, GenerationRecord
 
 _GENERATION_COLUMNS = (
     "generation_id", "class_name", "number", "file", "sha256", "width_px", "height_px", "mode", "seed", "candidate",
-    "source_image_id", "source_filename", "nearest_image_id", "nearest_filename", "nearest_feature_ratio",
-    "nearest_pixel_ratio", "decision", "decided_at", "decided_by", "adapter_id", "base_model", "generation_mode",
-    "strength", "guidance_scale", "lora_scale", "num_inference_steps",
+    "source_image_id", "source_filename", "second_source_image_id", "second_source_filename", "nearest_image_id",
+    "nearest_filename", "nearest_feature_ratio", "nearest_pixel_ratio", "decision", "decided_at", "decided_by",
+    "adapter_id", "base_model", "generation_mode", "strength", "guidance_scale", "lora_scale", "num_inference_steps",
+    "splice_sources",
 )  # fmt: skip
 _RECOGNITION_COLUMNS = (
     "recognition_id", "kind", "split", "arm", "over", "ratio", "metric", "class_name", "told_class", "run", "value",
@@ -39,6 +40,7 @@ def generation_csv(record: GenerationRecord, images: Iterable[GeneratedImage], r
             "generation_id": record.id,
             "file": f"{folders.get(image.class_name, image.class_name)}/{image.number:06d}.png",
             "source_filename": _filename(real, image.source_image_id),
+            "second_source_filename": _filename(real, image.second_source_image_id),
             "nearest_filename": _filename(real, image.nearest_image_id),
             **image.model_dump(mode="json", exclude={"size_bytes"}),
         }

@@ -21,3 +21,4 @@ class TrialExampleRow(Base):
     height_px: Mapped[int]
     seed: Mapped[int]
     source_image_id: Mapped[str | None]
+    second_source_image_id: Mapped[str | None]

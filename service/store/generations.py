@@ -143,6 +143,7 @@ def as_image(row: GeneratedImageRow) -> DecidedImage:
         mode=row.mode,
         seed=row.seed,
         source_image_id=ImageId(row.source_image_id) if row.source_image_id is not None else None,
+        second_source_image_id=ImageId(row.second_source_image_id) if row.second_source_image_id is not None else None,
         candidate=row.candidate,
         nearest_image_id=ImageId(row.nearest_image_id) if row.nearest_image_id is not None else None,
         nearest_feature_ratio=row.nearest_feature_ratio,

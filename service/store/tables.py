@@ -130,6 +130,7 @@ class GeneratedImageRow(Base):
     mode: Mapped[str]
     seed: Mapped[int]
     source_image_id: Mapped[str | None]
+    second_source_image_id: Mapped[str | None]
     candidate: Mapped[int | None]
     nearest_image_id: Mapped[str | None]
     nearest_feature_ratio: Mapped[float | None]

@@ -70,4 +70,5 @@ def _as_example(row: TrialExampleRow) -> TrialExample:
         height_px=row.height_px,
         seed=row.seed,
         source_image_id=ImageId(row.source_image_id) if row.source_image_id is not None else None,
+        second_source_image_id=ImageId(row.second_source_image_id) if row.second_source_image_id is not None else None,
     )

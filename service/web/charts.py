@@ -178,7 +178,8 @@ def _ends(value: float | None, spread: float | None) -> tuple[float, float]:
 def _dot(trial: SearchTrial, best: int | None, across: _Axis, up: _Axis) -> Dot:
     low, high = _ends(trial.kid, trial.kid_noise or trial.kid_std)
     label = (
-        f"Trial {trial.number}: strength {trial.strength:.2f}, KID {figure(trial.kid)}, "
+        f"Trial {trial.number}: strength {trial.strength:.2f}{', spliced' if trial.splice_sources else ''}, "
+        f"KID {figure(trial.kid)}, "
         f"copies {percent(trial.share_copies)}"
     )
     kind = "best" if trial.number == best else "good" if trial.feasible else "copying"

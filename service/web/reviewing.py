@@ -97,11 +97,11 @@ def _nearest(image: GeneratedImageView, longest_px: int) -> Picture | None:
     return Picture(sized(links["thumbnail"], longest_px), links["content"], alt, "")
 
 
-def _source(image: GeneratedImageView) -> Picture | None:
-    if "source" not in image.links:
+def _source(image: GeneratedImageView, role: str) -> Picture | None:
+    if role not in image.links:
         return None
-    small = sized(image.links["source_thumbnail"], 512)
-    return Picture(small, image.links["source"], f"The real image that image {image.number} was made from", "")
+    small = sized(image.links[f"{role}_thumbnail"], 512)
+    return Picture(small, image.links[role], f"The real image that image {image.number} was made from", "")
 
 
 def detail(view: GenerationView, image: GeneratedImageView) -> Detail:
@@ -114,7 +114,8 @@ def detail(view: GenerationView, image: GeneratedImageView) -> Detail:
         pictures=[
             ("synthetic", "Synthetic", _synthetic(image, 512)),
             ("real", "Nearest real image", _nearest(image, 512)),
-            ("source", "Made from", _source(image)),
+            ("source", "Made from", _source(image, "source")),
+            ("second", "Spliced with", _source(image, "second_source")),
         ],
         facts=_facts(view, image),
         download=image.links["content"],

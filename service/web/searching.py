@@ -88,6 +88,7 @@ def _stop(trial: TrialView, best: int | None) -> Stop:
         ("copies", percent(trial.share_copies)),
         ("guidance", f"{trial.guidance_scale:.3g}"),
         ("LoRA scale", f"{trial.lora_scale:.3g}"),
+        ("sources", "spliced" if trial.splice_sources else "one each"),
         ("checkpoint", trial.checkpoint),
     ]
     strength = f"{trial.strength:.2f}"

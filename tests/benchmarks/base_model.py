@@ -82,7 +82,7 @@ def quality_rows(
             verdicts = gate.judge(
                 [one.image for one in oriented],
                 features_of(extractor, oriented),
-                [one.source_index for one in oriented],
+                [one.source_indices for one in oriented],
             )
             share = (kids[1] - floor) / (kids[0] - floor)
             by_features = sum(verdict.by == "features" for verdict in verdicts)

@@ -142,7 +142,7 @@ def _searched(
         extractor=extractor,
         count_copies=lambda samples, made: sum(
             verdict.is_copy
-            for verdict in gate.judge([one.image for one in samples], made, [one.source_index for one in samples])
+            for verdict in gate.judge([one.image for one in samples], made, [one.source_indices for one in samples])
         ),
         num_images=size.images,
         batch_size=size.batch,
@@ -176,7 +176,7 @@ def _generated(
     made = time.monotonic()
     images = [sample.image for sample in samples]
     rows = extract(extractor, images)
-    verdicts = gates.judge(images, rows, [sample.source_index for sample in samples])
+    verdicts = gates.judge(images, rows, [sample.source_indices for sample in samples])
     judged = time.monotonic()
     copied = extract(extractor, round_trip(base, real[:2], FitPolicy.RESIZE))
     assess(features, rows, ExtractorIdentity.of(extractor), seen_by_adaptation=True, round_trip=copied)

@@ -105,7 +105,7 @@ class Delivery:
         verdicts = self.gates.judge(
             [sample.image for sample in within.values()],
             features,
-            [sample.source_index for sample in within.values()],
+            [sample.source_indices for sample in within.values()],
         )
         judged = dict(zip(within, zip(features, verdicts, strict=True), strict=True))
         for index in indices:
@@ -123,10 +123,14 @@ class Delivery:
             self._store(within[index], verdict)
 
     def _store(self, sample: Sample, verdict: Verdict) -> None:
-        source = self.sources[sample.source_index] if sample.source_index is not None else None
+        source, second = (
+            self.sources[index] if index is not None else None
+            for index in (sample.source_index, sample.second_source_index)
+        )
         text = {
             **self.lineage, "seed": sample.seed, "candidate": sample.index,
             "source_sha256": source.sha256 if source else "none",
+            "second_source_sha256": second.sha256 if second else "none",
         }  # fmt: skip
         stored = self.artifacts.put_bytes(self.sign(png_bytes(sample.image, text, SYNTHETIC_XMP)))
         nearest = verdict.copy
@@ -141,6 +145,7 @@ class Delivery:
                 mode=sample.image.mode,
                 seed=sample.seed,
                 source_image_id=source.id if source else None,
+                second_source_image_id=second.id if second else None,
                 candidate=sample.index,
                 nearest_image_id=self.sources[nearest.nearest_index].id if nearest else None,
                 nearest_feature_ratio=ratio(nearest.feature_distance, nearest.feature_threshold) if nearest else None,

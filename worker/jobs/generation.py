@@ -155,6 +155,7 @@ def _configured(params: GenerationParams) -> GenerationConfig:
         guidance_scale=settings.guidance_scale,
         num_inference_steps=settings.num_inference_steps,
         batch_size=BATCH_SIZE,
+        splice_sources=settings.splice_sources,
     )
 
 
@@ -175,6 +176,7 @@ def _lineage(params: GenerationParams, base: BaseModel, adapter: Adapter | None)
         "num_inference_steps": settings.num_inference_steps,
         "guidance_scale": settings.guidance_scale,
         "lora_scale": settings.lora_scale,
+        "splice_sources": settings.splice_sources,
         "scheduler": "DPMSolverMultistepScheduler",
     }
 
@@ -184,6 +186,6 @@ def _caption(params: GenerationParams) -> str:
     if settings.mode is contracts.GenerationMode.FROM_NOISE:
         start = "from noise"
     else:
-        start = f"image-oriented, strength {settings.strength:g}"
+        start = f"image-oriented, {'spliced, ' if settings.splice_sources else ''}strength {settings.strength:g}"
     adapted = "unadapted, " if settings.unadapted else ""
     return f"{adapted}{start}, guidance {settings.guidance_scale:g}, {settings.num_inference_steps} steps"

@@ -111,7 +111,7 @@ def _data(inputs: Inputs, workshop: Workshop, progress: Progress) -> Recognition
         train=load(train),
         validation=load(validation),
         synthetic=load(made),
-        sources=[one.source for one in inputs.synthetic],
+        sources=[one.sources for one in inputs.synthetic],
         groups=[record.group for record in train],
     )
     return RecognitionData(development, test=lambda: load(inputs.splits[Split.TEST]))

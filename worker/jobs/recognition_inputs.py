@@ -16,10 +16,10 @@ from service.store import datasets, generations
 
 @dataclass(frozen=True)
 class Made:
-    """A synthetic image; ``source``: the index of the train image it was made from, None for one from noise."""
+    """A synthetic image; ``sources``: indices of the train images it was made from, none for one from noise."""
 
     image: GeneratedImage
-    source: int | None
+    sources: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ def read_inputs(session: Session, tenant: TenantId, params: RecognitionParams) -
         for image in generations.images_of(session, tenant, params.generation_id)
         if image.class_name in params.classes and image.number not in rejected.get(image.class_name, ())
     ]
-    sources = datasets.images_by_id(
-        session, tenant, {image.source_image_id for image in images if image.source_image_id is not None}
-    )
+    sources = datasets.images_by_id(session, tenant, {one for image in images for one in image.source_image_ids})
     made, notes = _traced(images, splits[Split.TRAIN], {id: record.sha256 for id, record in sources.items()})
     inputs = Inputs(tuple(params.classes), splits, made, notes)
     for name, number in inputs.synthetic_counts().items():
@@ -74,7 +72,7 @@ def read_inputs(session: Session, tenant: TenantId, params: RecognitionParams) -
 def _traced(
     images: Sequence[GeneratedImage], train: Sequence[ImageRecord], digests: dict[str, str]
 ) -> tuple[list[Made], list[str]]:
-    """Each image with its source's place in ``train``; those made from anything else would tell what no arm may know.
+    """Each image with its sources' places in ``train``; those made from anything else would tell what no arm may know.
 
     A source is found by its bytes too: a later version holds the same picture under another id.
     """
@@ -82,15 +80,12 @@ def _traced(
     by_digest = {(record.class_name, str(record.sha256)): index for index, record in enumerate(train)}
     made, strange = [], 0
     for image in images:
-        if image.source_image_id is None:
-            made.append(Made(image, None))
-            continue
-        digest = digests.get(image.source_image_id, "")
-        source = by_id.get(image.source_image_id, by_digest.get((image.class_name, digest)))
-        if source is None:
+        digest_of = {one: digests.get(one, "") for one in image.source_image_ids}
+        found = [by_id.get(one, by_digest.get((image.class_name, digest))) for one, digest in digest_of.items()]
+        if None in found:
             strange += 1
         else:
-            made.append(Made(image, source))
+            made.append(Made(image, tuple(one for one in found if one is not None)))
     if not strange:
         return made, []
     return made, [

@@ -1,7 +1,7 @@
 """The search that follows an adaptation's training: which kept adapter to take, and which generation settings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -90,10 +90,10 @@ def find_settings(
         examples = _examples(attempt, workshop, base, params, real, len(done))
         scorer = TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done))
         outcome = search(
-            _space(params, kept),
+            _space(params, kept, len(real.train)),
             _settings(params),
             scorer,
-            first=[_default(params, last)],
+            first=_defaults(params, last),
             done=done,
             on_trial=_Record(attempt, made_with, list(done), scorer, examples),
         )
@@ -130,7 +130,7 @@ def _material(
     gate = CopyGate.fit(images, workshop.features.features(extractor, [record.sha256 for record in real.train]))
 
     def count_copies(samples: Sequence[Sample], features: Features) -> int:
-        verdicts = gate.judge([one.image for one in samples], features, [one.source_index for one in samples])
+        verdicts = gate.judge([one.image for one in samples], features, [one.source_indices for one in samples])
         return sum(verdict.is_copy for verdict in verdicts)
 
     return TrialMaterial(
@@ -146,14 +146,16 @@ def _material(
     )
 
 
-def _space(params: AdaptationParams, kept: Mapping[str, Path]) -> SearchSpace:
+def _space(params: AdaptationParams, kept: Mapping[str, Path], num_sources: int) -> SearchSpace:
     """Around what suits the base model: fewer steps cost less and may do as well; guidance from none to well above."""
+    may_splice = params.settings.search.splice_sources and num_sources > 1
     usual = params.generation
     fewer = max(2, round(0.6 * usual.num_inference_steps))
     return SearchSpace(
         checkpoints=tuple(kept),
         guidance_scale=(1.0, min(30.0, max(4.0, 1.5 * usual.guidance_scale))),
         num_inference_steps=tuple(sorted({fewer, usual.num_inference_steps})),
+        splice_sources=(False, True) if may_splice else (False,),
     )
 
 
@@ -166,10 +168,14 @@ def _settings(params: AdaptationParams) -> SearchSettings:
     )
 
 
-def _default(params: AdaptationParams, last: str) -> Candidate:
-    """The base model's registered settings with the whole training: what would be used without a search."""
+def _defaults(params: AdaptationParams, last: str) -> list[Candidate]:
+    """The base model's registered settings with the whole training, what would be used without a search; and spliced.
+
+    Where nothing may be spliced, the two are one to the search.
+    """
     asked = params.generation
-    return Candidate(last, asked.strength, asked.guidance_scale, asked.lora_scale, asked.num_inference_steps)
+    usual = Candidate(last, asked.strength, asked.guidance_scale, asked.lora_scale, asked.num_inference_steps)
+    return [usual, replace(usual, splice_sources=True)]
 
 
 @dataclass
@@ -210,18 +216,17 @@ def _done(attempt: Attempt, made_with: str) -> list[Trial]:
 def _told(trial: Trial) -> SearchTrial:
     seen = trial.observation
     return SearchTrial(
-        number=trial.number, checkpoint=trial.candidate.checkpoint, strength=trial.candidate.strength,
-        guidance_scale=trial.candidate.guidance_scale, lora_scale=trial.candidate.lora_scale,
-        num_inference_steps=trial.candidate.num_inference_steps, kid=seen.kid, kid_std=seen.kid_std, fid=seen.fid,
-        share_copies=seen.share_copies, feasible=trial.feasible, num_images=seen.num_images, seconds=seen.seconds,
+        number=trial.number, **asdict(trial.candidate), feasible=trial.feasible, kid=seen.kid, kid_std=seen.kid_std,
+        fid=seen.fid, share_copies=seen.share_copies, num_images=seen.num_images, seconds=seen.seconds,
         remark=seen.remark, kid_noise=seen.kid_noise,
     )  # fmt: skip
 
 
 def _tried(told: SearchTrial) -> Trial:
     candidate = Candidate(
-        told.checkpoint, told.strength, told.guidance_scale, told.lora_scale, told.num_inference_steps
-    )
+        told.checkpoint, told.strength, told.guidance_scale, told.lora_scale, told.num_inference_steps,
+        told.splice_sources,
+    )  # fmt: skip
     seen = Observation(
         told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark, told.kid_noise
     )
@@ -259,7 +264,7 @@ def _found(outcome: SearchOutcome, last: str, report: SearchReport, real: Real) 
     best = outcome.best.candidate
     settings = FoundSettings(
         strength=best.strength, guidance_scale=best.guidance_scale, lora_scale=best.lora_scale,
-        num_inference_steps=best.num_inference_steps,
+        num_inference_steps=best.num_inference_steps, splice_sources=best.splice_sources,
     )  # fmt: skip
     return Found(best.checkpoint, settings, report, warnings)
 

@@ -45,10 +45,13 @@ class Examples:
         trial_examples.replace(session, self.tenant_id, self.params.adaptation_id, self.params.class_name, self.kept)
 
     def _stored(self, trial: Trial, sample: Sample) -> TrialExample:
-        source = self.sources[sample.source_index] if sample.source_index is not None else None
+        source, second = (
+            self.sources[index] if index is not None else None
+            for index in (sample.source_index, sample.second_source_index)
+        )
         image = sample.image.copy()
         image.thumbnail((EXAMPLE_PX, EXAMPLE_PX), Image.Resampling.LANCZOS)
-        stored = self.artifacts.put_bytes(png_bytes(image, self._lineage(trial, sample, source), SYNTHETIC_XMP))
+        stored = self.artifacts.put_bytes(png_bytes(image, self._lineage(trial, sample, source, second), SYNTHETIC_XMP))
         return TrialExample(
             trial=trial.number,
             number=sample.index,
@@ -58,9 +61,12 @@ class Examples:
             height_px=image.height,
             seed=sample.seed,
             source_image_id=source.id if source else None,
+            second_source_image_id=second.id if second else None,
         )
 
-    def _lineage(self, trial: Trial, sample: Sample, source: ImageRecord | None) -> dict[str, object]:
+    def _lineage(
+        self, trial: Trial, sample: Sample, source: ImageRecord | None, second: ImageRecord | None
+    ) -> dict[str, object]:
         tried = trial.candidate
         return {
             "synthetic": "true",
@@ -75,5 +81,7 @@ class Examples:
             "lora_scale": tried.lora_scale,
             "num_inference_steps": tried.num_inference_steps,
             "seed": sample.seed,
+            "splice_sources": tried.splice_sources,
             "source_sha256": source.sha256 if source else "none",
+            "second_source_sha256": second.sha256 if second else "none",
         }

@@ -259,6 +259,7 @@ class SyntheticImage(Answer):
     height_px: int
     seed: int
     source_image_id: str | None
+    second_source_image_id: str | None = None
     nearest_image_id: str | None
     nearest_feature_ratio: float | None
     nearest_pixel_ratio: float | None

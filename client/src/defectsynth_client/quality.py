@@ -79,6 +79,7 @@ class Trial(Figures):
     guidance_scale: float
     lora_scale: float
     num_inference_steps: int
+    splice_sources: bool = False
     kid: float | None
     fid: float | None
     share_copies: float | None
@@ -94,6 +95,7 @@ class FoundSettings(Figures):
     guidance_scale: float
     lora_scale: float
     num_inference_steps: int
+    splice_sources: bool = False
 
 
 class LossPoint(Figures):

@@ -32,6 +32,7 @@ class SearchSettings(TypedDict, total=False):
     examples_per_trial: int
     images_per_trial: int
     max_share_copies: float
+    splice_sources: bool
 
 
 class AdaptationSettings(TypedDict, total=False):
@@ -52,6 +53,7 @@ class GenerationSettings(TypedDict, total=False):
     guidance_scale: float
     num_inference_steps: int
     lora_scale: float
+    splice_sources: bool
     unadapted: bool
 
 

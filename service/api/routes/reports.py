@@ -45,7 +45,7 @@ def get_generation_table(generation_id: str, parts: PartsOf, tenant: Tenant) -> 
     with parts.database.reading() as session:
         record, _ = generation_record(session, tenant, generation_id, parts.registry.base_models)
         images = generations.images_of(session, tenant, generation_id)
-        named = {one for image in images for one in (image.source_image_id, image.nearest_image_id) if one is not None}
+        named = {one for image in images for one in image.real_image_ids}
         real = datasets.images_by_id(session, tenant, named)
     return _table(generation_csv(record, images, real), f"{generation_id}.csv")
 

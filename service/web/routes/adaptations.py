@@ -162,6 +162,7 @@ def _found(found: FoundSettings) -> list[tuple[str, str]]:
         ("guidance", f"{found.guidance_scale:.3g}"),
         ("LoRA scale", f"{found.lora_scale:.3g}"),
         ("steps", str(found.num_inference_steps)),
+        ("sources", "two, spliced" if found.splice_sources else "one each"),
     ]
 
 

@@ -33,8 +33,8 @@ def fitted(count: int = 20, side: int = 128) -> tuple[list[Image.Image], CopyGat
     return images, CopyGate.fit(images, far_apart(count))
 
 
-def judged(gate: CopyGate, images: list[Image.Image], own: list[int | None] | None = None) -> list[CopyVerdict]:
-    return gate.judge(images, far_apart(len(images), seed=9), own or [None] * len(images))
+def judged(gate: CopyGate, images: list[Image.Image], own: list[tuple[int, ...]] | None = None) -> list[CopyVerdict]:
+    return gate.judge(images, far_apart(len(images), seed=9), own or [()] * len(images))
 
 
 @pytest.mark.parametrize("side", [128, 200])
@@ -42,7 +42,7 @@ def test_a_source_moved_by_8_px_brightened_and_noised_is_caught_by_its_pixels(si
     images, gate = fitted(side=side)
     rng = np.random.default_rng(1)
     copies = [handled(image, (8 / side, -8 / side), rng) for image in images]
-    verdicts = judged(gate, copies, list(range(len(images))))
+    verdicts = judged(gate, copies, [(number,) for number in range(len(images))])
     assert all(verdict.is_copy and verdict.by == "pixels" for verdict in verdicts)
     assert [verdict.nearest_index for verdict in verdicts] == list(range(len(images)))
     right, down = np.array([verdict.shift_px for verdict in verdicts]).T
@@ -84,7 +84,7 @@ def test_crops_that_overlap_count_once_or_every_moved_copy_would_pass() -> None:
 
 def test_features_catch_what_pixels_do_not() -> None:
     _, gate = fitted()
-    (verdict,) = gate.judge([surface(777)], gate.features[4:5] + 0.01, [None])
+    (verdict,) = gate.judge([surface(777)], gate.features[4:5] + 0.01, [()])
     assert (verdict.is_copy, verdict.by, verdict.nearest_index) == (True, "features", 4)
     assert verdict.feature_threshold is not None and verdict.feature_distance < verdict.feature_threshold
 
@@ -93,7 +93,7 @@ def test_its_own_source_comes_first_among_those_it_copies() -> None:
     images = [surface(seed) for seed in range(10)]
     images[7] = handled(images[2], (0.0, 0.0), np.random.default_rng(3))
     gate = CopyGate.fit(images, far_apart(10))
-    assert [judged(gate, [images[2]], [own])[0].nearest_index for own in (None, 7)] == [2, 7]
+    assert [judged(gate, [images[2]], [own])[0].nearest_index for own in ((), (7,), (4, 7))] == [2, 7, 7]
 
 
 def test_flat_images_are_no_copies_of_each_other_and_do_not_divide_by_zero() -> None:
@@ -126,7 +126,7 @@ def test_with_many_real_images_its_own_source_is_compared_even_when_its_features
     features = gate.features[:1] + 30.0
     farthest = int(np.linalg.norm(gate.features - features, axis=1).argmax())
     copy = handled(images[farthest], (0.02, 0.02), np.random.default_rng(5))
-    unknown, known = (gate.judge([copy], features, [own])[0] for own in (None, farthest))
+    unknown, known = (gate.judge([copy], features, [own])[0] for own in ((), (farthest,)))
     assert not unknown.is_copy
     assert known.is_copy and known.nearest_index == farthest
 

@@ -35,7 +35,7 @@ def test_each_gate_rejects_with_its_own_reason_and_a_sound_image_is_accepted() -
     far[:, 5:] += 20.0
     rows = np.concatenate([features(1, 0.0, 3), REAL[4:5] + 1e-3, features(1, 8.0, 4), far])
     images = [noise(100), noise(101), noise(102), noise(103)]
-    verdicts = gates().judge(images, rows, [None, 4, None, None])
+    verdicts = gates().judge(images, rows, [(), (4,), (), ()])
     assert [verdict.reason for verdict in verdicts] == [
         None, RejectReason.COPY, RejectReason.WRONG_CLASS, RejectReason.OUTLIER
     ]  # fmt: skip
@@ -48,13 +48,13 @@ def test_broken_images_are_rejected_and_the_others_judged_all_the_same() -> None
     rows = features(4, 0.0, 3)
     rows[0, 3], rows[1, 0] = np.nan, np.inf
     cut_off = Image.open(io.BytesIO(encoded(noise(5, (128, 128)))[:2000]))
-    verdicts = gates().judge([noise(1), noise(2), cut_off, PICTURES[6]], rows, [None, None, None, 6])
+    verdicts = gates().judge([noise(1), noise(2), cut_off, PICTURES[6]], rows, [(), (), (), (6,)])
     assert [verdict.reason for verdict in verdicts] == [RejectReason.NOT_FINITE] * 3 + [RejectReason.COPY]
 
 
 def test_a_batch_of_broken_images_alone_and_an_empty_batch_are_judged() -> None:
     assert gates().judge([], np.zeros((0, 16)), []) == []
-    (verdict,) = gates().judge([noise(1)], np.full((1, 16), np.nan), [None])
+    (verdict,) = gates().judge([noise(1)], np.full((1, 16), np.nan), [()])
     assert (verdict.accepted, verdict.reason) == (False, RejectReason.NOT_FINITE)
 
 
@@ -73,5 +73,5 @@ def test_what_is_on_and_why_something_is_off_is_told() -> None:
 
 def test_no_gates_accept_everything_that_is_not_broken() -> None:
     none = Gates(None, None, None, "pit")
-    verdicts = none.judge(PICTURES[:2], np.stack([REAL[0], np.full(16, np.nan)]), [0, 1])
+    verdicts = none.judge(PICTURES[:2], np.stack([REAL[0], np.full(16, np.nan)]), [(0,), (1,)])
     assert [verdict.accepted for verdict in verdicts] == [True, False]

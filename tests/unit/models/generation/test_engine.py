@@ -1,5 +1,6 @@
 """Generation, and its interchange with stock diffusers, on a tiny real model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,30 @@ def test_an_image_does_not_depend_on_the_batch_it_was_made_in(
         assert (one.index, one.seed, one.source_index) == (other.index, other.seed, other.source_index)
         assert int(np.abs(pixels(one) - pixels(other)).max()) <= 1
     assert int(np.abs(pixels(alone[0]) - pixels(alone[1])).max()) > 1
+
+
+def test_a_spliced_image_has_two_sources_and_depends_on_its_index_alone(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
+) -> None:
+    config = replace(CONFIG, splice_sources=True, strength=0.2)
+    whole, rest = (made(tiny_base, adapter, pictures, config, first_index=first) for first in (0, 3))
+    assert all(len(set(sample.source_indices)) == 2 for sample in whole)
+    assert [sample.source_indices for sample in whole[3:]] == [sample.source_indices for sample in rest]
+    assert all(int(np.abs(pixels(a) - pixels(b)).max()) <= 1 for a, b in zip(whole[3:], rest, strict=True))
+    plain = made(tiny_base, adapter, pictures, replace(config, splice_sources=False))
+    assert [sample.source_index for sample in plain] == [sample.source_index for sample in whole]
+    assert all(int(np.abs(pixels(a) - pixels(b)).max()) > 1 for a, b in zip(plain, whole, strict=True))
+
+
+@pytest.mark.parametrize("change", [{"mode": GenerationMode.FROM_NOISE}, {}], ids=["from noise", "one source"])
+def test_what_cannot_be_spliced_is_made_as_if_it_were_not_asked_for(
+    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image], change: dict[str, GenerationMode]
+) -> None:
+    plain = replace(CONFIG, **change)
+    given = pictures if change else pictures[:1]
+    asked, unasked = (made(tiny_base, adapter, given, one) for one in (replace(plain, splice_sources=True), plain))
+    assert all(sample.second_source_index is None for sample in asked)
+    assert all((pixels(a) == pixels(b)).all() for a, b in zip(asked, unasked, strict=True))
 
 
 def test_a_generation_taken_up_in_the_middle_makes_the_same_rest(

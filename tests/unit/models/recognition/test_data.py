@@ -21,7 +21,7 @@ def pictures(number: int, seed: int) -> Labelled:
 
 def development(num_synthetic: int = 6) -> Development:
     return Development(
-        NAMES, pictures(6, 0), pictures(4, 1), pictures(num_synthetic, 2), [None] * num_synthetic, [None] * 6
+        NAMES, pictures(6, 0), pictures(4, 1), pictures(num_synthetic, 2), [()] * num_synthetic, [None] * 6
     )
 
 
@@ -58,12 +58,19 @@ def test_a_class_of_two_images_gives_one_of_them_to_the_choice() -> None:
 
 
 def test_images_from_noise_stay_in_the_choice_and_sources_are_renumbered() -> None:
-    given = replace(development(), sources=[0, 1, 2, 3, None, None])
+    given = replace(development(), sources=[[0], [1], [2], [3, 0], [], []])
     held = given.held_out(0.34, seed=0)
     out = [given.train.images.index(image) for image in held.validation.images]
-    expected = [source for source in given.sources if source is None or source not in out]
-    found = [None if source is None else given.train.images.index(held.train.images[source]) for source in held.sources]
-    assert found == expected and None in found
+    expected = [own for own in given.sources if not set(own) & set(out)]
+    found = [[given.train.images.index(held.train.images[source]) for source in own] for own in held.sources]
+    assert found == expected and [] in found
+
+
+def test_an_image_spliced_of_a_kept_and_a_held_out_source_is_left_out() -> None:
+    given = replace(development(), sources=[[first, second] for first in (0, 1, 2) for second in (3, 4)])
+    held = given.held_out(0.34, seed=0)
+    out = {given.train.images.index(image) for image in held.validation.images}
+    assert len(held.sources) == sum(not {*own} & out for own in given.sources) < len(given.sources)
 
 
 def test_an_imbalanced_set_keeps_its_ratio_in_each_class() -> None:

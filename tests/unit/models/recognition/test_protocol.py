@@ -49,7 +49,7 @@ def pictures(number: int, seed: int, flipped: float = 0.0) -> Labelled:
 def data(synthetic: Labelled, validation: int = 20, num_train: int = 6) -> RecognitionData:
     train = pictures(num_train, 1)
     development = Development(
-        NAMES, train, pictures(validation, 2), synthetic, [None] * len(synthetic), [None] * len(train)
+        NAMES, train, pictures(validation, 2), synthetic, [()] * len(synthetic), [None] * len(train)
     )
     return RecognitionData(development, lambda: pictures(80, 3))
 
@@ -177,7 +177,7 @@ def test_pictures_of_one_class_that_stand_in_another_too_are_told_and_a_classifi
     noise = [Image.fromarray(np.random.default_rng(n).integers(0, 255, (16, 16), dtype=np.uint8)) for n in range(60)]
     train = Labelled([noise[0], noise[0], noise[1], noise[1]], [0, 1, 0, 1])
     synthetic = Labelled(noise[2:6], [0, 1, 0, 1])
-    development = Development(NAMES, train, Labelled(noise[6:10], [0, 1, 0, 1]), synthetic, [None] * 4, [None] * 4)
+    development = Development(NAMES, train, Labelled(noise[6:10], [0, 1, 0, 1]), synthetic, [()] * 4, [None] * 4)
     outcome = run(
         RecognitionData(development, lambda: Labelled(noise[10:50], [0, 1] * 20)), replace(CONFIG, ratios=(1.0,))
     )

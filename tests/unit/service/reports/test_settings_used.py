@@ -15,7 +15,8 @@ def test_a_setting_is_from_the_search_the_client_or_the_base_model() -> None:
     used = GenerationSettings(**FOUND.model_dump()).model_copy(update={"lora_scale": 0.5})
     assert origins(used) == {
         "mode": "default of the base model", "strength": "found by the search", "guidance_scale": "found by the search",
-        "num_inference_steps": "found by the search", "lora_scale": "given", "unadapted": "default of the base model",
+        "num_inference_steps": "found by the search", "splice_sources": "found by the search", "lora_scale": "given",
+        "unadapted": "default of the base model",
     }  # fmt: skip
     assert set(origins(used, found=False, defaults=False).values()) == {"not recorded"}
 
