@@ -70,7 +70,10 @@ def main(archive: str) -> None:
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(folder)
         manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
-        seen = LOADERS[manifest["format"]](Path(folder))
+        try:
+            seen = LOADERS[manifest["format"]](Path(folder))
+        except ModuleNotFoundError as error:
+            sys.exit(f"{error.name} is not installed")
     if seen != told(manifest):
         sys.exit(f"the library sees {dict(seen)}, the manifest tells {dict(told(manifest))}")
     print(f"{manifest['format']}: {dict(seen)}, as the manifest tells")

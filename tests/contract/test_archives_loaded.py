@@ -6,6 +6,7 @@ The libraries (torchvision, pycocotools, anomalib, datasets) are not part of the
 import importlib.util
 import json
 import re
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ from tests.contract.conftest import World
 from tests.contract.test_archives import made, opened, uploaded
 from tests.fakes.worker_world import ROOT
 
+EXAMPLE = runpy.run_path(str(ROOT / "examples" / "load_archive.py"))
 #: Names that a loader or a file system might take for something else.
 CLASSES = ("test", "good", "CON")
 NEEDED = {
@@ -97,6 +99,8 @@ def test_a_reader_of_the_documented_rules_finds_every_picture_in_its_class(
 ) -> None:
     archive.extractall(tmp_path / "data")
     assert READERS[layout](tmp_path / "data") == EXPECTED[layout]
+    assert EXAMPLE["told"](json.loads(archive.read("manifest.json"))) == EXPECTED[layout]
+    assert EXAMPLE["LOADERS"].keys() == READERS.keys()
 
 
 def where_installed(layout: str) -> Any:
@@ -110,6 +114,6 @@ def test_the_library_itself_finds_them_where_it_is_installed(layout: str, archiv
     assert archive.fp is not None
     archive.fp.seek(0)
     (tmp_path / "data.zip").write_bytes(archive.fp.read())
-    command = [sys.executable, str(ROOT / "examples" / "load_archive.py"), str(tmp_path / "data.zip")]
+    command = [sys.executable, EXAMPLE["__file__"], str(tmp_path / "data.zip")]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
