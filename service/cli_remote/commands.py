@@ -102,7 +102,7 @@ def adapt(
 def generate(
     named: Annotated[
         str | None,
-        typer.Argument(metavar="[ADAPTATION]", help="Or one adapter.", autocompletion=ids("adaptations", "adapters")),
+        typer.Argument(metavar="ADAPTATION", help="Or one adapter.", autocompletion=ids("adaptations", "adapters")),
     ] = None,
     num_images: Annotated[
         int | None, typer.Option("--images", "-n", min=1, help="Of each class; 100 when left out.")
@@ -212,7 +212,7 @@ def top_up(
 
 def status(
     named: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The service itself when left out.", autocompletion=ids())
+        str | None, typer.Argument(metavar="ID", help="The service itself when left out.", autocompletion=ids())
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -282,7 +282,7 @@ def delete(
     named: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID...", help="Data sets, adaptations, adapters, generations, evaluations or recognitions.",
+            metavar="ID", help="Data sets, adaptations, adapters, generations, evaluations or recognitions.",
             autocompletion=ids("recognitions", "evaluations", "generations", "adapters", "adaptations", "datasets"),
         ),
     ],
