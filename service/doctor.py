@@ -35,6 +35,7 @@ print(torch.__version__, torch.get_num_threads(), torch.version.cuda or "", ", "
 #: There as soon as the kernel has an NVIDIA driver, whatever is installed for Python.
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _READY_TIMEOUT_SECONDS = 3.0
+_RESTORE = "Restore the folder from the release."
 
 
 class Verdict(StrEnum):
@@ -88,16 +89,26 @@ def _base_model(entry: BaseModelEntry) -> Finding:
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         return Finding(check, Verdict.FINE, f"{folder} (no manifest: its files were not compared)")
-    told = json.loads(manifest.read_text(encoding="utf-8"))
-    changed = [name for name, digest in told.get("sha256", {}).items() if _digest(folder / name) != digest]
+    try:
+        revision, digests = _published(manifest)
+        changed = [name for name, digest in digests.items() if _digest(folder / name) != digest]
+    except (OSError, ValueError) as error:
+        return Finding(check, Verdict.WRONG, f"its files cannot be compared: {error}", _RESTORE)
     if changed:
-        return Finding(
-            check,
-            Verdict.WRONG,
-            f"damaged or changed: {', '.join(changed[:3])}",
-            "Restore the folder from the release.",
-        )
-    return Finding(check, Verdict.FINE, f"{folder}, revision {told.get('revision')}, every file as published")
+        return Finding(check, Verdict.WRONG, f"damaged or changed: {', '.join(changed[:3])}", _RESTORE)
+    return Finding(check, Verdict.FINE, f"{folder}, revision {revision}, every file as published")
+
+
+def _published(manifest: Path) -> tuple[object, dict[str, object]]:
+    """Revision and digests by file. Raises ``OSError``; ``ValueError`` for what is no manifest."""
+    try:
+        told = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{manifest} is no JSON ({error})") from error
+    digests = told.get("sha256") if isinstance(told, dict) else None
+    if not isinstance(digests, dict):
+        raise ValueError(f"{manifest} has no 'sha256' of each file")
+    return told.get("revision"), digests
 
 
 def _without_folder(check: str, entry: BaseModelEntry) -> Finding:
@@ -133,14 +144,21 @@ def _extractor(entry: ExtractorEntry) -> Finding:
         return Finding(check, Verdict.WRONG, f"no .safetensors file in {path}", "Restore the folder.")
     if entry.sha256 is None or len(weights) > 1:
         return Finding(check, Verdict.FINE, f"{path} (its digest was not compared)")
-    found = _digest(weights[0])
+    try:
+        found = _digest(weights[0])
+    except OSError as error:
+        return Finding(check, Verdict.WRONG, f"it cannot be read: {error}", "Give this user the right to read it.")
     if found != entry.sha256.lower():
         return Finding(check, Verdict.WRONG, f"{weights[0]} has the SHA-256 {found}", "Install the file again.")
     return Finding(check, Verdict.FINE, f"{weights[0]}, as registered")
 
 
 def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    """SHA-256, a piece at a time: weights have gigabytes. None where there is no such file; raises ``OSError``."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def data_dir(settings: Settings) -> Finding:

@@ -33,8 +33,13 @@ _CLASSES = (
     ("Settings that can be sent", "AdaptationSettings GenerationSettings GateSettings RecognitionSettings"),
     (
         "What is answered",
-        "Receipt Dataset RealImage Adaptation Adapter Generation SyntheticImage GenerationReport Evaluation "
-        "Recognition RecognitionReport Job State Preflight TopUp",
+        "Receipt Dataset RealImage Adaptation Adapter Generation SyntheticImage Decision DecisionState Decisions "
+        "GenerationReport Evaluation Recognition RecognitionReport Job State Preflight TopUp GenerationProposal "
+        "Webhook WebhookWithSecret WebhookState Delivery DeliveryState",
+    ),
+    (
+        "What the service tells about itself",
+        "Readiness Worker BaseModelEntry ExtractorEntry ClassifierEntry",
     ),
     (
         "Errors",

@@ -1,18 +1,19 @@
 """The remote commands as they are typed. What they need is imported when one runs: no image has all packages."""
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from service.cli_remote.completing import ids
 from service.cli_remote.options import Options
+from service.cli_remote.typed import number_of, request_of, settings_of, share_of
 
 _PANEL = "A running service"
+_USUAL_NUM_IMAGES = 100
 _MISSING = "The remote commands need the package defectsynth-client, which lies beside this one: pip install ./client"
 
 Url = Annotated[
@@ -36,7 +37,9 @@ Anything = Annotated[str, typer.Argument(metavar="ID", help="Its first letters s
 
 def add_to(app: typer.Typer) -> None:
     """Every remote command, below a heading of its own in --help."""
-    for command in (upload, adapt, generate, evaluate, recognise, top_up, status, watch, report, download, cancel):
+    for command in (
+        upload, adapt, generate, evaluate, recognise, top_up, status, watch, report, download, cancel, delete,
+    ):  # fmt: skip
         app.command(rich_help_panel=_PANEL)(_with_the_client(command))
 
 
@@ -85,7 +88,7 @@ def adapt(
     """Adapt a base model to the classes of a data set."""
     from service.cli_remote import doing
 
-    given = _settings(settings)
+    given = settings_of(settings)
     if trials is not None:
         given["search"] = {**given.get("search", {}), "max_trials": trials}
     if seed is not None:
@@ -98,15 +101,27 @@ def adapt(
 
 def generate(
     named: Annotated[
-        str, typer.Argument(metavar="ADAPTATION", help="Or one adapter.", autocompletion=ids("adaptations", "adapters"))
-    ],
-    num_images: Annotated[int, typer.Option("--images", "-n", min=1, help="Of each class.")] = 100,
+        str | None,
+        typer.Argument(metavar="ADAPTATION", help="Or one adapter.", autocompletion=ids("adaptations", "adapters")),
+    ] = None,
+    num_images: Annotated[
+        int | None, typer.Option("--images", "-n", min=1, help="Of each class; 100 when left out.")
+    ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Only this class, or NAME=NUMBER; give it again for more.")
     ] = None,
     strength: Annotated[float | None, typer.Option(help="How far from the source; the search's when left out.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Drawn and recorded when left out.")] = None,
     settings: SettingsJson = None,
+    request: Annotated[
+        typer.FileText | None,
+        typer.Option(
+            "--request",
+            encoding="utf-8",
+            help="A file with the JSON of a whole request, such as `top-up --out` writes, in the place of all this; "
+            "- reads it from stdin.",
+        ),
+    ] = None,
     watch: Watch = False,
     url: Url = None,
     key: Key = None,
@@ -115,11 +130,20 @@ def generate(
     """Make synthetic images."""
     from service.cli_remote import doing
 
-    given = _settings(settings)
+    options = Options(url, key, as_json)
+    if request is not None:
+        if any(one is not None for one in (named, num_images, classes, strength, seed, settings)):
+            raise typer.BadParameter("--request says all of it: leave the rest out, or write it into the file")
+        doing.generate_from(options, request_of(request), watch)
+        return
+    if named is None:
+        raise typer.BadParameter("name an adaptation or an adapter, or give --request")
+    each = num_images if num_images is not None else _USUAL_NUM_IMAGES
+    given = settings_of(settings)
     if strength is not None:
         given["strength"] = strength
-    wanted = dict(_number_of(one, num_images) for one in classes) if classes else num_images
-    doing.generate(Options(url, key, as_json), named, wanted, given, seed, watch)
+    wanted = dict(number_of(one, each) for one in classes) if classes else each
+    doing.generate(options, named, wanted, given, seed, watch)
 
 
 def evaluate(
@@ -152,7 +176,7 @@ def recognise(
     """Measure whether synthetic images help a classifier."""
     from service.cli_remote import doing
 
-    given = _settings(settings)
+    given = settings_of(settings)
     if seeds is not None:
         given["num_seeds"] = seeds
     doing.recognise(Options(url, key, as_json), dataset_id, generation_id, classes or [], given, watch)
@@ -164,13 +188,17 @@ def top_up(
         typer.Argument(
             metavar="ID",
             help="A recognition, or a generation or adaptation with --recall.",
-            autocompletion=ids("generations", "adaptations"),
+            autocompletion=ids("recognitions", "generations", "adaptations"),
         ),
     ],
     recalls: Annotated[
         list[str] | None, typer.Option("--recall", help="NAME=SHARE of your own classifier; give it again for more.")
     ] = None,
     target: Annotated[float | None, typer.Option(help="Classes whose recall is below it are weak.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write the request here, for `generate --request`; - writes it to stdout."),
+    ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -178,13 +206,13 @@ def top_up(
     """Propose images for the classes that a classifier tells badly; queues nothing."""
     from service.cli_remote import doing
 
-    shares = dict(_share_of(one) for one in recalls or [])
-    doing.top_up(Options(url, key, as_json), named, shares, target)
+    shares = dict(share_of(one) for one in recalls or [])
+    doing.top_up(Options(url, key, as_json), named, shares, target, out)
 
 
 def status(
     named: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The service itself when left out.", autocompletion=ids())
+        str | None, typer.Argument(metavar="ID", help="The service itself when left out.", autocompletion=ids())
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -223,6 +251,13 @@ def download(
         str | None, typer.Option("--format", help="imagefolder, coco, anomalib or huggingface; of a generation.")
     ] = None,
     include_real: Annotated[bool, typer.Option("--include-real", help="The real train images, too.")] = False,
+    include_rejected: Annotated[
+        bool, typer.Option("--include-rejected", help="What somebody rejected on the page, too.")
+    ] = False,
+    normal_class: Annotated[
+        str | None,
+        typer.Option(help="Of anomalib: the data set's class without a defect; its real train images come along."),
+    ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -230,42 +265,33 @@ def download(
     """Download a generation's images, or an adapter, as a zip; goes on where it broke off."""
     from service.cli_remote import doing
 
-    doing.download(Options(url, key, as_json), named, out, layout, include_real)
+    doing.download(
+        Options(url, key, as_json), named, out, layout,
+        include_real=include_real, include_rejected=include_rejected, normal_class=normal_class,
+    )  # fmt: skip
 
 
 def cancel(named: Anything, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """Stop a job, or every job of a resource."""
-    from service.cli_remote import doing
+    from service.cli_remote import undoing
 
-    doing.cancel(Options(url, key, as_json), named)
-
-
-def _settings(given: str | None) -> dict[str, Any]:
-    """JSON of a person's own. Ends the command where it is none."""
-    if given is None:
-        return {}
-    try:
-        text = Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
-        read = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"--settings: {error}") from error
-    if not isinstance(read, dict):
-        raise typer.BadParameter('--settings: an object is wanted, such as {"seed": 7}')
-    return read
+    undoing.cancel(Options(url, key, as_json), named)
 
 
-def _share_of(told: str) -> tuple[str, float]:
-    name, _, share = told.rpartition("=")
-    try:
-        return name, float(share)
-    except ValueError:
-        raise typer.BadParameter(f"--recall {told}: NAME=SHARE is wanted, such as pits=0.72") from None
+def delete(
+    named: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID", help="Data sets, adaptations, adapters, generations, evaluations or recognitions.",
+            autocompletion=ids("recognitions", "evaluations", "generations", "adapters", "adaptations", "datasets"),
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Delete what was uploaded or made, after asking; what something else still needs stays."""
+    from service.cli_remote import undoing
 
-
-def _number_of(told: str, otherwise: int) -> tuple[str, int]:
-    name, is_told, number = told.rpartition("=")
-    if not is_told:
-        return told, otherwise
-    if not number.isdecimal():
-        raise typer.BadParameter(f"--class {told}: NAME or NAME=NUMBER is wanted")
-    return name, int(number)
+    undoing.delete(Options(url, key, as_json), named, yes)

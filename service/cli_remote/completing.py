@@ -7,17 +7,16 @@ import typer
 
 _MOST = 20
 _PATIENCE_SECONDS = 1.0
+_WITH_JOBS = ("generations", "adaptations", "recognitions", "evaluations")
 Completer = Callable[[typer.Context, str], list[tuple[str, str]]]
 
 
 def ids(*kinds: str) -> Completer:
-    """Completes ids of these lists of the client, or of those that have jobs."""
+    """Completes ids of these lists of the client, or of all that have jobs."""
 
     def complete(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
         try:
-            return [
-                one for kind in kinds or ("generations", "adaptations") for one in _latest(context, kind, incomplete)
-            ]
+            return [one for kind in kinds or _WITH_JOBS for one in _latest(context, kind, incomplete)]
         except Exception:  # nothing may disturb a person who types
             return []
 

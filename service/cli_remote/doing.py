@@ -28,6 +28,7 @@ from defectsynth_client import (
     RecognitionReport,
     RecognitionSettings,
     State,
+    TopUp,
     dataset_images,
     generation_images,
 )
@@ -36,17 +37,11 @@ from service.cli_remote import proposals, scores, showing
 from service.cli_remote.ending import ExitCode
 from service.cli_remote.following import Watched, followed, wide_bar
 from service.cli_remote.options import Options
-from service.cli_remote.session import Session, find, session, unfinished
+from service.cli_remote.session import Session, find, session
 
 _RECENT = 15
+_STDOUT = Path("-")
 Reported = Adaptation | Generation | Evaluation | Recognition
-
-
-class Cancellation(BaseModel):
-    """What was asked to stop."""
-
-    id: str
-    canceled: list[Job]
 
 
 class Saved(BaseModel):
@@ -101,8 +96,10 @@ def preflight(
         now.give(told, proposals.preflight(told))
 
 
-def top_up(options: Options, named: str, recall_by_class: Mapping[str, float], target: float | None) -> None:
-    """Images proposed for the weak classes."""
+def top_up(
+    options: Options, named: str, recall_by_class: Mapping[str, float], target: float | None, out: Path | None
+) -> None:
+    """Images proposed for the weak classes; the request for them is written where ``out`` says."""
     kind = named.partition("_")[0]
     if kind not in ("gen", "adn", "rec"):
         raise typer.BadParameter(f"{named}: name a recognition (rec_), a generation (gen_) or an adaptation (adn_)")
@@ -112,9 +109,28 @@ def top_up(options: Options, named: str, recall_by_class: Mapping[str, float], t
             recognition_id=named if kind == "rec" else None, recall_by_class=recall_by_class or None,
             target_recall=target,
         )  # fmt: skip
+        if out is not None:
+            _write_proposal(now, named, told, out)
+            return
         now.give(told, proposals.top_up(told))
         if told.request is not None:
-            now.hint(f"\nNext: {proposals.command_of(told.request)}")
+            again = proposals.command_of(named, recall_by_class, target)
+            now.hint(f"\nNext: {again} --out top-up.json\n      {proposals.command_to_send(Path('top-up.json'))}")
+
+
+def _write_proposal(now: Session, named: str, told: TopUp, out: Path) -> None:
+    """Raises ``NothingProposed`` where there is no request: no script shall go on without the file."""
+    if told.request is None:
+        raise proposals.NothingProposed(f"Nothing is written. {told.sentence}")
+    text = json.dumps(told.request.given, indent=2)
+    if out == _STDOUT:
+        typer.echo(text)
+        return
+    out.write_text(f"{text}\n", encoding="utf-8")
+    if not now.as_json:
+        now.out.print(proposals.top_up(told), "")
+    _saved(now, named, out)
+    now.hint(f"\nEdit it as you like. Next: {proposals.command_to_send(out)}")
 
 
 def generate(
@@ -128,6 +144,17 @@ def generate(
             None if is_adapter else named, num_images, adapter_ids=[named] if is_adapter else None,
             settings=cast(GenerationSettings, settings) or None, seed=seed,
         )  # fmt: skip
+    _generation_accepted(options, made, watch)
+
+
+def generate_from(options: Options, request: Mapping[str, object], watch: bool) -> None:
+    """Queue a generation by a request that was written elsewhere."""
+    with session(options) as now:
+        made = now.client.generate_from(request)
+    _generation_accepted(options, made, watch)
+
+
+def _generation_accepted(options: Options, made: Generation, watch: bool) -> None:
     _accepted(options, made, watch, f"Next: defectsynth report {made.id}\n      defectsynth download {made.id}")
 
 
@@ -234,7 +261,10 @@ def _figures(now: Session, found: Reported) -> GenerationReport | RecognitionRep
     return now.client.recognition_report(found.id) if isinstance(found, Recognition) else found
 
 
-def download(options: Options, named: str, out: Path | None, layout: str | None, include_real: bool) -> None:
+def download(
+    options: Options, named: str, out: Path | None, layout: str | None, *, include_real: bool, include_rejected: bool,
+    normal_class: str | None,
+) -> None:  # fmt: skip
     """A generation's images, or an adapter, as a zip."""
     with session(options) as now:
         found = find(now.client, named)
@@ -247,7 +277,10 @@ def download(options: Options, named: str, out: Path | None, layout: str | None,
             if isinstance(found, Adapter):
                 now.client.download_adapter(found, to, on_received=moved)
             else:
-                now.client.download_archive(found.id, to, layout=layout, include_real=include_real, on_received=moved)
+                now.client.download_archive(
+                    found.id, to, layout=layout, include_real=include_real, include_rejected=include_rejected,
+                    normal_class=normal_class, on_received=moved,
+                )  # fmt: skip
         _saved(now, named, to)
 
 
@@ -258,17 +291,6 @@ def _saved(now: Session, named: str, path: Path) -> None:
 
 def _size(num_bytes: int) -> str:
     return f"{num_bytes / 2**20:.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes / 2**10:.1f} KiB"
-
-
-def cancel(options: Options, named: str) -> None:
-    """Stop a job, or every job of a resource that has not ended."""
-    with session(options) as now:
-        found = find(now.client, named)
-        if isinstance(found, Dataset | Adapter):
-            raise ValueError(f"{named} has no jobs to cancel")
-        asked = [now.client.cancel(job.id) for job in unfinished(found.all_jobs)]
-        told = [f"{job.class_name}: {'stops soon' if not job.state.is_final else job.state}" for job in asked]
-        now.give(Cancellation(id=named, canceled=asked), Text("\n".join(told) or f"{named} has ended already."))
 
 
 @contextmanager

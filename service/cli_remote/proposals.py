@@ -1,13 +1,16 @@
 """What would be done, before anything is: the pre-flight of an adaptation, and a top-up of weak classes."""
 
 import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
-from defectsynth_client.proposals import ExpectedSeconds, GenerationProposal, Preflight, PreflightVerdict, TopUp
+from defectsynth_client import DefectsynthError
+from defectsynth_client.proposals import ExpectedSeconds, Preflight, PreflightVerdict, TopUp
 from service.cli_remote.showing import plain_table
 from service.cli_remote.words import duration
 
@@ -17,6 +20,10 @@ _VERDICTS = {
     PreflightVerdict.NOT_ADVISED: "[bold red]✗[/]",
 }
 _SPLITS = ("train", "validation", "test")
+
+
+class NothingProposed(DefectsynthError):
+    """No class is weak, or more images would not help."""
 
 
 def preflight(told: Preflight) -> RenderableType:
@@ -59,10 +66,14 @@ def top_up(told: TopUp) -> RenderableType:
     return Group(Text(f"{told.sentence}\n"), Padding(table, (0, 0, 0, 2), expand=False))
 
 
-def command_of(proposal: GenerationProposal) -> str:
-    """The command that would ask for it; edit it as you like."""
-    named = proposal.adaptation_id or (proposal.adapter_ids or [""])[0]
-    wanted = proposal.num_images
-    if isinstance(wanted, int):
-        return f"defectsynth generate {named} --images {wanted}"
-    return f"defectsynth generate {named} " + " ".join(f"--class {shlex.quote(f'{n}={k}')}" for n, k in wanted.items())
+def command_of(named: str, recall_by_class: Mapping[str, float], target: float | None) -> str:
+    """The command that proposes it again."""
+    words = ["defectsynth", "top-up", named]
+    words += [word for name, recall in recall_by_class.items() for word in ("--recall", f"{name}={recall}")]
+    words += ["--target", str(target)] if target is not None else []
+    return shlex.join(words)
+
+
+def command_to_send(proposal: Path) -> str:
+    """The command that asks for what was written to a file."""
+    return shlex.join(["defectsynth", "generate", "--request", str(proposal), "--watch"])

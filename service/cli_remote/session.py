@@ -50,7 +50,7 @@ class Session:
     def hint(self, words: str) -> None:
         """What to do next, for who looks on."""
         if self.notes.is_terminal and not self.as_json:
-            self.notes.print(f"[dim]{words}[/]", highlight=False, soft_wrap=True)
+            self.notes.print(words, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The Python client against the real API: what it sends is accepted, and what is answered is read."""
 
 import asyncio
+import json
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +11,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from defectsynth_client import (
+    ApiError,
     AsyncClient,
     Client,
     Conflict,
     Dataset,
+    Decision,
+    DecisionState,
+    DeliveryState,
     Gone,
     NewImage,
     NotAllowed,
@@ -21,6 +26,7 @@ from defectsynth_client import (
     Refused,
     Retries,
     State,
+    WebhookState,
     WorkFailed,
 )
 from service.main import create_app
@@ -144,6 +150,56 @@ def test_a_proposed_top_up_is_sent_as_it_is_or_edited(client: Client, world: Wor
     assert [(one.class_name, one.num_images) for one in generation.classes] == wanted
 
 
+def test_images_are_kept_and_rejected_and_found_again_by_it(client: Client, world: World) -> None:
+    adaptation = world.adaptation({"pits": 4})
+    world.finish(adaptation)
+    generation = client.generate(adaptation["id"], 3)
+    world.publish(generation.id, generation.jobs[0].id, "pits", 3)
+    told = client.decide(generation.id, {"pits": {0: Decision.KEEP, 1: Decision.REJECT, 2: Decision.REJECT}})
+    assert (told.decisions["pits"].keep, told.decisions["pits"].reject) == (1, 2)
+    client.decide(generation.id, {"pits": {2: None}})
+    assert client.generation(generation.id).classes[0].decisions.undecided == 1
+    (rejected,) = client.synthetic_images(generation.id, decision=DecisionState.REJECT)
+    assert (rejected.number, rejected.decision, rejected.decided_by) == (1, Decision.REJECT, "default")
+    assert client.thumbnail_bytes(rejected, 64).startswith(b"\xff\xd8")
+    with pytest.raises(ApiError, match="9"):
+        client.decide(generation.id, {"pits": {1: Decision.KEEP, 9: Decision.KEEP}})
+    assert len(list(client.synthetic_images(generation.id, decision=DecisionState.REJECT))) == 1
+
+
+def test_what_is_proposed_may_be_written_to_a_file_and_sent_from_there(client: Client, world: World) -> None:
+    adaptation = world.adaptation({"pits": 4, "dirt": 4})
+    world.finish(adaptation)
+    told = client.top_up(adaptation_id=adaptation["id"], recall_by_class={"pits": 0.5, "dirt": 0.6})
+    assert told.request is not None
+    written = json.loads(json.dumps(told.request.given))
+    wanted = {one.class_name: one.num_images for one in told.classes}
+    for generation in (client.generate_from(told.request), client.generate_from({**written, "seed": 5})):
+        assert {one.class_name: one.num_images for one in generation.classes} == wanted
+    assert generation.seed == 5
+    with pytest.raises(Refused) as refused:
+        client.generate_from({**written, "nun_images": 3})
+    assert "nun_images" in str(refused.value.field)
+
+
+def test_webhooks_are_made_changed_and_deleted_and_their_secret_is_told_once(world: World, settings: Settings) -> None:
+    listed = settings.model_copy(update={"webhook_allow": "127.0.0.1"})
+    app = create_app(listed, database=world.database, artifacts=world.artifacts, send=world.sender)
+    with TestClient(app) as served:
+        client = Client("http://testserver", retries=Retries(total_seconds=0), transport=ThroughTestClient(served))
+        made = client.create_webhook("http://127.0.0.1:9000/hook", events=["generation.finished"])
+        assert made.secret.startswith("whsec_")
+        assert [one.id for one in client.webhooks()] == [made.id]
+        assert client.change_webhook(made.id, enabled=False).state is WebhookState.DISABLED
+        assert client.change_webhook(made.id, enabled=True, events=["job.failed"]).events == ["job.failed"]
+        assert client.rotate_secret(made.id).secret != made.secret
+        sent = client.ping_webhook(made.id)
+        assert client.replay(made.id, sent.id).event_id == sent.event_id
+        assert {one.event_type for one in client.deliveries(made.id, state=DeliveryState.PENDING)} == {"webhook.ping"}
+        client.delete(client.webhook(made.id))
+        assert list(client.webhooks()) == []
+
+
 def test_an_idempotency_key_makes_work_once(client: Client, world: World) -> None:
     dataset_id = world.dataset({"pits": 4})["id"]
     first = client.adapt(dataset_id, idempotency_key="order-7")
@@ -159,6 +215,8 @@ def test_lists_go_on_over_pages(client: Client, world: World) -> None:
     dataset_id = client.upload(images).id
     assert {one.filename for one in client.real_images(dataset_id)} == {f"{number}.png" for number in range(30)}
     assert [one.name for one in client.base_models()] == ["mini"]
+    assert [one.name for one in client.extractors() if one.is_default] == ["mini"]
+    assert "small_resnet" in {one.name for one in client.classifiers()}
     assert client.readiness().status in ("ready", "degraded")
 
 
@@ -230,6 +288,10 @@ def test_the_awaited_client_does_the_same(world: World, tmp_path: Path) -> None:
             (image, *_) = [one async for one in client.real_images(receipt.id)]
             to = await client.download(image.links["content"], tmp_path / "a.png", sha256=image.sha256)
             assert to.read_bytes() == await client.image_bytes(image)
+            assert (await client.thumbnail_bytes(image)).startswith(b"\xff\xd8")
+            assert [one async for one in client.workers()] == [one async for one in client.webhooks()] == []
+            with pytest.raises(NotFound):
+                await client.decide("gen_unknown", {"pits": {0: Decision.KEEP}})
             with pytest.raises(NotFound):
                 await client.job("job_unknown")
 

@@ -11,7 +11,18 @@ from typing import Any, Union, cast, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from defectsynth_client import calls, dataset_images, downloading, generation_images, uploading
+from defectsynth_client import (
+    Decision,
+    DecisionState,
+    DeliveryState,
+    announcing,
+    calls,
+    dataset_images,
+    downloading,
+    generation_images,
+    plant,
+    uploading,
+)
 from defectsynth_client.calling import Call, Reading
 from defectsynth_client.calls import Deletion
 from defectsynth_client.downloading import Downloading
@@ -27,6 +38,7 @@ NAMES: dict[type, str] = {str: "string", int: "integer", float: "number", bool: 
 #: An adapter, a dataset or an image is named by what the service answered: here by as much of it as is asked for.
 SEEN = types.SimpleNamespace(
     id="adp_1", archive_sha256="0", links={"self": "/v1/datasets/ds_1", "content": "/v1/datasets/ds_1/images/img_1",
+                                           "thumbnail": "/v1/datasets/ds_1/images/img_1/thumbnail",
                                            "report_html": "/v1/recognitions/rec_1/report.html"},
 )  # fmt: skip
 TO = Path("x.html")
@@ -56,31 +68,66 @@ SAMPLES: dict[str, Any] = {
         "adn_1", {"pits": 3}, adapter_ids=["adp_1"], settings=GenerationSettings(), gates=GateSettings(), seed=1,
         priority=1,
     ),
+    "generate_from": calls.generate_from({"adapter_ids": ["adp_1"], "num_images": {"pits": 3}}),
     "generation": calls.generation("gen_1"),
     "generations": calls.generations(),
     "generation_report": calls.generation_report("gen_1"),
-    "synthetic_images": calls.synthetic_images("gen_1", class_name="pits"),
+    "synthetic_images": calls.synthetic_images("gen_1", class_name="pits", decision=DecisionState.REJECT),
+    "decide": calls.decide("gen_1", {"pits": {1: Decision.KEEP, 2: None}}),
+    "thumbnail_bytes": calls.thumbnail_bytes(SEEN, 64),  # type: ignore[arg-type]
     "image_bytes": calls.image_bytes(SEEN),  # type: ignore[arg-type]
     "evaluate": calls.evaluate(REAL, OTHER, extractor="mini", priority=1),
+    "evaluations": calls.evaluations(),
     "evaluation": calls.evaluation("evl_1"),
     "recognise": calls.recognise(
         "ds_1", "gen_1", classes=["pits", "dirt"], settings=RecognitionSettings(), dataset_version_id="dsv_1",
         priority=1,
     ),
+    "recognitions": calls.recognitions(),
     "recognition": calls.recognition("rec_1"),
     "recognition_report": calls.recognition_report("rec_1"),
     "job": calls.job("job_1"),
     "jobs": calls.jobs(kind="adaptation", state="queued", resource_id="adn_1", class_name="pits"),
     "cancel": calls.cancel("job_1"),
     "delete": calls.delete(SEEN),  # type: ignore[arg-type]
-    "base_models": calls.base_models(),
-    "readiness": calls.readiness(),
+    "base_models": plant.base_models(),
+    "extractors": plant.extractors(),
+    "classifiers": plant.classifiers(),
+    "workers": plant.workers(),
+    "readiness": plant.readiness(),
+    "create_webhook": announcing.create_webhook(
+        "https://qa.example.com", events=["job.failed"], description="line 3", resource_id="gen_1"
+    ),
+    "webhook": announcing.webhook("whk_1"),
+    "webhooks": announcing.webhooks(),
+    "change_webhook": announcing.change_webhook(
+        "whk_1", url="https://qa.example.com", events=["job.failed"], description="line 3", enabled=True
+    ),
+    "rotate_secret": announcing.rotate_secret("whk_1"),
+    "ping_webhook": announcing.ping_webhook("whk_1"),
+    "deliveries": announcing.deliveries("whk_1", state=DeliveryState.FAILED),
+    "replay": announcing.replay("whk_1", "dlv_1"),
     "download": downloading.download("/v1/adapters/adp_1/archive", TO),
     "download_archive": downloading.download_archive("gen_1", TO),
     "download_adapter": downloading.download_adapter(SEEN, TO),  # type: ignore[arg-type]
     "download_report": downloading.download_report(SEEN, TO),  # type: ignore[arg-type]
     "download_contact_sheet": downloading.download_contact_sheet("gen_1", "pits and dirt", TO),
 }  # fmt: skip
+#: What operations that follow a link, or are given a path, reach besides.
+ALSO_REACHED = [
+    *(f"DELETE /v1/{one}/x" for one in ("adaptations", "adapters", "generations", "evaluations", "recognitions",
+                                        "webhooks")),
+    *(f"GET /v1/{one}/x/report.html" for one in ("adaptations", "generations")),
+    *(f"GET /v1/{one}/x/report.csv" for one in ("generations", "recognitions")),
+    "GET /v1/generations/x/images/pits/1", "GET /v1/generations/x/images/pits/1/thumbnail",
+    "GET /v1/adaptations/x/classes/pits/trials/1/examples/1",
+]  # fmt: skip
+LEFT_OUT = {
+    "GET /v1/jobs/{job_id}/events": "wait() follows it",
+    "GET /v1/events": "wait() follows it",
+    "GET /health/live": "an orchestrator asks it of each process",
+    "GET /metrics": "Prometheus reads it",
+}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +138,22 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
 def test_every_operation_of_the_client_is_looked_at() -> None:
     both = {name for name, value in vars(Operations).items() if isinstance(value, Operation | Listing)}
     assert set(SAMPLES) == both
+
+
+def test_every_operation_of_the_service_is_one_of_the_client_or_left_out_for_a_reason(document: Document) -> None:
+    offered = {
+        f"{method.upper()} {path}" for path, route in document["paths"].items() for method in route if method != "head"
+    }
+    sent = {" ".join(asked(sample)[:2]) for sample in SAMPLES.values()} | set(ALSO_REACHED)
+    reached = {operation_of(document, *one.split(" ", 1)) for one in sent}
+    assert offered - reached == LEFT_OUT.keys()
+
+
+def operation_of(document: Document, method: str, path: str) -> str:
+    paths = document["paths"]
+    (found,) = [path] if path in paths else [template for template in paths if matches(template, path)]
+    assert method.lower() in paths[found], f"{method} {path}"
+    return f"{method} {found}"
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))

@@ -6,6 +6,7 @@
 ...     adaptation = client.wait(client.adapt(dataset.id), print)
 """
 
+from defectsynth_client.announcing import Delivery, DeliveryState, Webhook, WebhookState, WebhookWithSecret
 from defectsynth_client.client import AsyncClient, Client
 from defectsynth_client.errors import (
     AnswerUnreadable,
@@ -27,18 +28,21 @@ from defectsynth_client.models import (
     Adaptation,
     Adapter,
     Dataset,
+    Decision,
+    Decisions,
+    DecisionState,
     Evaluation,
     Generation,
-    GenerationReport,
     Job,
     RealImage,
     Receipt,
     Recognition,
-    RecognitionReport,
     State,
     SyntheticImage,
 )
-from defectsynth_client.proposals import Preflight, TopUp
+from defectsynth_client.plant import BaseModelEntry, ClassifierEntry, ExtractorEntry, Readiness, Worker
+from defectsynth_client.proposals import GenerationProposal, Preflight, TopUp
+from defectsynth_client.reports import GenerationReport, RecognitionReport
 from defectsynth_client.requests import (
     AdaptationSettings,
     GateSettings,
@@ -57,14 +61,23 @@ __all__ = [
     "AnswerUnreadable",
     "ApiError",
     "AsyncClient",
+    "BaseModelEntry",
+    "ClassifierEntry",
     "Client",
     "Conflict",
     "Dataset",
+    "Decision",
+    "DecisionState",
+    "Decisions",
     "DefectsynthError",
+    "Delivery",
+    "DeliveryState",
     "DownloadDamaged",
     "Evaluation",
+    "ExtractorEntry",
     "GateSettings",
     "Generation",
+    "GenerationProposal",
     "GenerationReport",
     "GenerationSettings",
     "Gone",
@@ -74,6 +87,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Preflight",
+    "Readiness",
     "RealImage",
     "Receipt",
     "Recognition",
@@ -87,7 +101,11 @@ __all__ = [
     "TopUp",
     "Unreachable",
     "WaitedTooLong",
+    "Webhook",
+    "WebhookState",
+    "WebhookWithSecret",
     "WorkFailed",
+    "Worker",
     "dataset_images",
     "generation_images",
 ]

@@ -1,6 +1,6 @@
 """One operation as a value: the request, and how its answer is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 from urllib.parse import quote
@@ -64,3 +64,15 @@ class Reading(Generic[M]):
 def at(*parts: str) -> str:
     """A path of the API; whatever a part holds, it stays one part."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def get(path: str, model: type[M], **params: str | int | None) -> Call[M]:
+    """A GET with the parameters that say something."""
+    return Call(Request("GET", path, params={k: v for k, v in params.items() if v is not None}), Reading(model))
+
+
+def post(path: str, model: type[M], body: Mapping[str, object] | None, idempotency_key: str | None = None) -> Call[M]:
+    """A POST with the fields of ``body`` that say something."""
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
+    given = {name: value for name, value in body.items() if value is not None} if body is not None else None
+    return Call(Request("POST", path, json=given, headers=headers), Reading(model))

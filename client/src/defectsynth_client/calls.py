@@ -6,31 +6,30 @@ the base model registers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from pydantic import BaseModel
-
-from defectsynth_client.calling import Call, Reading, at
+from defectsynth_client.announcing import Webhook
+from defectsynth_client.calling import Call, Reading, at, get, post
 from defectsynth_client.drivers import Core
 from defectsynth_client.errors import Gone
 from defectsynth_client.models import (
     Adaptation,
     Adapter,
-    BaseModelEntry,
     Dataset,
     DatasetSummary,
+    Decision,
+    Decisions,
+    DecisionState,
     Evaluation,
     Generation,
-    GenerationReport,
     Job,
     Page,
-    Readiness,
     RealImage,
     Recognition,
-    RecognitionReport,
     SyntheticImage,
 )
-from defectsynth_client.proposals import Preflight, TopUp
+from defectsynth_client.proposals import GenerationProposal, Preflight, TopUp
+from defectsynth_client.quality import TrialExample
+from defectsynth_client.reports import GenerationReport, RecognitionReport
 from defectsynth_client.requests import (
     AdaptationSettings,
     GateSettings,
@@ -41,28 +40,16 @@ from defectsynth_client.requests import (
 from defectsynth_client.retrying import answered
 from defectsynth_client.steps import Plan, Request, Send
 
-M = TypeVar("M", bound=BaseModel)
-
-
-def _get(path: str, model: type[M], **params: str | int | None) -> Call[M]:
-    return Call(Request("GET", path, params={k: v for k, v in params.items() if v is not None}), Reading(model))
-
-
-def _post(path: str, model: type[M], body: Mapping[str, object], idempotency_key: str | None) -> Call[M]:
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
-    given = {name: value for name, value in body.items() if value is not None}
-    return Call(Request("POST", path, json=given, headers=headers), Reading(model))
-
 
 # ---------------------------------------------------------------------------------------------- data sets
 def dataset(dataset_id: str, *, version_id: str | None = None) -> Call[Dataset]:
     """A dataset in its latest version, or in the one that is named."""
-    return _get(at("datasets", dataset_id), Dataset, version_id=version_id)
+    return get(at("datasets", dataset_id), Dataset, version_id=version_id)
 
 
 def datasets() -> Call[Page[DatasetSummary]]:
     """Datasets, newest first."""
-    return _get("/v1/datasets", Page[DatasetSummary])
+    return get("/v1/datasets", Page[DatasetSummary])
 
 
 def real_images(
@@ -70,7 +57,7 @@ def real_images(
 ) -> Call[Page[RealImage]]:
     """The images of a dataset, newest first."""
     path = at("datasets", dataset_id, "images")
-    return _get(path, Page[RealImage], class_name=class_name, version_id=version_id)
+    return get(path, Page[RealImage], class_name=class_name, version_id=version_id)
 
 
 # ---------------------------------------------------------------------------------------------- work
@@ -89,7 +76,7 @@ def adapt(
         "dataset_id": dataset_id, "classes": _listed(classes), "base_model": base_model, "settings": settings,
         "dataset_version_id": dataset_version_id, "priority": priority,
     }  # fmt: skip
-    return _post("/v1/adaptations", Adaptation, body, idempotency_key)
+    return post("/v1/adaptations", Adaptation, body, idempotency_key)
 
 
 def preflight(
@@ -126,7 +113,7 @@ def top_up(
         "confusion_matrix": [list(row) for row in confusion_matrix] if confusion_matrix is not None else None,
         "recall_by_class": dict(recall_by_class) if recall_by_class is not None else None,
     }  # fmt: skip
-    return _post("/v1/generations/top-up", TopUp, body, None)
+    return post("/v1/generations/top-up", TopUp, body, None)
 
 
 def generate(
@@ -146,7 +133,16 @@ def generate(
         "num_images": num_images if isinstance(num_images, int) else dict(num_images),
         "settings": settings, "gates": gates, "seed": seed, "priority": priority,
     }  # fmt: skip
-    return _post("/v1/generations", Generation, body, idempotency_key)
+    return post("/v1/generations", Generation, body, idempotency_key)
+
+
+def generate_from(
+    request: GenerationProposal | Mapping[str, object], *, idempotency_key: str | None = None
+) -> Call[Generation]:
+    """Make images as a request says that was written elsewhere: ``TopUp.request``, ``answers[...].remake`` of a
+    report, or a file's JSON. It is sent as it is, and the service checks it."""
+    body = request.given if isinstance(request, GenerationProposal) else request
+    return post("/v1/generations", Generation, body, idempotency_key)
 
 
 def evaluate(
@@ -159,7 +155,7 @@ def evaluate(
 ) -> Call[Evaluation]:
     """Measure how close ``other`` images are to ``real`` ones; see ``dataset_images`` and ``generation_images``."""
     body = {"real": real, "other": other, "extractor": extractor, "priority": priority}
-    return _post("/v1/evaluations", Evaluation, body, idempotency_key)
+    return post("/v1/evaluations", Evaluation, body, idempotency_key)
 
 
 def recognise(
@@ -177,7 +173,7 @@ def recognise(
         "dataset_id": dataset_id, "generation_id": generation_id, "classes": _listed(classes), "settings": settings,
         "dataset_version_id": dataset_version_id, "priority": priority,
     }  # fmt: skip
-    return _post("/v1/recognitions", Recognition, body, idempotency_key)
+    return post("/v1/recognitions", Recognition, body, idempotency_key)
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:
@@ -188,90 +184,111 @@ def _listed(names: Sequence[str] | None) -> list[str] | None:
 
 def adaptation(adaptation_id: str) -> Call[Adaptation]:
     """An adaptation with its jobs, adapters and trials."""
-    return _get(at("adaptations", adaptation_id), Adaptation)
+    return get(at("adaptations", adaptation_id), Adaptation)
 
 
 def adaptations() -> Call[Page[Adaptation]]:
     """Adaptations, newest first."""
-    return _get("/v1/adaptations", Page[Adaptation])
+    return get("/v1/adaptations", Page[Adaptation])
 
 
 def adapter(adapter_id: str) -> Call[Adapter]:
     """One adapter."""
-    return _get(at("adapters", adapter_id), Adapter)
+    return get(at("adapters", adapter_id), Adapter)
 
 
 def adapters(*, class_name: str | None = None) -> Call[Page[Adapter]]:
     """Adapters, newest first."""
-    return _get("/v1/adapters", Page[Adapter], class_name=class_name)
+    return get("/v1/adapters", Page[Adapter], class_name=class_name)
 
 
 def generation(generation_id: str) -> Call[Generation]:
     """A generation with its classes and jobs."""
-    return _get(at("generations", generation_id), Generation)
+    return get(at("generations", generation_id), Generation)
 
 
 def generations() -> Call[Page[Generation]]:
     """Generations, newest first."""
-    return _get("/v1/generations", Page[Generation])
+    return get("/v1/generations", Page[Generation])
 
 
 def generation_report(generation_id: str) -> Call[GenerationReport]:
     """Quality, class by class, with the floors that give it meaning."""
-    return _get(at("generations", generation_id, "report"), GenerationReport)
+    return get(at("generations", generation_id, "report"), GenerationReport)
 
 
-def synthetic_images(generation_id: str, *, class_name: str | None = None) -> Call[Page[SyntheticImage]]:
-    """The images published so far, in the order of class and number."""
-    return _get(at("generations", generation_id, "images"), Page[SyntheticImage], class_name=class_name)
+def synthetic_images(
+    generation_id: str, *, class_name: str | None = None, decision: DecisionState | None = None
+) -> Call[Page[SyntheticImage]]:
+    """The images published so far, in the order of class and number; those alone of which ``decision`` was made."""
+    path = at("generations", generation_id, "images")
+    return get(path, Page[SyntheticImage], class_name=class_name, decision=decision)
+
+
+def decide(generation_id: str, decisions: Mapping[str, Mapping[int, Decision | None]]) -> Call[Decisions]:
+    """Keep or reject images: ``{class name: {number: decision}}``, where None takes a decision back. All of them are
+    stored, or none; at most 1,000 at once."""
+    told = [
+        {"class_name": name, "number": number, "decision": decision}
+        for name, numbers in decisions.items()
+        for number, decision in numbers.items()
+    ]
+    path = at("generations", generation_id, "images", "decisions")
+    return Call(Request("PUT", path, json={"decisions": told}), Reading(Decisions))
 
 
 def evaluation(evaluation_id: str) -> Call[Evaluation]:
     """An evaluation, with its report when it has succeeded."""
-    return _get(at("evaluations", evaluation_id), Evaluation)
+    return get(at("evaluations", evaluation_id), Evaluation)
+
+
+def evaluations() -> Call[Page[Evaluation]]:
+    """Evaluations, newest first."""
+    return get("/v1/evaluations", Page[Evaluation])
 
 
 def recognition(recognition_id: str) -> Call[Recognition]:
     """A recognition, with its result when it has succeeded."""
-    return _get(at("recognitions", recognition_id), Recognition)
+    return get(at("recognitions", recognition_id), Recognition)
+
+
+def recognitions() -> Call[Page[Recognition]]:
+    """Recognitions, newest first."""
+    return get("/v1/recognitions", Page[Recognition])
 
 
 def recognition_report(recognition_id: str) -> Call[RecognitionReport]:
     """The verdict and the figures it stands on."""
-    return _get(at("recognitions", recognition_id, "report"), RecognitionReport)
+    return get(at("recognitions", recognition_id, "report"), RecognitionReport)
 
 
 # ---------------------------------------------------------------------------------------------- jobs and the rest
 def job(job_id: str) -> Call[Job]:
     """One job."""
-    return _get(at("jobs", job_id), Job)
+    return get(at("jobs", job_id), Job)
 
 
 def jobs(
     *, kind: str | None = None, state: str | None = None, resource_id: str | None = None, class_name: str | None = None
 ) -> Call[Page[Job]]:
     """Jobs, newest first."""
-    return _get("/v1/jobs", Page[Job], kind=kind, state=state, resource_id=resource_id, class_name=class_name)
+    return get("/v1/jobs", Page[Job], kind=kind, state=state, resource_id=resource_id, class_name=class_name)
 
 
 def cancel(job_id: str) -> Call[Job]:
     """Cancel a queued job at once, ask a running one to stop; what has ended stays as it is."""
-    return Call(Request("POST", at("jobs", job_id, "cancel")), Reading(Job))
+    return post(at("jobs", job_id, "cancel"), Job, None)
 
 
-def base_models() -> Call[Page[BaseModelEntry]]:
-    """The base models that the operator has registered."""
-    return _get("/v1/base-models", Page[BaseModelEntry])
-
-
-def readiness() -> Call[Readiness]:
-    """Whether the service can take work and do it; answered without a key."""
-    return _get("/health/ready", Readiness)
-
-
-def image_bytes(image: RealImage | SyntheticImage) -> Call[bytes]:
+def image_bytes(image: RealImage | SyntheticImage | TrialExample) -> Call[bytes]:
     """The PNG of one image."""
     return Call(Request("GET", image.links["content"]), lambda answer: answer.content)
+
+
+def thumbnail_bytes(image: RealImage | SyntheticImage, size_px: int = 256) -> Call[bytes]:
+    """A JPEG of one image, whose longest side has 64, 128, 256 or 512 pixels at most."""
+    request = Request("GET", image.links["thumbnail"], params={"size_px": size_px})
+    return Call(request, lambda answer: answer.content)
 
 
 @dataclass(frozen=True)
@@ -289,7 +306,7 @@ class Deletion:
 
 
 def delete(
-    resource: Dataset | DatasetSummary | Adaptation | Adapter | Generation | Evaluation | Recognition,
+    resource: Dataset | DatasetSummary | Adaptation | Adapter | Generation | Evaluation | Recognition | Webhook,
 ) -> Deletion:
     """Delete a resource with what belongs to it alone."""
     return Deletion(resource.links["self"].partition("?")[0])

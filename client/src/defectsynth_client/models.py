@@ -8,7 +8,14 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from defectsynth_client.quality import AdaptationResult, EvaluationResult, GenerationResult, RecognitionResult, Trial
+from defectsynth_client.quality import (
+    AdaptationResult,
+    EvaluationResult,
+    GenerationResult,
+    LossPoint,
+    RecognitionResult,
+    Trial,
+)
 
 T = TypeVar("T")
 
@@ -209,13 +216,45 @@ class _WithJobs(Work):
 
 
 class Adaptation(_WithJobs):
-    """A base model adapted to classes of a dataset. ``trials``: what the search has tried so far, by class."""
+    """A base model adapted to classes of a dataset. By class, ``trials``: what the search has tried so far; ``losses``:
+    a thinned curve, until the job has succeeded and its ``result`` has the whole one."""
 
     dataset_id: str
     dataset_version_id: str
     base_model: str
     adapters: list[Adapter]
     trials: dict[str, list[Trial]]
+    losses: dict[str, list[LossPoint]] = Field(default_factory=dict)
+
+
+class Decision(StrEnum):
+    """What a person decided about an image. A rejected one is not delivered, and no recognition learns from it."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+
+
+class DecisionState(StrEnum):
+    """A decision, or that there is none."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+    UNDECIDED = "undecided"
+
+
+class DecisionCounts(Answer):
+    """The published images of a class, by what was decided about them."""
+
+    keep: int = 0
+    reject: int = 0
+    undecided: int = 0
+
+
+class Decisions(Answer):
+    """What is decided about a generation's images now, by class."""
+
+    generation_id: str
+    decisions: dict[str, DecisionCounts]
 
 
 class GenerationClass(Answer):
@@ -225,6 +264,7 @@ class GenerationClass(Answer):
     adapter_id: str
     num_images: int
     num_published: int
+    decisions: DecisionCounts = Field(default_factory=DecisionCounts)
     seed: int
     links: dict[str, str]
 
@@ -263,47 +303,7 @@ class SyntheticImage(Answer):
     nearest_image_id: str | None
     nearest_feature_ratio: float | None
     nearest_pixel_ratio: float | None
+    decision: Decision | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
     links: dict[str, str]
-
-
-class ClassAnswer(Answer):
-    """A class in words. ``as_close``, to the real images as these are to each other: yes, no, or cannot be said."""
-
-    as_close: str
-    reason: str
-    caution: str | None
-    copies: str
-
-
-class GenerationReport(Answer):
-    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only."""
-
-    generation_id: str
-    state: State
-    results: dict[str, GenerationResult]
-    answers: dict[str, ClassAnswer] = Field(default_factory=dict)
-    failures: dict[str, JobFailure]
-
-
-class RecognitionReport(Answer):
-    """What a recognition found, or why it failed."""
-
-    recognition_id: str
-    state: State
-    result: RecognitionResult | None
-    failure: JobFailure | None
-
-
-class BaseModelEntry(Answer):
-    """A base model that the operator has registered."""
-
-    name: str
-    revision: str | None
-
-
-class Readiness(Answer):
-    """``ready``; ``degraded`` (work is accepted and waits); ``unready``. ``remedies``: for what is not ``ok``."""
-
-    status: str
-    checks: dict[str, str]
-    remedies: dict[str, str] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from defectsynth_client import calls, downloading, uploading
+from defectsynth_client import announcing, calls, downloading, plant, uploading
 from defectsynth_client.calling import Call
 from defectsynth_client.drivers import AsyncDriver, Core, SyncDriver
 from defectsynth_client.models import Page
@@ -95,24 +95,41 @@ class Operations:
 
     top_up = Operation(calls.top_up)
     generate = Operation(calls.generate)
+    generate_from = Operation(calls.generate_from)
     generation = Operation(calls.generation)
     generations = Listing(calls.generations)
     generation_report = Operation(calls.generation_report)
     synthetic_images = Listing(calls.synthetic_images)
+    decide = Operation(calls.decide)
     image_bytes = Operation(calls.image_bytes)
+    thumbnail_bytes = Operation(calls.thumbnail_bytes)
 
     evaluate = Operation(calls.evaluate)
     evaluation = Operation(calls.evaluation)
+    evaluations = Listing(calls.evaluations)
     recognise = Operation(calls.recognise)
     recognition = Operation(calls.recognition)
+    recognitions = Listing(calls.recognitions)
     recognition_report = Operation(calls.recognition_report)
 
     job = Operation(calls.job)
     jobs = Listing(calls.jobs)
     cancel = Operation(calls.cancel)
     delete = Operation(calls.delete)
-    base_models = Listing(calls.base_models)
-    readiness = Operation(calls.readiness)
+    base_models = Listing(plant.base_models)
+    extractors = Listing(plant.extractors)
+    classifiers = Listing(plant.classifiers)
+    workers = Listing(plant.workers)
+    readiness = Operation(plant.readiness)
+
+    create_webhook = Operation(announcing.create_webhook)
+    webhook = Operation(announcing.webhook)
+    webhooks = Listing(announcing.webhooks)
+    change_webhook = Operation(announcing.change_webhook)
+    rotate_secret = Operation(announcing.rotate_secret)
+    ping_webhook = Operation(announcing.ping_webhook)
+    deliveries = Listing(announcing.deliveries)
+    replay = Operation(announcing.replay)
 
     download = Operation(downloading.download)
     download_archive = Operation(downloading.download_archive)

@@ -70,8 +70,20 @@ class Quality(Figures):
     notes: list[str] = Field(default_factory=list)
 
 
+class TrialExample(Figures):
+    """One image of a trial, made small. Those of one ``number`` have one source and seed, and differ by their trials'
+    settings alone."""
+
+    trial: int
+    number: int
+    sha256: str
+    width_px: int
+    height_px: int
+    links: dict[str, str]
+
+
 class Trial(Figures):
-    """One trial of the search: the settings tried, and how its images scored."""
+    """One trial of the search: the settings tried, how its images scored, and a few of them."""
 
     number: int
     checkpoint: str
@@ -86,6 +98,7 @@ class Trial(Figures):
     feasible: bool
     num_images: int
     seconds: float
+    examples: list[TrialExample] = Field(default_factory=list)
 
 
 class FoundSettings(Figures):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -110,9 +112,19 @@ def test_the_whole_way_in_documents(served: Served, images: Path, tmp_path: Path
     assert [(one["class_name"], one["is_weak"]) for one in proposed["classes"]] == [("pits", True)]
     assert proposed["classes"][0]["reason"][:40] in run(served, "top-up", generation["id"], "--recall", "pits=0.4")[1]
     saved = document(served, "download", generation["id"], "--out", str(tmp_path))
-    assert (
-        num_images(Path(saved["path"])) == document(served, "status", generation["id"])["classes"][0]["num_published"]
-    )
+    num_published = document(served, "status", generation["id"])["classes"][0]["num_published"]
+    assert num_images(Path(saved["path"])) == num_published
+    decisions = {"decisions": [{"class_name": "pits", "number": 0, "decision": "reject"}]}
+    headers = {"Authorization": f"Bearer {served.key}"}
+    at = f"{served.url}{generation['links']['images']}/decisions"
+    assert httpx.put(at, json=decisions, headers=headers).status_code == 200
+    for options, expected in (((), num_published - 1), (("--include-rejected",), num_published)):
+        saved = document(served, "download", generation["id"], "--out", str(tmp_path / "less.zip"), *options)
+        assert num_images(Path(saved["path"])) == expected
+    words = ("download", generation["id"], "--format", "anomalib", "--normal-class", "rolled in")
+    saved = document(served, *words, "--out", str(tmp_path / "anomalib.zip"))
+    with zipfile.ZipFile(saved["path"]) as packed:
+        assert {name.partition("/")[0] for name in packed.namelist()} == {"normal", "abnormal", "manifest.json"}
     for suffix in ("html", "csv", "json"):
         assert document(served, "report", generation["id"], "-o", str(tmp_path / f"r.{suffix}"))["size_bytes"] > 0
     words = ("evaluate", generation["id"], receipt["id"], "--class", "pits", "--split", "train", "--watch")
@@ -124,6 +136,51 @@ def test_the_whole_way_in_documents(served: Served, images: Path, tmp_path: Path
     overview = document(served, "status")
     assert overview["status"] in ("ready", "degraded")
     assert generation["jobs"][0]["id"] in [job["id"] for job in overview["jobs"]]
+
+
+def test_a_top_up_of_two_weak_classes_is_asked_for_by_the_command_that_is_told(
+    served: Served, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = document(served, "upload", str(images))["id"]
+    adaptation = document(served, "adapt", named, "--watch")["id"]
+    asked = {"adaptation_id": adaptation, "num_images": 2, "settings": {"strength": 0.6}, "gates": {"outliers": False}}
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    generation = document(served, "generate", "--request", str(tmp_path / "asked.json"), "--watch")
+    assert generation["settings"]["strength"] == 0.6
+    words = ("top-up", generation["id"], "--recall", "pits=0.4", "--recall", "rolled in=0.5", "--target", "0.95")
+    wanted = document(served, *words)["request"]["num_images"]
+    assert len(wanted) == 2
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(served, *words, TTY_COMPATIBLE="1")
+    (told,) = re.findall(r"Next: (.*)", re.sub(r"\x1b\[[0-9;]*m", "", err), re.DOTALL)
+    pasted = [shlex.split(line) for line in told.splitlines() if line.strip()]
+    assert [line[:2] for line in pasted] == [["defectsynth", "top-up"], ["defectsynth", "generate"]]
+    assert (status, run(served, *pasted[0][1:])[0]) == (FINE, FINE)
+    made = document(served, *pasted[1][1:])
+    assert {one["class_name"]: one["num_images"] for one in made["classes"]} == wanted
+    assert {(one["settings"]["strength"], one["gates"]["outliers"]) for one in made["classes"]} == {(0.6, False)}
+    status, piped, _ = run(served, *words, "--out", "-")
+    outcome = CliRunner().invoke(app, ["generate", "--request", "-", "--json"], piped, env=served.environment)
+    assert json.loads(outcome.stdout)["state"] in ("queued", "running")
+    status, _, err = run(served, "top-up", generation["id"], "--recall", "pits=1", "--out", "none.json")
+    assert (status, "No class is below" in err, Path("none.json").exists()) == (FAILED, True, False)
+
+
+def test_what_was_made_is_deleted_when_a_person_says_so(served: Served, images: Path) -> None:
+    named = document(served, "upload", str(images), "--name", "line 9")["id"]
+    adaptation = document(served, "adapt", named, "--class", "pits", "--watch")
+    refused = document(served, "delete", named, "--yes", code=REFUSED)["error"]
+    assert (refused["code"], bool(refused["remedy"])) == ("still_cited", True)
+    status, _, err = run(served, "delete", adaptation["jobs"][0]["id"], "--yes")
+    assert (status, adaptation["id"] in err) == (USAGE, True)
+    asked = ["delete", adaptation["adapters"][0]["id"], adaptation["id"], named]
+    outcome = CliRunner().invoke(app, asked, "n\n", env=served.environment)
+    assert outcome.exit_code == FAILED
+    assert "data set 'line 9' with 16 images" in outcome.stderr
+    assert document(served, "status", named)["id"] == named
+    assert CliRunner().invoke(app, asked, "y\n", env=served.environment).exit_code == FINE
+    assert document(served, "delete", named, "--yes", code=REFUSED)["error"]["status"] == 410
+    assert run(served, "delete", named, "--json")[0] == USAGE
 
 
 def test_a_person_reads_what_was_left_out_and_what_came_of_it(served: Served, images: Path, tmp_path: Path) -> None:
@@ -183,7 +240,9 @@ def test_nobody_there_is_exit_code_3_and_says_what_to_look_at() -> None:
     "words",
     [
         ("watch", "nonsense"), ("upload", "nowhere"), ("adapt", "ds_1", "--settings", "{"),
-        ("generate", "adn_1", "--class", "pits=many"), ("generate", "adn_1", "-n", "0"), ("status", "--url", "ftp://x"),
+        ("generate", "adn_1", "--class", "pits=many"), ("generate",), ("generate", "--request", "nowhere.json"),
+        ("generate", "adn_1", "--request", str(ROOT / "Makefile")), ("generate", "--request", str(ROOT / "Makefile")),
+        ("generate", "adn_1", "-n", "0"), ("status", "--url", "ftp://x"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2(words: tuple[str, ...], served: Served) -> None:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,29 @@ def test_a_base_model_is_compared_with_its_manifest_file_by_file(tmp_path: Path)
         Verdict.WRONG,
         "damaged or changed: model_index.json",
     )
+
+
+@pytest.mark.parametrize("manifest", ["{", "[]", '{"revision": "abc"}', '{"sha256": ["a"]}', "\udc80"])
+def test_a_manifest_that_is_none_is_a_finding(manifest: str, tmp_path: Path) -> None:
+    model = tmp_path / "sd"
+    model.mkdir()
+    (model / "model_index.json").write_text("{}")
+    (model / "manifest.json").write_text(manifest, encoding="utf-8", errors="surrogateescape")
+    found = of_sd(registered(tmp_path, 'path = "sd"'))
+    assert (found.verdict, "manifest.json" in found.seen, bool(found.remedy)) == (Verdict.WRONG, True, True)
+
+
+def test_weights_of_gigabytes_are_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    with weights.open("wb") as stream:
+        stream.truncate(64 * 2**20)
+    tracemalloc.start()
+    try:
+        assert doctor._digest(weights) is not None
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4 * 2**20
 
 
 def test_a_missing_folder_is_wrong_and_a_hub_id_is_only_noted(tmp_path: Path) -> None:
