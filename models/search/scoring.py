@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.errors import InvalidSettings
@@ -17,8 +19,8 @@ from models.progress import Progress
 from models.search.space import Candidate
 from models.search.trials import Observation
 
-#: How many of the samples, with their features (n, d) in the same order, are copies of real images.
-CountCopies = Callable[[Sequence[Sample], Features], int]
+#: Which of the samples, with their features (n, d) in the same order, are copies of real images.
+AreCopies = Callable[[Sequence[Sample], Features], Sequence[bool]]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class TrialMaterial:
     ``adapters``: by the name of their checkpoint. ``reference``: features (m, d) of the real images that samples are
     scored against. Every trial makes the images 0 to ``num_images`` - 1 of ``seed`` (common random numbers): two trials
     differ by their settings, not by their luck. The first ``num_examples`` of them are kept of each trial.
+
+    Up to ``max_share_copies`` of them may be copies, and then the others are scored, being what a generation would
+    deliver; of a trial with more, all are, so that its quality can still be drawn.
     """
 
     base: BaseModel
@@ -35,11 +40,12 @@ class TrialMaterial:
     adapters: Mapping[str, Adapter]
     reference: Features
     extractor: FeatureExtractor
-    count_copies: CountCopies
+    are_copies: AreCopies
     num_images: int = 24
     batch_size: int = 8
     seed: int = 0
     num_examples: int = 4
+    max_share_copies: float = 0.5
 
     def __post_init__(self) -> None:
         if self.num_images < 2:
@@ -82,15 +88,19 @@ class TrialScorer:
             remark = f"{missing} of {self._material.num_images} images hold NaN or infinite values."
             return Observation.failed(remark, time.monotonic() - begun, len(samples))
         features = extract(self._material.extractor, images)
-        kernel = kernel_distance(self._material.reference, features)
+        copies = np.array(self._material.are_copies(samples, features), dtype=bool)
+        share = float(copies.mean())
+        delivered = features[~copies]
+        scored = delivered if share <= self._material.max_share_copies and len(delivered) > 1 else features
+        kernel = kernel_distance(self._material.reference, scored)
         return Observation(
             kid=kernel.kid,
             kid_std=kernel.kid_std,
-            fid=frechet_distance(self._material.reference, features),
-            share_copies=self._material.count_copies(samples, features) / len(samples),
+            fid=frechet_distance(self._material.reference, scored),
+            share_copies=share,
             num_images=len(samples),
             seconds=time.monotonic() - begun,
-            kid_noise=kernel_noise(self._material.reference, features),
+            kid_noise=kernel_noise(self._material.reference, scored),
         )
 
     def _swap_in(self, candidate: Candidate) -> None:

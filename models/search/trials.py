@@ -20,7 +20,7 @@ class SearchSettings:
     """
 
     max_trials: int = 12
-    max_share_copies: float = 0.2
+    max_share_copies: float = 0.5
     seed: int = 0
     num_sweep: int = 5
     num_spread: int = 3
@@ -41,9 +41,9 @@ class SearchSettings:
 class Observation:
     """How the images of a candidate scored; ``remark`` says why they cannot be used, with scores then possibly none.
 
-    ``kid``, ``kid_std``, ``fid``: against the reference, lower is better. ``share_copies`` in [0, 1] of
-    ``num_images``. ``kid_noise``: the part of the spread that trials do not share, being scored against the same real
-    images; all of it where it is not known.
+    ``kid``, ``kid_std``, ``fid``: against the reference, lower is better; of the images that are no copies, where few
+    enough are. ``share_copies`` in [0, 1] of ``num_images``. ``kid_noise``: the part of the spread that trials do not
+    share, being scored against the same real images; all of it where it is not known.
     """
 
     kid: float | None

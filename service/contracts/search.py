@@ -13,7 +13,10 @@ class SearchSettings(Word):
     max_trials: int = Field(default=12, ge=0, le=200)
     images_per_trial: int = Field(default=20, ge=8, le=500)
     max_share_copies: float = Field(
-        default=0.2, ge=0, lt=1, description="Of a trial's images, that may be copies of real ones."
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="Of a trial's images, that may be copies of real ones: a generation makes others in their place.",
     )
     examples_per_trial: int = Field(
         default=4, ge=0, le=8, description="Images kept of each trial to look at, of the same sources and seeds."
@@ -25,7 +28,10 @@ class SearchSettings(Word):
 
 
 class SearchTrial(Word):
-    """One trial: the settings tried and how its images scored. ``feasible``: few enough of them are copies."""
+    """One trial: the settings tried and how its images scored. ``feasible``: few enough of them are copies.
+
+    Of a feasible trial the images that are no copies were scored, as a generation would deliver them; else all.
+    """
 
     number: int
     checkpoint: str = Field(examples=["lora@250"])

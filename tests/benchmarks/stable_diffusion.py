@@ -140,10 +140,10 @@ def _searched(
         adapters={name: load_adapter(folder) for name, folder in outcome.kept.items()},
         reference=features,
         extractor=extractor,
-        count_copies=lambda samples, made: sum(
+        are_copies=lambda samples, made: [
             verdict.is_copy
             for verdict in gate.judge([one.image for one in samples], made, [one.source_indices for one in samples])
-        ),
+        ],
         num_images=size.images,
         batch_size=size.batch,
     )

@@ -129,9 +129,9 @@ def _material(
     images = load_images(workshop.artifacts, [record.sha256 for record in real.train])
     gate = CopyGate.fit(images, workshop.features.features(extractor, [record.sha256 for record in real.train]))
 
-    def count_copies(samples: Sequence[Sample], features: Features) -> int:
+    def are_copies(samples: Sequence[Sample], features: Features) -> list[bool]:
         verdicts = gate.judge([one.image for one in samples], features, [one.source_indices for one in samples])
-        return sum(verdict.is_copy for verdict in verdicts)
+        return [verdict.is_copy for verdict in verdicts]
 
     return TrialMaterial(
         base=base,
@@ -139,10 +139,11 @@ def _material(
         adapters={name: load_adapter(folder) for name, folder in kept.items()},
         reference=workshop.features.features(extractor, [record.sha256 for record in real.reference]),
         extractor=extractor,
-        count_copies=count_copies,
+        are_copies=are_copies,
         num_images=params.settings.search.images_per_trial,
         num_examples=params.settings.search.examples_per_trial,
         seed=derived_seed(params.settings.seed, "search"),
+        max_share_copies=params.settings.search.max_share_copies,
     )
 
 

@@ -13,6 +13,8 @@ from models.diffusion import latents, lora
 from models.diffusion.base_model import BaseModel
 from models.errors import Canceled
 from models.evaluation.features import Features, extract
+from models.evaluation.frechet import frechet_distance
+from models.evaluation.kernel import squared_mmd
 from models.generation.engine import Sample, encode_sources
 from models.generation.lora_slot import LoraSlot
 from models.imaging.fit import FitPolicy
@@ -59,14 +61,14 @@ def adapter_of(base: BaseModel, step: int) -> Adapter:
 
 @pytest.fixture
 def material(tiny_base: BaseModel, pictures: list[Image.Image]) -> TrialMaterial:
-    def count_bright(samples: Sequence[Sample], features: Features) -> int:
+    def first_two(samples: Sequence[Sample], features: Features) -> list[bool]:
         assert [sample.index for sample in samples] == list(range(len(features)))
-        return 2
+        return [sample.index < 2 for sample in samples]
 
     return TrialMaterial(
         base=tiny_base, sources=encode_sources(tiny_base, pictures, FitPolicy.RESIZE),
         adapters={f"lora@{step}": adapter_of(tiny_base, step) for step in (0, 2, 4)},
-        reference=extract(Moments(), pictures), extractor=Moments(), count_copies=count_bright,
+        reference=extract(Moments(), pictures), extractor=Moments(), are_copies=first_two,
         num_images=5, batch_size=2, num_examples=3,
     )  # fmt: skip
 
@@ -90,6 +92,17 @@ def test_a_candidate_scores_the_same_after_others_and_only_a_new_checkpoint_swap
     for candidate, one in zip(tried, seen, strict=True):
         assert scores(material, candidate) == [(one.kid, one.kid_std, one.fid, one.share_copies)]
         assert one.num_images == 5 and one.share_copies == 0.4 and one.remark is None
+
+
+def test_copies_are_not_scored_unless_there_are_too_many_of_them(material: TrialMaterial) -> None:
+    strict, none = replace(material, max_share_copies=0.3), replace(material, are_copies=lambda samples, _: [False] * 5)
+    assert scores(strict, CANDIDATE)[0][:3] == scores(none, CANDIDATE)[0][:3]
+    ((kid, _, fid, _),) = scores(material, CANDIDATE)
+    drawn = TrialScorer(replace(none, num_examples=5), LoraSlot(none.base), no_progress, max_trials=1)
+    drawn(CANDIDATE)
+    delivered = extract(Moments(), [one.image for one in drawn.examples[CANDIDATE][2:]])
+    assert kid == pytest.approx(squared_mmd(material.reference, delivered))
+    assert fid == pytest.approx(frechet_distance(material.reference, delivered))
 
 
 def test_a_few_images_are_kept_to_be_shown(material: TrialMaterial, pictures: list[Image.Image]) -> None:
