@@ -1,4 +1,4 @@
-"""The page under a person's hands: what renews itself takes no focus, and what is asked for again, dragged or deleted."""
+"""The page under a person's hands: what renews itself takes nothing away, what is dragged comes, what is deleted asks."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,9 @@ from tests.e2e.conftest import Api, Watched, wait_for
 from tests.fakes import measured
 from tests.fakes.pictures import png, zipped
 
-FOCUSED = "document.activeElement.getAttribute('aria-label') || document.activeElement.name || document.activeElement.id"
+FOCUSED = (
+    "document.activeElement.getAttribute('aria-label') || document.activeElement.name || document.activeElement.id"
+)
 NUM_RENEWALS = 3
 
 
