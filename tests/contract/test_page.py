@@ -117,6 +117,20 @@ def test_a_part_that_looks_again_by_itself_is_sent_once(world: World) -> None:
         assert "pits" in world.client.get(live, params={"seen": "older"}, headers=part).text
 
 
+def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) -> None:
+    adaptation = world.adaptation({"pits": 4, "rust": 4})
+    made = [f"/v1/adapters/{one}" for one in world.finish(adaptation)]
+    body = {"adaptation_id": adaptation["id"], "num_images": {"rust": 1}}
+    job = world.client.post("/v1/generations", json=body).json()["jobs"][0]
+    delete = f"/adaptations/{adaptation['id']}/delete"
+    assert world.client.post(delete, follow_redirects=False).status_code == 409
+    assert [world.client.get(one).status_code for one in made] == [200, 200]
+    world.client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert world.client.post(delete, follow_redirects=False).status_code == 303
+    gone = [*made, f"/v1/adaptations/{adaptation['id']}"]
+    assert [world.client.get(one).status_code for one in gone] == [410, 410, 410]
+
+
 def test_the_form_looks_ahead_with_every_warning_and_as_many_classes_as_there_are(world: World) -> None:
     made = world.dataset({"pits": 4})
     form = {"dataset_id": made["id"], "classes": "pits"}

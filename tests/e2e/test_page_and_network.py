@@ -166,6 +166,9 @@ def test_ten_thousand_images_are_looked_through_by_keyboard(api: Api, database: 
             expect(page.locator(".cell").nth(num_shown - 1)).to_be_attached()
         page.locator(".cell").nth(250).click()
         page.keyboard.press("ArrowDown")
+        here, below = page.locator(".cell").nth(250).bounding_box(), page.locator(".cell.current").bounding_box()
+        assert here is not None and below is not None
+        assert (below["x"], below["y"] > here["y"]) == (here["x"], True)
         with page.expect_response("**/decisions") as stored:
             page.keyboard.press("k")
         assert stored.value.status == 200
