@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId, TenantId
@@ -136,6 +136,7 @@ def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, wa
         expect(opened.value.get_by_text("You are signed in")).to_be_visible()
         page.get_by_role("button", name="Start adaptation").click()
         page.wait_for_url("**/adaptations/*")
+        signed_out_while_looking(page, f"{api.url}/queue")
         page.goto("about:blank")
     with database.transaction() as session:
         keys.revoke(session, row, datetime.now(UTC))
@@ -144,6 +145,20 @@ def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, wa
         page.goto(api.url)
         page.wait_for_url("**/login**")
         page.goto("about:blank")
+
+
+def signed_out_while_looking(page: Page, queue: str) -> None:
+    """The link to sign in again can be reached by keyboard, though the page goes on looking."""
+    page.goto(queue)
+    session = page.context.cookies()
+    page.context.clear_cookies()
+    again = page.get_by_role("link", name="Sign in again")
+    again.focus()
+    for _ in range(2):
+        with page.expect_response("**/queue/live*"):
+            pass
+    expect(again).to_be_focused()
+    page.context.add_cookies([{"name": one["name"], "value": one["value"], "url": queue} for one in session])
 
 
 def minted(api: Api, database: Database) -> tuple[str, str]:

@@ -37,11 +37,19 @@
 
   // An error that is not this service's own, such as a proxy's page while the service restarts, replaces nothing.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const { xhr, pathInfo } = event.detail;
+    const { xhr, pathInfo, target, requestConfig } = event.detail;
     if (xhr.status < 400) return;
-    event.detail.shouldSwap = isOurs(xhr);
+    event.detail.shouldSwap = isOurs(xhr) && !(requestConfig.verb === "get" && isTold(target, xhr.responseText));
     problemOf = pathInfo.requestPath;
   });
+
+  // What looks again by itself, as after a session's end, does not tell the same again: a person may be at its link.
+  const toldLast = new WeakMap();
+  function isTold(target, text) {
+    const isThere = target.querySelector("[data-field]") !== null && toldLast.get(target) === text;
+    toldLast.set(target, text);
+    return isThere;
+  }
 
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === problem()) markField(problem().querySelector("[data-field]"));
