@@ -159,6 +159,7 @@ def signed_out_while_looking(page: Page, queue: str) -> None:
             pass
     expect(again).to_be_focused()
     page.context.add_cookies([{"name": one["name"], "value": one["value"], "url": queue} for one in session])
+    expect(page.locator("#problem")).to_be_empty()
 
 
 def minted(api: Api, database: Database) -> tuple[str, str]:
