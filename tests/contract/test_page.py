@@ -114,7 +114,8 @@ def test_a_part_that_looks_again_by_itself_is_sent_once(world: World) -> None:
     for path, live in (("/", "/under-way"), ("/queue", "/queue/live")):
         (seen,) = re.findall(r'name="seen" value="([^"]+)"', world.client.get(path).text)
         assert world.client.get(live, params={"seen": seen}, headers=part).status_code == 204
-        assert "pits" in world.client.get(live, params={"seen": "older"}, headers=part).text
+        told = world.client.get(live, params={"seen": "older"}, headers=part).text
+        assert "pits" in told and "<code>defectsynth worker</code>" in told
 
 
 def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) -> None:
