@@ -104,8 +104,43 @@ def test_a_part_of_a_page_is_sent_again_only_when_it_is_another(world: World) ->
     assert world.client.get(path, params={"seen": seen}, headers=part).status_code == 204
     world.client.post(f"/jobs/{adaptation['jobs'][0]['id']}/cancel", headers=part)
     changed = world.client.get(path, params={"seen": seen}, headers=part)
-    assert 'id="training" hx-swap-oob="true"' in changed.text
+    assert 'id="training" hx-swap-oob="renew"' in changed.text
     assert 'id="source" hx-swap-oob="delete"' in changed.text
+
+
+def test_a_part_that_looks_again_by_itself_is_sent_once(world: World) -> None:
+    world.adaptation({"pits": 4})
+    part = {"HX-Request": "true"}
+    for path, live in (("/", "/under-way"), ("/queue", "/queue/live")):
+        (seen,) = re.findall(r'name="seen" value="([^"]+)"', world.client.get(path).text)
+        assert world.client.get(live, params={"seen": seen}, headers=part).status_code == 204
+        told = world.client.get(live, params={"seen": "older"}, headers=part).text
+        assert "pits" in told and "<code>defectsynth worker</code>" in told
+
+
+def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) -> None:
+    adaptation = world.adaptation({"pits": 4, "rust": 4})
+    made = [f"/v1/adapters/{one}" for one in world.finish(adaptation)]
+    body = {"adaptation_id": adaptation["id"], "num_images": {"rust": 1}}
+    job = world.client.post("/v1/generations", json=body).json()["jobs"][0]
+    delete = f"/adaptations/{adaptation['id']}/delete"
+    assert world.client.post(delete, follow_redirects=False).status_code == 409
+    assert [world.client.get(one).status_code for one in made] == [200, 200]
+    world.client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert world.client.post(delete, follow_redirects=False).status_code == 303
+    gone = [*made, f"/v1/adaptations/{adaptation['id']}"]
+    assert [world.client.get(one).status_code for one in gone] == [410, 410, 410]
+
+
+def test_the_form_looks_ahead_with_every_warning_and_as_many_classes_as_there_are(world: World) -> None:
+    made = world.dataset({"pits": 4})
+    form = {"dataset_id": made["id"], "classes": "pits"}
+    told = world.client.post("/adaptations/preflight", data=form, headers={"HX-Request": "true"}).text
+    assert "no worker was seen lately" in told
+    assert "<strong>pits:</strong> 0 validation images, fewer than" in told
+    many = {**form, "classes": [f"class {number}" for number in range(300)]}
+    refused = world.client.post("/adaptations/preflight", data=many, headers={"HX-Request": "true"})
+    assert (refused.status_code, "class 0" in refused.text) == (422, True)
 
 
 def test_without_a_key_there_is_a_login_and_nothing_else(gate: Gate) -> None:
@@ -132,7 +167,7 @@ def test_a_session_is_no_key_and_ends_with_it(gate: Gate) -> None:
     key = gate.key(Scope.WRITE, days=1)
     browser = signed_in(gate, key)
     cookie = browser.cookies["defectsynth_session"]
-    assert key not in cookie and key.split("_")[2] not in cookie
+    assert key not in cookie and key.split("_", 2)[2] not in cookie
     assert browser.get("/").status_code == browser.get("/v1/jobs").status_code == 200
     for forged in (cookie[:-1], f"{cookie}0", cookie.replace(".", ".9", 1), "..", ""):
         thief = TestClient(gate.client.app, cookies={"defectsynth_session": forged})

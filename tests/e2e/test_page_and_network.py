@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId, TenantId
@@ -136,6 +136,7 @@ def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, wa
         expect(opened.value.get_by_text("You are signed in")).to_be_visible()
         page.get_by_role("button", name="Start adaptation").click()
         page.wait_for_url("**/adaptations/*")
+        signed_out_while_looking(page, f"{api.url}/queue")
         page.goto("about:blank")
     with database.transaction() as session:
         keys.revoke(session, row, datetime.now(UTC))
@@ -144,6 +145,21 @@ def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, wa
         page.goto(api.url)
         page.wait_for_url("**/login**")
         page.goto("about:blank")
+
+
+def signed_out_while_looking(page: Page, queue: str) -> None:
+    """The link to sign in again can be reached by keyboard, though the page goes on looking."""
+    page.goto(queue)
+    session = page.context.cookies()
+    page.context.clear_cookies()
+    again = page.get_by_role("link", name="Sign in again")
+    again.focus()
+    for _ in range(2):
+        with page.expect_response("**/queue/live*"):
+            pass
+    expect(again).to_be_focused()
+    page.context.add_cookies([{"name": one["name"], "value": one["value"], "url": queue} for one in session])
+    expect(page.locator("#problem")).to_be_empty()
 
 
 def minted(api: Api, database: Database) -> tuple[str, str]:
@@ -166,12 +182,40 @@ def test_ten_thousand_images_are_looked_through_by_keyboard(api: Api, database: 
             expect(page.locator(".cell").nth(num_shown - 1)).to_be_attached()
         page.locator(".cell").nth(250).click()
         page.keyboard.press("ArrowDown")
+        here, below = page.locator(".cell").nth(250).bounding_box(), page.locator(".cell.current").bounding_box()
+        assert here is not None and below is not None
+        assert (below["x"], below["y"] > here["y"]) == (here["x"], True)
         with page.expect_response("**/decisions") as stored:
             page.keyboard.press("k")
         assert stored.value.status == 200
         page.get_by_label("Decision").select_option("keep")
         expect(page.locator(".cell")).to_have_count(1)
         page.goto("about:blank")  # before the service goes away
+
+
+def test_images_that_did_not_come_are_asked_for_again(api: Api, database: Database, watched: Watched) -> None:
+    generation_id = filled(api, database)
+    page = watched.page
+    tries: list[str] = []
+
+    def broken(route: Route) -> None:
+        tries.append(route.request.url)
+        route.abort("connectionreset") if len(tries) in (1, 2, 3, 5) else route.continue_()
+
+    with api.running():
+        page.route("**/gallery?*cursor=*", broken)
+        page.goto(f"{api.url}/generations/{generation_id}")
+        expect(page.locator(".cell")).to_have_count(100)
+        page.locator("#cells .more").scroll_into_view_if_needed()
+        expect(page.get_by_text("More images could not be loaded.")).to_be_visible(timeout=20_000)
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator(".cell")).to_have_count(200)
+        page.locator("#cells .more").scroll_into_view_if_needed()
+        expect(page.locator(".cell")).to_have_count(300, timeout=20_000)
+        assert len(set(tries[:4])) == len(set(tries[4:6])) == 1
+        page.goto("about:blank")  # before the service goes away
+    away = ("ERR_CONNECTION", "htmx:", "Send Error")
+    watched.errors = [one for one in watched.errors if not any(name in one for name in away)]
 
 
 def filled(api: Api, database: Database) -> GenerationId:
