@@ -47,8 +47,8 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         default=None,
-        description="Where people reach the service through a proxy: https://qa.plant.local. Its name is an allowed host; "
-        "with https the page's session is never sent over plain HTTP.",
+        description="Where people reach the service through a proxy: https://qa.plant.local. Its name is an allowed "
+        "host; with https the page's session is never sent over plain HTTP.",
     )
     admin_key: SecretStr | None = Field(default=None, description="The operator's own key: every scope.")
     require_keys: bool = Field(default=False, description="Ask for a key on loopback too. An admin key implies it.")

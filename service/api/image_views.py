@@ -107,7 +107,8 @@ def trial_views(job: JobRow, examples: Sequence[TrialExample], dataset_id: str) 
     here = f"/v1/adaptations/{job.resource_id}/classes/{quote(job.class_name)}/trials"
     shown: dict[int, list[TrialExampleView]] = {}
     for one in examples:
-        links = {"content": f"{here}/{one.trial}/examples/{one.number}"}
+        content = f"{here}/{one.trial}/examples/{one.number}"
+        links = {"content": content, "thumbnail": f"{content}/thumbnail"}
         if one.source_image_id is not None:
             links["source"] = real_image_links(dataset_id, one.source_image_id)["content"]
         shown.setdefault(one.trial, []).append(TrialExampleView(**one.model_dump(), links=links))

@@ -139,7 +139,10 @@ class AdapterView(View):
 
 
 class TrialExampleView(TrialExample):
-    """An image of a trial; ``links.content`` is its PNG, ``links.source`` the real image that it was made from."""
+    """An image of a trial; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it.
+
+    ``links.source``: the real image that it was made from.
+    """
 
     links: Links
 

@@ -32,7 +32,7 @@ _NORMAL_CLASS = "For `anomalib`: the data set's class without a defect; its real
     "/{generation_id}/archive",
     response_class=StreamingResponse,
     responses=_ZIP
-    | {409: {"description": "Nothing was published yet, all of it was rejected, or an adapter was deleted."}},
+    | {409: {"description": "Nothing was published, all of it was rejected, or an adapter was deleted."}},
 )
 def get_archive(
     generation_id: str,
