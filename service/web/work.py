@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.api.views import JobView
-from service.contracts.jobs import JobKind, JobState
+from service.contracts.jobs import Figure, JobKind, JobState
 from service.reports.pages import progressing
 from service.reports.records import JobRecord
 from service.reports.wording import duration, figure, stage
@@ -16,8 +16,6 @@ KIND_NAMES = {
     JobKind.EVALUATION: "Evaluation",
     JobKind.RECOGNITION: "Recognition",
 }
-#: Figures of a running job that say something to a person, in words.
-_FIGURES = {"loss": "loss", "images": "images", "trial": "trial", "kid": "KID", "accepted": "accepted"}
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,13 @@ def _stage(job: JobView) -> str:
 
 def _figures(job: JobView) -> list[tuple[str, str]]:
     given = job.progress.figures if job.progress is not None else {}
-    shown = {name: value for name, value in given.items() if name in _FIGURES}
-    return [(_FIGURES[name], f"{value:g}" if value == int(value) else figure(value)) for name, value in shown.items()]
+    shown = []
+    if Figure.LOSS in given:
+        shown.append(("loss", figure(given[Figure.LOSS])))
+    if Figure.IMAGES_DONE in given:
+        made = f" of {given[Figure.NUM_CANDIDATES]:.0f} made" if given.get(Figure.NUM_CANDIDATES) else ""
+        shown.append(("images", f"{given[Figure.IMAGES_DONE]:.0f}{made}"))
+    return shown
 
 
 def _ended(job: JobView) -> str:
