@@ -206,8 +206,9 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
     )
 
 
-def generation_report(row: GenerationRow, of_it: Sequence[JobRow]) -> GenerationReport:
-    """What was measured, class by class, and what it means."""
+def generation_report(session: Session, tenant_id: TenantId, row: GenerationRow) -> GenerationReport:
+    """What was measured, class by class, what it means, and what people decided."""
+    of_it = jobs.of_resources(session, tenant_id, [row.id])
     results = {job.class_name: GenerationResult.model_validate(job.result) for job in of_it if job.result is not None}
     params = {job.class_name: GenerationParams.model_validate(job.params) for job in of_it}
     return GenerationReport(
@@ -215,6 +216,7 @@ def generation_report(row: GenerationRow, of_it: Sequence[JobRow]) -> Generation
         state=state_of(of_it),
         results=results,
         answers={name: _class_answer(result, params[name], row.seed) for name, result in results.items()},
+        decisions=decisions.counts(session, tenant_id, row.id),
         failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
     )
 

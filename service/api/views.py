@@ -217,12 +217,16 @@ class ClassAnswer(View):
 
 
 class GenerationReport(View):
-    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only."""
+    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only.
+
+    ``decisions``: how many of the published images people keep or reject.
+    """
 
     generation_id: str
     state: WorkState
     results: dict[str, GenerationResult]
     answers: dict[str, ClassAnswer]
+    decisions: dict[str, DecisionCounts]
     failures: dict[str, JobFailure]
 
 
