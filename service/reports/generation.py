@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.contracts.generations import DecisionCounts, GateSettings, GenerationParams, GenerationResult, GenerationSettings
+from service.contracts.generations import (
+    DecisionCounts,
+    GateSettings,
+    GenerationParams,
+    GenerationResult,
+    GenerationSettings,
+)
 from service.contracts.quality import Estimate, Interval, QualityReport, Score
 from service.contracts.requests import GenerationRequest
 from service.reports import plots

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
@@ -159,6 +160,25 @@ def test_anomalib_finds_normal_images_apart_from_abnormal_ones(world: World) -> 
     assert manifest["classes"]["good"]["params"] is None
     archive, _ = opened(world, generation, format="anomalib")
     assert {name.split("/")[0] for name in pictures(archive)} == {"abnormal"}
+
+
+def test_the_page_offers_the_class_without_a_defect_and_sends_it_where_it_counts(world: World) -> None:
+    generation = made(world, uploaded(world, ("good", "pits")), ["pits"])
+    page = world.client.get(f"/generations/{generation['id']}").text
+    [offered] = re.findall(r'<select name="normal_class">(.*?)</select>', page)
+    assert re.findall(r"<option[^>]*>([^<]+)", offered) == ["None", "good"]
+    sent = {"format": "anomalib", "normal_class": "good"}
+    path = f"/generations/{generation['id']}/archive"
+    assert f'action="{path}"' in page
+    asked = world.client.get(path, params=sent)
+    assert asked.content == world.client.get(generation["links"]["archive"], params=sent).content
+    assert {name.split("/")[0] for name in pictures(ZipFile(BytesIO(asked.content)))} == {"abnormal", "normal"}
+    elsewhere = world.client.get(path, params={"format": "coco", "normal_class": "good"})
+    assert elsewhere.content == world.client.get(generation["links"]["archive"], params={"format": "coco"}).content
+    part = world.client.get(path, params=sent, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, asked.content[10:20])
+    refused = world.client.get(path, params={"format": "anomalib", "normal_class": "nothing"})
+    assert (refused.status_code, "<!doctype html>" in refused.text) == (422, True)
 
 
 def test_huggingface_lines_name_their_files_and_no_folder_is_taken_for_a_split(world: World) -> None:
