@@ -51,11 +51,19 @@ def _refuse_while_cited(session: Session, tenant_id: TenantId, dataset_id: str, 
     _refuse_live(f"dataset {dataset_id!r}", live)
 
 
-def delete_adaptation(database: Database, tenant_id: TenantId, adaptation_id: str, deletion: Deletion) -> None:
-    """Delete an adaptation with its jobs. Raises ``NotFound``; ``StillCited`` while it has an adapter or a live job."""
+def delete_adaptation(
+    database: Database, tenant_id: TenantId, adaptation_id: str, deletion: Deletion, *, with_adapters: bool = False
+) -> None:
+    """Delete an adaptation with its jobs, and with its adapters where that is asked for: all of it or nothing.
+
+    Raises ``NotFound``; ``StillCited`` while it has a live job, or an adapter that a live job needs or is to stay.
+    """
     what = f"adaptation {adaptation_id!r}"
     with database.transaction() as session:
         _lock(session, tenant_id, AdaptationRow, "adaptation", adaptation_id)
+        if with_adapters:
+            for row in adapters.of_adaptations(session, tenant_id, [adaptation_id]):
+                _delete_adapter(session, tenant_id, row.id, deletion)
         _refuse_adapters(session, tenant_id, what, [adaptation_id])
         _refuse_live(what, _live(jobs.of_resources(session, tenant_id, [adaptation_id])))
         _bury_with_jobs(session, tenant_id, [adaptation_id], deletion)
@@ -65,12 +73,16 @@ def delete_adaptation(database: Database, tenant_id: TenantId, adaptation_id: st
 def delete_adapter(database: Database, tenant_id: TenantId, adapter_id: str, deletion: Deletion) -> None:
     """Delete an adapter. Raises ``NotFound``; ``StillCited`` while a generation job that is not final needs it."""
     with database.transaction() as session:
-        _lock(session, tenant_id, AdapterRow, "adapter", adapter_id)
-        row = adapters.get(session, tenant_id, adapter_id)
-        generating = jobs.live_of_kind(session, tenant_id, JobKind.GENERATION)
-        _refuse_live(f"adapter {adapter_id!r}", [job for job in generating if job.adapter_id == adapter_id])
-        adapters.delete(session, row)
-        tombstones.bury(session, tenant_id, [adapter_id], deletion)
+        _delete_adapter(session, tenant_id, adapter_id, deletion)
+
+
+def _delete_adapter(session: Session, tenant_id: TenantId, adapter_id: str, deletion: Deletion) -> None:
+    _lock(session, tenant_id, AdapterRow, "adapter", adapter_id)
+    row = adapters.get(session, tenant_id, adapter_id)
+    generating = jobs.live_of_kind(session, tenant_id, JobKind.GENERATION)
+    _refuse_live(f"adapter {adapter_id!r}", [job for job in generating if job.adapter_id == adapter_id])
+    adapters.delete(session, row)
+    tombstones.bury(session, tenant_id, [adapter_id], deletion)
 
 
 def delete_generation(database: Database, tenant_id: TenantId, generation_id: str, deletion: Deletion) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from service.api.views import DatasetView
 from service.contracts.adaptations import AdaptationSettings, FitPolicy
 from service.contracts.datasets import Split
-from service.contracts.preflight import Basis, Preflight, PreflightVerdict
+from service.contracts.preflight import Basis, ExpectedSeconds, Preflight, PreflightVerdict
 from service.contracts.requests import AdaptationRequest
+from service.errors import UnknownBaseModel
 from service.reports.wording import counted, duration
 from service.web.forms import Form, new_once, request_of
 from service.web.visits import Visit
@@ -78,6 +79,14 @@ def _choice(visit: Visit, name: str, num_train: int) -> ClassChoice:
     return ClassChoice(name, num_train, None if num_train >= least else f"needs {least} train images")
 
 
+def adapt_settings(visit: Visit, base_model: str) -> list[Setting]:
+    """What may be set, with what one base model does where nothing is. Raises ``UnknownBaseModel``."""
+    models = visit.parts.registry.base_models
+    if base_model not in models:
+        raise UnknownBaseModel(f"there is no base model {base_model!r}", field="base_model")
+    return _settings(models[base_model].adaptation)
+
+
 def _settings(used: AdaptationSettings) -> list[Setting]:
     inversion, lora, search = used.textual_inversion, used.lora, used.search
     return [
@@ -96,32 +105,62 @@ def _settings(used: AdaptationSettings) -> list[Setting]:
 
 @dataclass(frozen=True)
 class LookedAhead:
-    """What the start button would do. ``kind``: how the verdict is coloured."""
+    """What the start button would do. ``kind``: how the verdict is coloured; ``classes``: how long each one takes.
+
+    ``warnings``: class and text; no class where it is about all.
+    """
 
     kind: str
     sentence: str
+    warnings: Sequence[tuple[str | None, str]]
     facts: Sequence[tuple[str, str]]
+    classes: Sequence[tuple[str, str]]
 
 
 def looked_ahead(found: Preflight) -> LookedAhead:
     """A pre-flight in words."""
     kinds = {PreflightVerdict.READY: "yes", PreflightVerdict.READY_WITH_WARNINGS: "unknown"}
+    of_classes = [one for of_class in found.classes for one in of_class.warnings]
+    return LookedAhead(
+        kind=kinds.get(found.verdict, "no"),
+        sentence=found.sentence,
+        warnings=[(one.class_name, one.message) for one in (*found.warnings, *of_classes)],
+        facts=[*_times(found), *_needs(found)],
+        classes=[(one.class_name, _time(one.seconds)) for one in found.classes if one.seconds is not None],
+    )
+
+
+def _times(found: Preflight) -> list[tuple[str, str]]:
     facts = []
     if found.seconds is not None:
-        low, high = duration(found.seconds.low), duration(found.seconds.high)
-        facts.append(("expected time", f"{duration(found.seconds.expected)}, {low} to {high} nine times in ten"))
+        facts.append(("expected time", f"{_time(found.seconds)} nine times in ten"))
     if found.basis is Basis.EARLIER_JOBS:
         facts.append(("learned from", counted(found.num_earlier_jobs, "earlier job")))
     elif found.basis is not None:
         facts.append(("learned from", "what is registered for this base model; no earlier job yet"))
     if found.seconds_waiting:
         facts.append(("wait before it", duration(found.seconds_waiting)))
-    if found.memory.expected_bytes is not None:
-        has = f" of {_gigabytes(found.memory.worker_bytes)}" if found.memory.worker_bytes is not None else ""
-        facts.append(("memory", f"{_gigabytes(found.memory.expected_bytes)}{has}"))
-    if found.device is not None:
-        facts.append(("device", found.device))
-    return LookedAhead(kinds.get(found.verdict, "no"), found.sentence, facts)
+    return facts
+
+
+def _time(seconds: ExpectedSeconds) -> str:
+    return f"{duration(seconds.expected)}, {duration(seconds.low)} to {duration(seconds.high)}"
+
+
+def _needs(found: Preflight) -> list[tuple[str, str]]:
+    needs = found.memory
+    told = [
+        ("memory", _of(needs.expected_bytes, needs.worker_bytes)),
+        ("device memory", _of(needs.expected_device_bytes, needs.worker_device_bytes)),
+        ("device", found.device),
+    ]
+    return [(name, text) for name, text in told if text is not None]
+
+
+def _of(expected_bytes: int | None, there_bytes: int | None) -> str | None:
+    if expected_bytes is None:
+        return None
+    return _gigabytes(expected_bytes) + (f" of {_gigabytes(there_bytes)}" if there_bytes is not None else "")
 
 
 def _gigabytes(num_bytes: int) -> str:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +14,8 @@ from service.api.idempotency import Once
 from service.web.visits import Visit
 
 M = TypeVar("M", bound=BaseModel)
+#: A form has a field for each class, and its body has a limit of its own.
+_MOST_FIELDS: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def new_once() -> str:
 
 
 async def _form(request: Request) -> Form:
-    return Form(await request.form(max_files=0, max_fields=200), request.url.path)
+    return Form(await request.form(max_files=0, max_fields=_MOST_FIELDS), request.url.path)
 
 
 FormOf = Annotated[Form, Depends(_form)]

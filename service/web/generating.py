@@ -40,8 +40,8 @@ class GenerateForm:
 
     @property
     def seen(self) -> str:
-        """Changes when there is more to choose from."""
-        return f"generate {len(self.classes)} {self.is_final}"
+        """Changes when a class is ready, or never will be."""
+        return f"generate {len(self.classes)} {len(self.waiting)}"
 
 
 _MODES = (

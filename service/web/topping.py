@@ -1,12 +1,13 @@
-"""What a recognition proposes to make more of, as a form that may be changed before it is sent."""
+"""What is proposed to make more of, as a form that may be changed before it is sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.contracts.requests import GenerationRequest
-from service.contracts.topup import TopUp
+from service.contracts.topup import TopUp, TopUpRequest
 from service.reports.wording import counted
-from service.web.forms import new_once
+from service.web.forms import Form, new_once, request_of
+from service.web.pasting import judged
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,27 @@ def top_up_form(found: TopUp) -> TopUpForm:
     ]
     told = f"{counted(sum(numbers.values()), 'image')} for what is still told badly; change the numbers as you like."
     return TopUpForm(told, new_once(), _hidden(found.request), lines)
+
+
+def top_up_request(form: Form) -> TopUpRequest:
+    """What a person's own classifier gets wrong. Raises as FastAPI does for a body, and ``InvalidRequest``."""
+    values = {name: form.text(name) for name in ("adaptation_id", "generation_id")}
+    given: dict[str, object] = {**values, **judged(form.text("judged") or "")}
+    others = [name.strip() for name in (form.text("other_classes") or "").split(",") if name.strip()]
+    if others:
+        given["other_classes"] = others
+    percent = form.text("target_percent")
+    if percent is not None:
+        given["target_recall"] = _share(percent)
+    return request_of(TopUpRequest, given)
+
+
+def _share(percent: str) -> float | str:
+    """As the request wants it; what is no number is told by the request itself."""
+    try:
+        return float(percent) / 100
+    except ValueError:
+        return percent
 
 
 def _hidden(request: GenerationRequest) -> list[tuple[str, str]]:

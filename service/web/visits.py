@@ -1,12 +1,12 @@
 """What every route of the page is given, and how it tells of errors: as the API does, in HTML."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -19,6 +19,10 @@ from service.web.rendering import html
 #: What a fragment's problem is shown in, unless a part that renews itself asked.
 _PROBLEM_TARGET = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML show:#problem:top"}
 _IN_PLACE = {"HX-Reswap": "innerHTML"}
+
+
+#: What the parts that are on an open page were made from: they are sent again only where they are others by now.
+Seen = Annotated[Sequence[str], Query(max_length=1000)]
 
 
 @dataclass(frozen=True)

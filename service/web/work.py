@@ -1,5 +1,6 @@
 """Jobs and what they belong to, as the page shows them."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,6 +132,11 @@ def ago(at: datetime, now: datetime) -> str:
             number = int(seconds // size)
             return f"{number} {unit}{'s' if number > 1 and unit != 'min' else ''} ago"
     return "just now"
+
+
+def digest(part: object) -> str:
+    """A short name of what is shown: the same for equal dataclasses alone."""
+    return hashlib.sha256(repr(part).encode()).hexdigest()[:16]
 
 
 def some(names: Sequence[str], most: int = 4) -> str:

@@ -104,7 +104,7 @@ def test_a_part_of_a_page_is_sent_again_only_when_it_is_another(world: World) ->
     assert world.client.get(path, params={"seen": seen}, headers=part).status_code == 204
     world.client.post(f"/jobs/{adaptation['jobs'][0]['id']}/cancel", headers=part)
     changed = world.client.get(path, params={"seen": seen}, headers=part)
-    assert 'id="training" hx-swap-oob="true"' in changed.text
+    assert 'id="training" hx-swap-oob="renew"' in changed.text
     assert 'id="source" hx-swap-oob="delete"' in changed.text
 
 

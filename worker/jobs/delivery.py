@@ -202,8 +202,8 @@ class Steps:
     def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
         """Pass one report on. Raises what the writer raises."""
         done, asked = len(self.delivery.images), self.delivery.params.num_images
-        counts = {Figure.IMAGES_DONE: float(done), Figure.NUM_CANDIDATES: float(self.delivery.num_candidates)}
+        figures |= {Figure.IMAGES_DONE: float(done), Figure.NUM_CANDIDATES: float(self.delivery.num_candidates)}
         progress = done * total + step * min(BATCH_SIZE, asked - done)
         self.writer.pace.done(stage, step)
-        self.writer.report(stage, progress, asked * total, **{**figures, **counts})
+        self.writer.report(stage, progress, asked * total, **figures)
         self.writer.pace.begin()

@@ -13,22 +13,22 @@ from service.api.presenting import adaptation_view
 from service.api.views import AdaptationView, JobView
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.search import FoundSettings
+from service.reports.wording import counted
 from service.store import adaptations
 from service.store.deletion import delete_adaptation
 from service.store.tombstones import Deletion
-from service.web.adapting import adaptation_request, looked_ahead
+from service.web.adapting import adapt_settings, adaptation_request, looked_ahead
 from service.web.charts import Chart, loss_charts
 from service.web.forms import FormOf
 from service.web.generating import GenerateForm, generate_form
 from service.web.lines import dataset_name
 from service.web.searching import Searched, searched
-from service.web.visits import PageRouter, Visit, VisitOf
-from service.web.work import JobCard, ago, job_card
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
+from service.web.work import JobCard, ago, job_card, some
 
 router = PageRouter()
 _RETRY_SECONDS = 2
-#: What the parts that are on the page were made from.
-Seen = Annotated[Sequence[str], Query(max_length=1000)]
+BaseModelAsked = Annotated[str, Query(max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class AdaptationPage:
     training: Training
     searches: Sequence[Searched]
     form: GenerateForm
+    goes: str
 
 
 @router.action("/adaptations")
@@ -88,6 +89,12 @@ def preflight(form: FormOf, visit: VisitOf) -> Response:
     return visit.fragment("preflight.html.j2", told=looked_ahead(found))
 
 
+@router.page("/adaptations/settings")
+def settings(visit: VisitOf, base_model: BaseModelAsked) -> Response:
+    """The advanced settings of the form, with the defaults of another base model."""
+    return visit.fragment("adapt_settings.html.j2", settings=adapt_settings(visit, base_model))
+
+
 @router.page("/adaptations/{adaptation_id}")
 def show(adaptation_id: str, visit: VisitOf) -> Response:
     """One adaptation, as it is now."""
@@ -104,6 +111,7 @@ def show(adaptation_id: str, visit: VisitOf) -> Response:
         training=_training(view),
         searches=[searched(view, job, number) for number, job in enumerate(view.jobs)],
         form=generate_form(view),
+        goes=_goes(view),
     )
     return visit.page("adaptation_page.html.j2", f"Adaptation of {name}", "adaptations", page=page)
 
@@ -130,13 +138,20 @@ def live(adaptation_id: str, visit: VisitOf, seen: Seen = ()) -> Response:
 
 @router.action("/adaptations/{adaptation_id}/delete")
 def delete(adaptation_id: str, visit: VisitOf) -> Response:
-    """Delete it; its adapters must be gone."""
-    delete_adaptation(visit.parts.database, visit.tenant, adaptation_id, Deletion(visit.now))
+    """Delete it with its adapters."""
+    delete_adaptation(visit.parts.database, visit.tenant, adaptation_id, Deletion(visit.now), with_adapters=True)
     return visit.go_to("/adaptations")
 
 
 def _view(session: Session, visit: Visit, adaptation_id: str) -> AdaptationView:
     return adaptation_view(session, visit.tenant, adaptations.get(session, visit.tenant, adaptation_id))
+
+
+def _goes(view: AdaptationView) -> str:
+    """What a deletion takes away."""
+    names = some([one.class_name for one in view.adapters])
+    adapters = f"Its {counted(len(view.adapters), 'adapter')} ({names}), its" if view.adapters else "Its"
+    return f"{adapters} jobs, its curves and the pictures of its search go."
 
 
 def _training(view: AdaptationView) -> Training:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from service.api.presenting import adaptation_view, dataset_view
 from service.api.views import DatasetView
 from service.contracts.datasets import DatasetWarning, Split
+from service.reports.wording import counted
 from service.store import adaptations, datasets
 from service.store.deletion import delete_dataset
 from service.store.pages import PageRequest
@@ -51,6 +52,7 @@ class DatasetPage:
     warnings: Sequence[str]
     adaptations: Sequence[WorkLine]
     form: AdaptForm
+    goes: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def show(dataset_id: str, visit: VisitOf) -> Response:
             warnings=[one.message for one in view.warnings if one.class_name is None],
             adaptations=_adaptations(session, visit, dataset_id),
             form=adapt_form(visit, view),
+            goes=f"Its {counted(view.num_images, 'image')} and all its versions go.",
         )
     return visit.page("dataset.html.j2", page.name, "datasets", page=page)
 

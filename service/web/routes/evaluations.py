@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
-from fastapi import Query
 from starlette.responses import Response
 
 from service.api.presenting import evaluation_view
@@ -18,12 +16,11 @@ from service.store.deletion import delete_evaluation
 from service.store.tombstones import Deletion
 from service.web.asking import evaluation_request
 from service.web.forms import FormOf
-from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
 from service.web.work import JobCard, ago, job_card
 
 router = PageRouter()
 _RETRY_SECONDS = 2
-Seen = Annotated[Sequence[str], Query(max_length=1000)]
 
 
 @dataclass(frozen=True)

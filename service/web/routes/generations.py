@@ -20,6 +20,7 @@ from service.exports.manifest import ExportFormat
 from service.reports.closeness import closeness
 from service.reports.judged import copy_statement
 from service.reports.records import DatasetRecord, GenerationRecord, generation_record
+from service.reports.wording import counted
 from service.store import datasets, generations
 from service.store.deletion import delete_generation
 from service.store.pages import PageRequest
@@ -28,13 +29,13 @@ from service.web.asking import AskForm, ask_form
 from service.web.forms import FormOf
 from service.web.generating import generation_request
 from service.web.reviewing import DECISIONS, Filter, detail, gallery
-from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.topping import top_up_form, top_up_request
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
 from service.web.work import JobCard, ago, job_card
 
 router = PageRouter()
 _RETRY_SECONDS = 2
 _IMAGES_A_PAGE = 100
-Seen = Annotated[Sequence[str], Query(max_length=1000)]
 ClassAsked = Annotated[str, Query(max_length=64)]
 
 
@@ -76,11 +77,26 @@ class Making:
 
 
 @dataclass(frozen=True)
-class GenerationPage:
-    """The whole page. ``dataset``: what the adapters learned from, where that can still be told.
+class NextSteps:
+    """What can be done with the images, which grows while they are made. ``ask``: None before all are.
 
-    ``normal_classes``: classes of it that may be those without a defect.
+    ``normal_classes``: those of the data set that may have no defect.
     """
+
+    id: str
+    num_images: int
+    normal_classes: Sequence[str]
+    ask: AskForm | None
+
+    @property
+    def seen(self) -> str:
+        """Changes when there is more to do."""
+        return f"next {bool(self.num_images)} {self.ask is not None}"
+
+
+@dataclass(frozen=True)
+class GenerationPage:
+    """The whole page. ``dataset``: what the adapters learned from, where that can still be told."""
 
     id: str
     ago: str
@@ -88,10 +104,10 @@ class GenerationPage:
     adaptation_id: str | None
     dataset: DatasetRecord | None
     making: Making
+    next: NextSteps
+    goes: str
     class_names: Sequence[str]
     decisions: Sequence[tuple[str, str]]
-    normal_classes: Sequence[str]
-    ask: AskForm | None
 
 
 @router.action("/generations")
@@ -103,6 +119,13 @@ def start(form: FormOf, visit: VisitOf) -> Response:
     return visit.go_to(answer.headers["Location"])
 
 
+@router.action("/generations/top-up")
+def top_up(form: FormOf, visit: VisitOf) -> Response:
+    """Images that are proposed for what a person's own classifier tells badly; nothing is queued."""
+    found = visit.parts.topping_up.propose(visit.tenant, top_up_request(form))
+    return visit.fragment("top_up.html.j2", told=top_up_form(found))
+
+
 @router.page("/generations/{generation_id}")
 def show(generation_id: str, visit: VisitOf) -> Response:
     """One generation, as it is now."""
@@ -110,6 +133,7 @@ def show(generation_id: str, visit: VisitOf) -> Response:
         view, record = _read(session, visit, generation_id)
         adapter = next((one.adapter for one in record.classes if one.adapter is not None), None)
         making = _making(view, record)
+        following = _next_steps(session, visit, view, record)
         page = GenerationPage(
             id=view.id,
             ago=ago(view.created_at, visit.now),
@@ -117,10 +141,10 @@ def show(generation_id: str, visit: VisitOf) -> Response:
             adaptation_id=adapter.adaptation_id if adapter is not None else None,
             dataset=adapter.dataset if adapter is not None else None,
             making=making,
+            next=following,
+            goes=_goes(making),
             class_names=[one.class_name for one in view.classes],
             decisions=DECISIONS,
-            normal_classes=_normal_classes(session, visit, view, adapter.dataset) if adapter is not None else [],
-            ask=ask_form(session, visit, view, adapter.dataset) if adapter is not None and making.is_final else None,
         )
     title = "Generation of " + ", ".join(page.class_names)
     return visit.page("generation_page.html.j2", title, "generations", page=page)
@@ -128,12 +152,15 @@ def show(generation_id: str, visit: VisitOf) -> Response:
 
 @router.page("/generations/{generation_id}/live")
 def live(generation_id: str, visit: VisitOf, seen: Seen = ()) -> Response:
-    """How it goes, and whether there are images to look through; nothing where that is what was seen."""
+    """How it goes, images to look through, and what to do with them; nothing where that is what was seen."""
     with visit.parts.database.reading() as session:
-        part = _making(*_read(session, visit, generation_id))
-    if part.seen in seen:
-        return Response(status_code=204)
-    answer = visit.fragment("generation_live.html.j2", part=part)
+        view, record = _read(session, visit, generation_id)
+        part = _making(view, record)
+        if part.seen in seen:
+            return Response(status_code=204)
+        following = _next_steps(session, visit, view, record)
+    shown = following if following.seen not in seen else None
+    answer = visit.fragment("generation_live.html.j2", part=part, next=shown)
     if not any(one.startswith(f"making {part.num_images} ") for one in seen):
         answer.headers["HX-Trigger"] = "published"
     return answer
@@ -217,6 +244,21 @@ def _making(view: GenerationView, record: GenerationRecord) -> Making:
     cards = {job.class_name: job_card(job) for job in view.jobs}
     classes = [_class(one, cards[one.class_name], results.get(one.class_name), view.id) for one in view.classes]
     return Making(view.id, view.state.value, seen, classes)
+
+
+def _next_steps(session: Session, visit: Visit, view: GenerationView, record: GenerationRecord) -> NextSteps:
+    learned_from = next((one.adapter.dataset for one in record.classes if one.adapter is not None), None)
+    is_final = all(job.state.is_final for job in view.jobs)
+    ask = ask_form(session, visit, view, learned_from) if learned_from is not None and is_final else None
+    normal = _normal_classes(session, visit, view, learned_from) if learned_from is not None else []
+    return NextSteps(view.id, sum(one.num_published for one in view.classes), normal, ask)
+
+
+def _goes(making: Making) -> str:
+    """What a deletion takes away."""
+    decided = sum(one.kept + one.rejected for one in making.classes)
+    told = f"Its {counted(making.num_images, 'image')} go" if making.num_images else "Its jobs go"
+    return f"{told}, with {counted(decided, 'decision')} about them and its report." if decided else f"{told}."
 
 
 def _class(one: GenerationClassView, card: JobCard, result: GenerationResult | None, generation_id: str) -> ClassMade:

@@ -12,8 +12,8 @@ from service.store import jobs
 from service.store.jobs import JobFilter
 from service.store.pages import PageRequest
 from service.web import lines
-from service.web.visits import PageRouter, Visit, VisitOf
-from service.web.work import JobCard, WorkLine, job_card
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
+from service.web.work import JobCard, WorkLine, digest, job_card
 
 router = PageRouter()
 
@@ -45,6 +45,11 @@ class UnderWay:
     num_waiting: int
     wrong: list[tuple[str, str, str]]
 
+    @property
+    def seen(self) -> str:
+        """Changes with anything in it."""
+        return digest(self)
+
 
 @router.page("/")
 def home(visit: VisitOf) -> Response:
@@ -62,11 +67,11 @@ def home(visit: VisitOf) -> Response:
 
 
 @router.page("/under-way")
-def now(visit: VisitOf) -> Response:
-    """The same list alone, for a page that is open."""
+def now(visit: VisitOf, seen: Seen = ()) -> Response:
+    """The same list alone, for a page that is open; nothing where it is what was seen."""
     with visit.parts.database.reading() as session:
         way = under_way(session, visit)
-    return visit.fragment("under_way.html.j2", way=way)
+    return visit.fragment("under_way.html.j2", way=way) if way.seen not in seen else Response(status_code=204)
 
 
 def under_way(session: Session, visit: Visit) -> UnderWay:

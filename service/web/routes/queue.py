@@ -13,8 +13,8 @@ from service.readiness import FINE, WORKER_SEEN_WITHIN
 from service.store import jobs, workers
 from service.store.jobs import JobFilter
 from service.store.pages import MAX_PAGE_SIZE, PageRequest
-from service.web.visits import PageRouter, Visit, VisitOf
-from service.web.work import KIND_NAMES, JobCard, ago, job_card
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
+from service.web.work import KIND_NAMES, JobCard, ago, digest, job_card
 
 router = PageRouter()
 _ALL = PageRequest(limit=MAX_PAGE_SIZE)
@@ -42,6 +42,11 @@ class Queue:
     workers: Sequence[WorkerShown]
     checks: Sequence[tuple[str, str, str]]
 
+    @property
+    def seen(self) -> str:
+        """Changes with anything in it."""
+        return digest(self)
+
 
 @router.page("/queue")
 def show(visit: VisitOf) -> Response:
@@ -50,9 +55,10 @@ def show(visit: VisitOf) -> Response:
 
 
 @router.page("/queue/live")
-def live(visit: VisitOf) -> Response:
-    """The same, for a page that is open."""
-    return visit.fragment("queue_part.html.j2", page=_queue(visit))
+def live(visit: VisitOf, seen: Seen = ()) -> Response:
+    """The same, for a page that is open; nothing where it is what was seen."""
+    page = _queue(visit)
+    return visit.fragment("queue_part.html.j2", page=page) if page.seen not in seen else Response(status_code=204)
 
 
 @router.action("/jobs/{job_id}/cancel")

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated
 
-from fastapi import Query
 from starlette.responses import Response
 
 from service.api.presenting import recognition_view
@@ -21,12 +19,11 @@ from service.web.asking import recognition_request
 from service.web.forms import FormOf
 from service.web.lines import dataset_name
 from service.web.topping import top_up_form
-from service.web.visits import PageRouter, Visit, VisitOf
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
 from service.web.work import JobCard, ago, job_card
 
 router = PageRouter()
 _RETRY_SECONDS = 5
-Seen = Annotated[Sequence[str], Query(max_length=1000)]
 
 
 @dataclass(frozen=True)

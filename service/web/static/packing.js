@@ -25,10 +25,19 @@ function fields(...pairs) {
 }
 
 const UTF8_NAMES = 0x0800;
+const MOST_FILES = 0xffff;
+const MOST_BYTES = 0xffffffff;
 const FIRST_OF_JANUARY_1980 = 0x21;
 
-// `files`: [{path, file}]. `told(share)` is called with the share that is done. Gives a Blob.
+// Whether they fit into a zip with numbers of four bytes: without Zip64 larger ones would wrap around.
+export function fitInZip(files) {
+  const sizes = files.map(({ path, file }) => file.size + 2 * new TextEncoder().encode(path).length + 30 + 46);
+  return files.length <= MOST_FILES && sizes.reduce((sum, size) => sum + size, 22) <= MOST_BYTES;
+}
+
+// `files`: [{path, file}], which fit. `told(share)` is called with the share that is done. Gives a Blob.
 export async function zipOf(files, told) {
+  if (!fitInZip(files)) throw new RangeError("too much for a zip without Zip64");
   const bodies = [];
   const directory = [];
   let offset = 0;

@@ -1,5 +1,4 @@
-// What every page does: tells of a lost connection, shows problems where they belong, and takes nothing from a person
-// who is in the middle of something.
+// What every page does: tells of a lost connection, shows problems where they belong, asks before it deletes.
 "use strict";
 {
   const banner = () => document.getElementById("connection");
@@ -9,13 +8,30 @@
   const isOurs = (xhr) => xhr.getResponseHeader("HX-Reswap") !== null;
   const lost = (isLost) => { banner().hidden = !isLost; };
 
-  document.addEventListener("htmx:sendError", () => lost(true));
-  document.addEventListener("htmx:timeout", () => lost(true));
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      if (event.detail.requestConfig.verb === "get") lost(true); else tellUnsent(event.detail);
+    });
+  }
+
+  // A form is not sent again by itself; sent again by hand it does its work once.
+  function tellUnsent({ elt, pathInfo }) {
+    const note = document.createElement("div");
+    note.className = "note failure";
+    const what = document.createElement("strong");
+    what.textContent = "It could not be sent.";
+    note.append(what, " The connection is lost, or the service is away. Nothing that you typed is gone: press again.");
+    const place = elt.closest("dialog")?.querySelector("[role=alert]") ?? problem();
+    place.replaceChildren(note);
+    place.scrollIntoView({ block: "nearest" });
+    problemOf = pathInfo.requestPath;
+  }
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    const { xhr, pathInfo, successful } = event.detail;
+    const { xhr, pathInfo, successful, requestConfig } = event.detail;
     if (!xhr || xhr.status === 0) return;
-    lost(xhr.status >= 502 && xhr.status <= 504 && !isOurs(xhr));
+    const isAway = xhr.status >= 502 && xhr.status <= 504 && !isOurs(xhr);
+    if (isAway && requestConfig.verb !== "get") tellUnsent(event.detail); else lost(isAway);
     if (successful && problemOf === pathInfo.requestPath) problem().replaceChildren();
   });
 
@@ -41,28 +57,6 @@
     field.focus();
   }
 
-  // A form in which something was typed is not replaced by a newer one.
-  document.addEventListener("input", (event) => event.target.form?.setAttribute("data-touched", ""));
-  document.addEventListener("htmx:oobBeforeSwap", (event) => {
-    if (event.detail.target.querySelector("form[data-touched]")) event.detail.shouldSwap = false;
-  });
-
-  // Opened details stay open when what is around them is renewed.
-  const opened = new Set();
-  const nameOf = (details) => {
-    const around = details.closest("[id]");
-    return around && `${around.id} ${[...around.querySelectorAll("details")].indexOf(details)}`;
-  };
-  document.addEventListener("htmx:oobBeforeSwap", (event) => {
-    event.detail.target.querySelectorAll("details").forEach((one) => {
-      opened[one.open ? "add" : "delete"](nameOf(one));
-    });
-  });
-  document.addEventListener("htmx:oobAfterSwap", (event) => {
-    const renewed = document.getElementById(event.detail.target.id);
-    renewed?.querySelectorAll("details").forEach((one) => { one.open = one.open || opened.has(nameOf(one)); });
-  });
-
   // A browser keeps six connections to a service, over all its tabs: one that nobody looks at gives its stream back.
   const streams = new Set();
   htmx.createEventSource = (address) => {
@@ -80,6 +74,13 @@
       source.replaceWith(fresh);
       htmx.process(fresh);
     }
+  });
+
+  // What deletes asks first, and says what goes; a refusal is shown where it was asked.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-opens], [data-closes]");
+    if (button?.dataset.opens) document.getElementById(button.dataset.opens).showModal();
+    else if (button) button.closest("dialog").close();
   });
 
   // On a narrow screen the navigation may be scrolled; where one is should be in sight.

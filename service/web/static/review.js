@@ -21,10 +21,12 @@
     for (const one of cells.querySelectorAll(".cell[tabindex='0'], .cell.current")) {
       one.tabIndex = -1;
       one.classList.remove("current");
+      one.parentElement.removeAttribute("aria-selected");
     }
     current = cell;
     cell.tabIndex = 0;
     cell.classList.add("current");
+    cell.parentElement.setAttribute("aria-selected", "true");
     if (focus) cell.focus({ preventScroll: false });
     window.clearTimeout(looking);
     looking = window.setTimeout(() => look(cell), LOOK_AFTER_MS);
@@ -36,10 +38,7 @@
   }
 
   function beside(cell, rows) {
-    const list = all();
-    const here = cell.getBoundingClientRect();
-    const columns = list.filter((one) => Math.abs(one.getBoundingClientRect().top - here.top) < 4).length || 1;
-    return list[list.indexOf(cell) + rows * columns];
+    return step(cell, rows * window.getComputedStyle(cells).gridTemplateColumns.split(" ").length);
   }
 
   function step(cell, by) {
@@ -163,6 +162,7 @@
       current?.focus();
     }
   });
+  detail.addEventListener("again", () => look(current));
   document.getElementById("beside").addEventListener("change", (event) => {
     cells.classList.toggle("beside", event.target.checked);
   });

@@ -46,17 +46,9 @@
   // What a person holds is not taken out of the hand; the next look at the service brings the newer one.
   document.addEventListener("pointerdown", (event) => { held = event.target.closest?.(".slider") ?? null; });
   for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => { held = null; });
-  let refocus = null;
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
-    const { target } = event.detail;
-    if (held && target.contains(held)) event.detail.shouldSwap = false;
-    else if (target.contains(document.activeElement) && document.activeElement.type === "range") refocus = target.id;
+    if (held && event.detail.target.contains(held)) event.detail.shouldSwap = false;
   });
-  document.addEventListener("htmx:oobAfterSwap", (event) => {
-    const renewed = document.getElementById(event.detail.target.id);
-    renewed?.querySelectorAll(".slider").forEach(begin);
-    if (renewed && refocus === renewed.id) renewed.querySelector("input[type=range]")?.focus();
-    refocus = null;
-  });
+  document.addEventListener("renewed", (event) => event.target.querySelectorAll(".slider").forEach(begin));
   document.querySelectorAll(".slider").forEach(begin);
 }

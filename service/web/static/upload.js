@@ -1,15 +1,16 @@
 // Folders or a zip, dragged or chosen, sent as one data set. What broke off is sent again under the same key, so that
 // however often it is tried there is one data set in the end.
-import { zipOf } from "./packing.js";
+import { fitInZip, zipOf } from "./packing.js";
 
 const form = document.getElementById("upload");
 const part = (id) => document.getElementById(id);
 const MEGABYTE = 1024 * 1024;
-const MOST_FILES = 65_000;
+const IN_USE_PAUSES_MS = [1000, 2000, 4000, 8000, 16000, 32000];
 
 let chosen = null;
 let request = null;
 let isGoing = false;
+let attempt = 0; // counts what a person begins, so that what was stopped does not go on
 
 function show(...names) {
   for (const name of ["zone", "chosen", "sending", "outcome"]) part(name).hidden = !names.includes(name);
@@ -43,22 +44,33 @@ function choose(files) {
   const kept = files.filter(({ path }) => !isHidden(path));
   const bytes = kept.reduce((sum, { file }) => sum + file.size, 0);
   if (!kept.length) return refuse("There are no files in it.", "Choose a folder that holds a folder of images for each class.");
-  if (kept.length > MOST_FILES) return refuse(`These are ${kept.length} files.`, `At most ${MOST_FILES} go into one upload: make several data sets.`);
   if (bytes > Number(form.dataset.maxBytes)) {
     return refuse(
       `These are ${Math.ceil(bytes / MEGABYTE)} MB, and ${Math.floor(form.dataset.maxBytes / MEGABYTE)} MB are allowed at once.`,
       "Choose fewer images, or ask the operator to raise DEFECTSYNTH_MAX_REQUEST_BYTES.",
     );
   }
+  if (!isZip(kept) && !fitInZip(kept)) {
+    return refuse(
+      `These are ${kept.length} files of ${Math.ceil(bytes / MEGABYTE)} MB: more than a browser packs into one zip, which is 65,535 files and 4 GiB.`,
+      "Make several data sets, or pack them with another program and choose that zip.",
+    );
+  }
   const top = kept[0].path.split("/")[0];
   const tops = new Set(kept.map(({ path }) => path.split("/")[0]));
-  chosen = { files: kept, key: newKey() };
+  chosen = { files: kept, keys: new Map() };
   const size = bytes < MEGABYTE ? `${Math.ceil(bytes / 1024)} kB` : `${(bytes / MEGABYTE).toFixed(1)} MB`;
   part("what").textContent = isZip(kept) ? `${kept[0].path}, ${size}` : `${kept.length} files, ${size}`;
   part("name").value = isZip(kept) ? top.replace(/\.zip$/i, "") : tops.size === 1 ? top : "";
   show("chosen");
   part("name").focus();
   return undefined;
+}
+
+// The same files under the same name are one upload, however often they are sent; under another name another one.
+function keyOf(name) {
+  if (!chosen.keys.has(name)) chosen.keys.set(name, newKey());
+  return chosen.keys.get(name);
 }
 
 function newKey() {
@@ -68,29 +80,49 @@ function newKey() {
 // ---------------------------------------------------------------------------------------------------- sending
 
 async function send() {
+  const mine = ++attempt;
   isGoing = true;
   show("sending");
   part("stop").focus();
-  const body = new FormData();
-  body.append("name", part("name").value.trim());
+  const packing = (share) => { if (mine === attempt) told("Packing", share); };
   try {
     const { files } = chosen;
-    chosen.archive ??= isZip(files) ? files[0].file : await zipOf(files, (share) => told("Packing", share));
+    chosen.archive ??= isZip(files) ? files[0].file : await zipOf(files, packing);
   } catch (error) {
-    return fail("A file could not be read.", "It may have been moved or changed since it was chosen. Choose the folder again.");
+    if (mine === attempt) fail("A file could not be read.", "It may have been moved or changed since it was chosen. Choose the folder again.");
+    return;
   }
-  if (!isGoing) return undefined;
+  if (mine === attempt) post(part("name").value.trim(), 0);
+}
+
+function post(name, tries) {
+  const body = new FormData();
+  body.append("name", name);
   body.append("archive", chosen.archive, "images.zip");
   request = new XMLHttpRequest();
   request.open("POST", form.action);
-  request.setRequestHeader("Idempotency-Key", chosen.key);
+  request.setRequestHeader("Idempotency-Key", keyOf(name));
   request.upload.onprogress = (event) => told("Uploading", event.lengthComputable ? event.loaded / event.total : 0);
   request.upload.onload = () => { told("Looking at each image", NaN); };
-  request.onload = () => answered(request.status, request.responseText);
+  request.onload = () => answered(request.status, request.responseText, name, tries);
   request.onerror = () => fail("The connection broke off.", "Nothing is lost: try again, and it is made once, however often it is sent.");
-  request.onabort = () => { isGoing = false; show("chosen"); };
   request.send(body);
+}
+
+// An earlier try of the same upload, whose answer was lost or not waited for, is still being looked at.
+function postLater(name, tries) {
+  if (tries === IN_USE_PAUSES_MS.length) return fail("An earlier try of this upload is still being looked at.", "Try again in a minute: it is made once.");
+  const mine = attempt;
+  window.setTimeout(() => { if (mine === attempt) post(name, tries + 1); }, IN_USE_PAUSES_MS[tries]);
   return undefined;
+}
+
+function stop() {
+  attempt += 1;
+  isGoing = false;
+  request?.abort();
+  show("chosen");
+  part("name").focus();
 }
 
 function told(what, share) {
@@ -102,12 +134,12 @@ function told(what, share) {
 
 // ---------------------------------------------------------------------------------------------------- what became of it
 
-function answered(status, text) {
+function answered(status, text, name, tries) {
   let body;
   try { body = JSON.parse(text); } catch { return fail("The service did not answer as it should.", "It may be restarting. Try again in a moment."); }
   if (status === 201) return accept(body);
   if (status === 401) return fail("You are signed out.", "Sign in again in a new tab (/login), then try again here.");
-  if (status === 409) { window.setTimeout(send, 1000); return undefined; }
+  if (body.code === "idempotency_key_in_use") return postLater(name, tries);
   fail(`${body.title}. ${body.detail}`, body.remedy ?? "");
   return refusals(body.refused ?? []);
 }
@@ -195,7 +227,7 @@ part("zip").addEventListener("change", (event) => {
 });
 form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
 part("again").addEventListener("click", send);
-part("stop").addEventListener("click", () => { isGoing = false; request?.abort(); show("chosen"); });
+part("stop").addEventListener("click", stop);
 part("drop-it").addEventListener("click", startOver);
 part("other").addEventListener("click", startOver);
 window.addEventListener("beforeunload", (event) => { if (isGoing) event.preventDefault(); });
