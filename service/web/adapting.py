@@ -124,7 +124,9 @@ def looked_ahead(found: Preflight) -> LookedAhead:
     return LookedAhead(
         kind=kinds.get(found.verdict, "no"),
         sentence=found.sentence,
-        warnings=[(one.class_name, one.message) for one in (*found.warnings, *of_classes)],
+        warnings=[
+            (one.class_name, one.message) for one in (*found.warnings, *of_classes) if one.message not in found.sentence
+        ],
         facts=[*_times(found), *_needs(found)],
         classes=[(one.class_name, _time(one.seconds)) for one in found.classes if one.seconds is not None],
     )

@@ -1,9 +1,11 @@
 """From a view to HTML, with the headers that every page has."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from service.web.assets import Assets
@@ -18,6 +20,7 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'{attributes}; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_TO_TYPE: Final = re.compile("`([^`]+)`")
 #: What matplotlib draws has its colours in ``style`` attributes.
 _WITH_PLOTS: Final = "; style-src-attr 'unsafe-inline'"
 
@@ -46,6 +49,11 @@ def html(template: str, *, status: int = 200, plots: bool = False, **names: Any)
     return HTMLResponse(_environment().get_template(template).render(**names), status, page_headers(plots=plots))
 
 
+def coded(text: str) -> Markup:
+    """Text as HTML; what stands between backticks in it is to be typed."""
+    return Markup(_TO_TYPE.sub(r"<code>\1</code>", str(escape(text))))
+
+
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -58,4 +66,5 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.globals["asset"] = assets().address
+    environment.filters["coded"] = coded
     return environment

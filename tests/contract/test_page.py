@@ -108,6 +108,26 @@ def test_a_part_of_a_page_is_sent_again_only_when_it_is_another(world: World) ->
     assert 'id="source" hx-swap-oob="delete"' in changed.text
 
 
+def test_a_part_that_looks_again_by_itself_is_sent_once(world: World) -> None:
+    world.adaptation({"pits": 4})
+    part = {"HX-Request": "true"}
+    for path, live in (("/", "/under-way"), ("/queue", "/queue/live")):
+        (seen,) = re.findall(r'name="seen" value="([^"]+)"', world.client.get(path).text)
+        assert world.client.get(live, params={"seen": seen}, headers=part).status_code == 204
+        assert "pits" in world.client.get(live, params={"seen": "older"}, headers=part).text
+
+
+def test_the_form_looks_ahead_with_every_warning_and_as_many_classes_as_there_are(world: World) -> None:
+    made = world.dataset({"pits": 4})
+    form = {"dataset_id": made["id"], "classes": "pits"}
+    told = world.client.post("/adaptations/preflight", data=form, headers={"HX-Request": "true"}).text
+    assert "no worker was seen lately" in told
+    assert "<strong>pits:</strong> 0 validation images, fewer than" in told
+    many = {**form, "classes": [f"class {number}" for number in range(300)]}
+    refused = world.client.post("/adaptations/preflight", data=many, headers={"HX-Request": "true"})
+    assert (refused.status_code, "class 0" in refused.text) == (422, True)
+
+
 def test_without_a_key_there_is_a_login_and_nothing_else(gate: Gate) -> None:
     browser = TestClient(gate.client.app, follow_redirects=False)
     for path in PAGES:

@@ -1,5 +1,6 @@
 """A browser, and services for it to look at."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -65,8 +66,8 @@ class Watched:
             self.errors.append(f"asked another host: {request.url}")
 
     def is_accessible(self) -> None:
-        """Nothing serious or critical by axe, in light and dark, narrow and wide."""
-        for scheme, width in (("light", 1280), ("dark", 360)):
+        """Nothing serious or critical by axe, in light and dark, narrow and wide; and nothing scrolls sideways."""
+        for scheme, width in itertools.product(("light", "dark"), (360, 1920)):
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             self.page.set_viewport_size({"width": width, "height": 800})
             found = Axe().run(self.page).response["violations"]

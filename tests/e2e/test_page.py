@@ -59,7 +59,7 @@ def test_from_folders_to_a_reviewed_download(
         page.get_by_role("button", name="Start adaptation").click()
         adapted(watched, context)
         generated(watched)
-        reviewed(page)
+        reviewed(watched)
         downloaded(page)
         for path in ("/datasets", "/generations", "/queue", page.url.removeprefix(url).replace("images", "")):
             page.goto(url + path)
@@ -101,7 +101,7 @@ def adapted(watched: Watched, context: BrowserContext) -> None:
 
 def generated(watched: Watched) -> None:
     page = watched.page
-    page.locator("#generate summary").click()
+    page.locator("#generate summary").first.click()
     for number in page.locator("input[name^='num_images.']").all():
         number.fill(str(NUM_IMAGES))
     for gate in page.locator("input[name=gates]").all():  # what a network of random weights makes fails them all
@@ -112,8 +112,9 @@ def generated(watched: Watched) -> None:
     expect(page.locator("#making .state.succeeded")).to_have_count(2)
 
 
-def reviewed(page: Page) -> None:
-    """By keyboard alone; what was decided is there in a new look."""
+def reviewed(watched: Watched) -> None:
+    """By keyboard alone; what was decided is there when the images are asked for again, and the page never reloads."""
+    page = watched.page
     page.locator(".cell").first.focus()
     with page.expect_response("**/decisions"):
         page.keyboard.press("r")
@@ -125,9 +126,13 @@ def reviewed(page: Page) -> None:
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#detail h3")).to_contain_text("pits 2")
     expect(page.locator("#detail figure.source img")).to_be_visible()
+    watched.is_accessible()
+    page.locator(".cell.current").focus()
     with page.expect_response("**/decisions"):
         page.keyboard.press("u")
-    page.reload()
+    page.locator(".cell.reject").wait_for()
+    page.locator(".filters").get_by_label("Class").select_option("pits")
+    expect(page.locator(".cell")).to_have_count(NUM_IMAGES)
     expect(page.locator(".cell.reject")).to_have_count(1)
     expect(page.locator(".cell.keep")).to_have_count(0)
     page.get_by_label("Decision").select_option("reject")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId, TenantId
@@ -172,6 +172,31 @@ def test_ten_thousand_images_are_looked_through_by_keyboard(api: Api, database: 
         page.get_by_label("Decision").select_option("keep")
         expect(page.locator(".cell")).to_have_count(1)
         page.goto("about:blank")  # before the service goes away
+
+
+def test_images_that_did_not_come_are_asked_for_again(api: Api, database: Database, watched: Watched) -> None:
+    generation_id = filled(api, database)
+    page = watched.page
+    tries: list[str] = []
+
+    def broken(route: Route) -> None:
+        tries.append(route.request.url)
+        route.abort("connectionreset") if len(tries) in (1, 2, 3, 5) else route.continue_()
+
+    with api.running():
+        page.route("**/gallery?*cursor=*", broken)
+        page.goto(f"{api.url}/generations/{generation_id}")
+        expect(page.locator(".cell")).to_have_count(100)
+        page.locator("#cells .more").scroll_into_view_if_needed()
+        expect(page.get_by_text("More images could not be loaded.")).to_be_visible(timeout=20_000)
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator(".cell")).to_have_count(200)
+        page.locator("#cells .more").scroll_into_view_if_needed()
+        expect(page.locator(".cell")).to_have_count(300, timeout=20_000)
+        assert len(set(tries[:4])) == len(set(tries[4:6])) == 1
+        page.goto("about:blank")  # before the service goes away
+    away = ("ERR_CONNECTION", "htmx:", "Send Error")
+    watched.errors = [one for one in watched.errors if not any(name in one for name in away)]
 
 
 def filled(api: Api, database: Database) -> GenerationId:

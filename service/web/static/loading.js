@@ -8,11 +8,14 @@
 
   const isLoaded = (part) => part instanceof HTMLElement && "loads" in part.dataset;
 
+  // Not told to what is around the part, which may be loaded itself.
+  const ask = (part) => part.dispatchEvent(new Event("again"));
+
   function fail(part, pauseMs = 0) {
     const times = inVain.get(part) ?? 0;
     inVain.set(part, times + 1);
     if (times === PAUSES_MS.length) return tell(part);
-    pauses.set(part, window.setTimeout(() => htmx.trigger(part, "again"), Math.max(PAUSES_MS[times], pauseMs)));
+    pauses.set(part, window.setTimeout(() => ask(part), Math.max(PAUSES_MS[times], pauseMs)));
     return undefined;
   }
 
@@ -33,7 +36,7 @@
       show(part, "Loading …");
       part.tabIndex = -1;
       part.focus({ preventScroll: true });
-      htmx.trigger(part, "again");
+      ask(part);
     });
     note.append(told, again);
     show(part, note);
