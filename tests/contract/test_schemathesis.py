@@ -170,7 +170,8 @@ def failed(event: events.ScenarioFinished) -> dict[str, str]:
 def test_without_keys_nothing_crashes_and_every_answer_is_documented(
     tmp_path: Path, postgres_database_url: str
 ) -> None:
-    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, **BOUNDS)
+    # The name that schemathesis gives an application in the same process.
+    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, allowed_hosts="testserver", **BOUNDS)
     # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
     with opened(settings) as world:
         found = run(world, config(filled(world), None))
