@@ -68,7 +68,8 @@ def config(ids: dict[str, list[str | int]], key: str | None) -> schemathesis.Con
         "seed": 1,
         "continue-on-failure": True,
         "generation": {"max-examples": EXAMPLES, "deterministic": True, "no-shrink": True, "database": "none"},
-        "phases": {"stateful": {"max-steps": 5}},
+        # Walks draw at random which answers they go on from, so that there are more of them than of single requests.
+        "phases": {"stateful": {"max-steps": 5, "generation": {"max-examples": 4 * EXAMPLES}}},
         "checks": {
             "positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "409", "410", "416", "422", "429"]}
         },
