@@ -25,6 +25,7 @@
     │   └── IdempotencyKeyInUse 409  a request with the same key is being answered
     ├── RequestTooLarge         413  more bytes, images or members than allowed
     ├── UnsupportedMedia        415  not the kind of body this route takes
+    ├── HostUnknown             421  sent to a name that this service does not answer to
     ├── QueueFull               429  too many jobs are waiting
     ├── QuotaExceeded           429  the tenant or key has had its share
     ├── Unavailable             503  the database does not answer for now
@@ -246,6 +247,18 @@ class UnsupportedMedia(ServiceError):
     title = "Unsupported kind of body"
     code = "unsupported_media"
     remedy = "Send multipart/form-data with 'images' files or one 'archive' zip."
+
+
+class HostUnknown(ServiceError):
+    """Sent to a name that this service does not answer to."""
+
+    status = 421
+    title = "Another host's request"
+    code = "host_unknown"
+    remedy = (
+        "Use the address that the service listens on, such as 127.0.0.1; or have the operator list the name in "
+        "DEFECTSYNTH_ALLOWED_HOSTS."
+    )
 
 
 class QueueFull(ServiceError):

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from service import queue
 from service.api import openapi, problems, reference
 from service.api.dependencies import Parts, tenant_of_key
+from service.api.hosts import KnownHosts
 from service.api.measuring import Measured
 from service.api.middleware import BodyLimit, RequestIds
 from service.api.routes import (
@@ -101,6 +102,7 @@ def create_app(
     openapi.install(app, asks_for_key=settings.demands_keys)
     reference.install(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_request_bytes, max_json_bytes=settings.max_json_bytes)
+    app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(RequestIds)
     app.add_middleware(Measured, metrics=parts.metrics)
     return app

@@ -21,6 +21,7 @@ WORKER_SEEN_WITHIN: Final = timedelta(seconds=30)
 _SWEEPS_MISSED: Final = 6
 #: All checks together; they run side by side.
 LIMIT_SECONDS: Final = 1.0
+_REMEMBERED_SECONDS: Final = 3.0
 #: Without these no request can be answered; without the others work is accepted and waits.
 VITAL: Final = frozenset({"database", "files"})
 
@@ -73,9 +74,12 @@ class Readiness:
         check_broker: Callable[[], None],
         settings: Settings,
         clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._monotonic = monotonic
+        self._lately: tuple[float, Mapping[str, Finding] | None] = (0.0, None)
         self._stuck = timedelta(seconds=settings.stuck_seconds)
         self._overdue = timedelta(seconds=2 * settings.lease_seconds + 3 * settings.sweep_seconds)
         self._silent = timedelta(seconds=_SWEEPS_MISSED * settings.sweep_seconds + LIMIT_SECONDS)
@@ -99,6 +103,14 @@ class Readiness:
                 # What went wrong stays in the log: it may name hosts and paths.
                 _log.warning("health.failed", check=name, error=str(error) or type(error).__name__)
                 found[name] = _FAILED.get(name, _UNKNOWN)
+        return found
+
+    def lately(self) -> Mapping[str, Finding]:
+        """As ``findings``, a few seconds old at most: open pages ask all the time, and a check may cost a request."""
+        asked_at, found = self._lately
+        if found is None or self._monotonic() - asked_at > _REMEMBERED_SECONDS:
+            found = self.findings()
+            self._lately = (self._monotonic(), found)
         return found
 
     def _worker(self) -> Finding:

@@ -5,6 +5,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.outbound import AllowList
 
 MIN_SECRET_CHARACTERS = 32
+_HOST_NAME = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+_PUBLIC_URL = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?")
 _S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[\w./-]*)?")
 
 
@@ -37,6 +40,16 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(default=None, description="Redis or AMQP URL; None: files under data_dir/broker.")
     host: str = Field(default="127.0.0.1", description="Address of the API; beyond loopback keys must be asked for.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Of the API; 0: a free one.")
+    allowed_hosts: str = Field(
+        default="",
+        description="Names besides loopback's that requests may be sent to: qa.plant.local,10.20.0.5. Empty: any where "
+        "keys are asked for, else none.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Where people reach the service through a proxy: https://qa.plant.local. Its name is an allowed "
+        "host; with https the page's session is never sent over plain HTTP.",
+    )
     admin_key: SecretStr | None = Field(default=None, description="The operator's own key: every scope.")
     require_keys: bool = Field(default=False, description="Ask for a key on loopback too. An admin key implies it.")
     key_secret: SecretStr | None = Field(
@@ -151,6 +164,13 @@ class Settings(BaseSettings):
             AllowList.parse(self.webhook_allow)
         except ValueError as error:
             raise ValueError(f"DEFECTSYNTH_WEBHOOK_ALLOW: {error}") from error
+        for name in self.host_names:
+            if _HOST_NAME.fullmatch(name) is None:
+                raise ValueError(
+                    f"DEFECTSYNTH_ALLOWED_HOSTS names {name!r}: write names alone, without scheme and port"
+                )
+        if self.public_url is not None and _PUBLIC_URL.fullmatch(self.public_url) is None:
+            raise ValueError(f"DEFECTSYNTH_PUBLIC_URL is {self.public_url!r}: write https://qa.plant.local")
         if self.artifacts_url is not None and _S3_URL.fullmatch(self.artifacts_url) is None:
             raise ValueError(f"DEFECTSYNTH_ARTIFACTS_URL is {self.artifacts_url!r}: write s3://bucket/prefix")
         return self
@@ -164,6 +184,18 @@ class Settings(BaseSettings):
     def sqlalchemy_url(self) -> str:
         """The database, SQLite in ``data_dir`` unless another is named."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'defectsynth.db'}"
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Names that requests may be sent to besides loopback's, in small letters."""
+        public = urlsplit(self.public_url).hostname if self.public_url is not None else None
+        listed = {name.strip().lower() for name in self.allowed_hosts.split(",")}
+        return frozenset(name for name in (*listed, public) if name)
+
+    @property
+    def is_public_by_https(self) -> bool:
+        """Whether people's browsers speak TLS, to a proxy if not to this service."""
+        return self.public_url is not None and urlsplit(self.public_url).scheme == "https"
 
     @property
     def webhook_allow_list(self) -> AllowList:

@@ -11,7 +11,7 @@ from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationParams, EvaluationRequest, GenerationImages
 from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, TenantId, VersionId
-from service.contracts.jobs import JobKind
+from service.contracts.jobs import JobKind, JobState
 from service.contracts.requests import AdaptationRequest, GenerationRequest
 from service.contracts.search import FoundSettings
 from service.errors import Conflict, InvalidRequest, TooFewImages, UnknownBaseModel
@@ -269,10 +269,19 @@ def _resolved(session: Session, tenant_id: TenantId, images: DatasetImages, fiel
 def _check_generated(session: Session, tenant_id: TenantId, images: GenerationImages) -> None:
     generations.get(session, tenant_id, images.generation_id)
     number = generations.counts(session, tenant_id, images.generation_id).get(images.class_name, 0)
-    if number < MIN_OTHER_IMAGES:
+    if number >= MIN_OTHER_IMAGES:
+        return
+    of_it = jobs.of_resources(session, tenant_id, [images.generation_id])
+    if all(JobState(job.state).is_final for job in of_it if job.class_name == images.class_name):
         raise Conflict(
-            f"the generation has {number} finished images of class {images.class_name!r}",
-            code="generation_unfinished",
+            f"the generation made {number} images of class {images.class_name!r}; {MIN_OTHER_IMAGES} are needed",
+            code="too_few_generated",
             field="other.class_name",
-            remedy="Wait until the class's job has succeeded.",
+            remedy="Its report says why there are no more; generate again, or name another class.",
         )
+    raise Conflict(
+        f"the generation has {number} finished images of class {images.class_name!r}",
+        code="generation_unfinished",
+        field="other.class_name",
+        remedy="Wait until the class's job has succeeded.",
+    )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from service.contracts.adaptations import CurvePoint
-from service.contracts.jobs import Progress
+from service.contracts.jobs import Figure, Progress
 
 _MAX_POINTS = 160
 _EVERY_SECONDS = 1.5
@@ -21,7 +21,7 @@ class Losses:
 
     def with_next(self, progress: Progress) -> list[CurvePoint] | None:
         """The curve with this progress, where it is time to write it; at the end of the training it always is."""
-        loss = progress.figures.get("loss")
+        loss = progress.figures.get(Figure.LOSS)
         if loss is not None:
             self._add(CurvePoint(stage=progress.stage, step=progress.step, loss=loss))
         is_due = loss is None or self._clock() - self._written_at >= _EVERY_SECONDS

@@ -109,7 +109,8 @@ def trial_views(job: JobRow, examples: Sequence[TrialExample], dataset_id: str) 
     here = f"/v1/adaptations/{job.resource_id}/classes/{quote(job.class_name)}/trials"
     shown: dict[int, list[TrialExampleView]] = {}
     for one in examples:
-        links = {"content": f"{here}/{one.trial}/examples/{one.number}"}
+        content = f"{here}/{one.trial}/examples/{one.number}"
+        links = {"content": content, "thumbnail": f"{content}/thumbnail"}
         for role, source in (("source", one.source_image_id), ("second_source", one.second_source_image_id)):
             if source is not None:
                 links[role] = real_image_links(dataset_id, source)["content"]

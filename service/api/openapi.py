@@ -18,6 +18,7 @@ opaque cursors. Images without a split go to `train`.
 _EVERYWHERE = {
     401: "No key, or a wrong one (where keys are asked for).",
     403: "The key lacks the scope for this.",
+    421: "Sent to a name that the service does not answer to.",
     422: "The request cannot be accepted as it is.",
     429: "The key has sent too many requests, or the tenant has had its share.",
     500: "Something unexpected; the log has the request id.",

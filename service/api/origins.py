@@ -1,8 +1,8 @@
 """Which pages may make a browser change something here: those of this service alone.
 
 A browser sends a session's cookie, and reaches a service that asks for no key, for any page that is open in it.
-``SameSite=Strict`` keeps the cookie from other sites, but not from another port or a sibling name of this one; so a
-request that changes something must show where it comes from. Programs, which send keys, are not asked.
+``SameSite=Lax`` keeps the cookie from what other sites post, but not from another port or a sibling name of this one;
+so a request that changes something must show where it comes from. Programs, which send keys, are not asked.
 """
 
 from urllib.parse import urlsplit

@@ -32,7 +32,7 @@ from service.contracts.generations import (
     GenerationResult,
     GenerationSettings,
 )
-from service.contracts.ids import TenantId
+from service.contracts.ids import JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
@@ -64,8 +64,8 @@ _WARNINGS = TypeAdapter(list[DatasetWarning])
 _LOSSES = TypeAdapter(list[CurvePoint])
 
 
-def job_view(row: JobRow, queue_position: int | None) -> JobView:
-    """One job."""
+def job_view(row: JobRow, queue_position: int | None, *, with_result: bool = True) -> JobView:
+    """One job; the result, which is large, may be left out and is not read then."""
     kind = JobKind(row.kind)
     progress = Progress.model_validate(row.progress) if row.progress is not None else None
     links = {"self": f"/v1/jobs/{row.id}", "resource": kind.path_of(row.resource_id)}
@@ -79,7 +79,7 @@ def job_view(row: JobRow, queue_position: int | None) -> JobView:
         class_name=row.class_name,
         adapter_id=row.adapter_id,
         progress=progress,
-        result=_RESULTS[kind].model_validate(row.result) if row.result is not None else None,
+        result=_RESULTS[kind].model_validate(row.result) if with_result and row.result is not None else None,
         failure=JobFailure.model_validate(row.failure) if row.failure is not None else None,
         queue_position=queue_position,
         seconds_left=progress.seconds_left if progress is not None and row.state == JobState.RUNNING else None,
@@ -93,9 +93,17 @@ def job_view(row: JobRow, queue_position: int | None) -> JobView:
     )
 
 
-def job_views(session: Session, rows: Sequence[JobRow]) -> list[JobView]:
+def job_views(session: Session, rows: Sequence[JobRow], *, with_results: bool = True) -> list[JobView]:
     """Several jobs, each with its place in the queue."""
-    return [job_view(row, jobs.queue_position(session, row)) for row in rows]
+    places = _places(session, rows)
+    return [job_view(row, places.get(JobId(row.id)), with_result=with_results) for row in rows]
+
+
+def _places(session: Session, rows: Sequence[JobRow]) -> dict[JobId, int | None]:
+    queued = [row for row in rows if row.state == JobState.QUEUED]
+    if len(queued) > 1:
+        return {**jobs.queue_places(session)}
+    return {JobId(row.id): jobs.queue_position(session, row) for row in queued}
 
 
 def state_of(rows: Sequence[JobRow]) -> WorkState:
@@ -206,8 +214,9 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
     )
 
 
-def generation_report(row: GenerationRow, of_it: Sequence[JobRow]) -> GenerationReport:
-    """What was measured, class by class, and what it means."""
+def generation_report(session: Session, tenant_id: TenantId, row: GenerationRow) -> GenerationReport:
+    """What was measured, class by class, what it means, and what people decided."""
+    of_it = jobs.of_resources(session, tenant_id, [row.id])
     results = {job.class_name: GenerationResult.model_validate(job.result) for job in of_it if job.result is not None}
     params = {job.class_name: GenerationParams.model_validate(job.params) for job in of_it}
     return GenerationReport(
@@ -215,6 +224,7 @@ def generation_report(row: GenerationRow, of_it: Sequence[JobRow]) -> Generation
         state=state_of(of_it),
         results=results,
         answers={name: _class_answer(result, params[name], row.seed) for name, result in results.items()},
+        decisions=decisions.counts(session, tenant_id, row.id),
         failures={job.class_name: JobFailure.model_validate(job.failure) for job in of_it if job.failure is not None},
     )
 

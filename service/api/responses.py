@@ -14,7 +14,8 @@ from service.api.dependencies import Parts
 from service.store.artifacts import ArtifactStore
 from service.thumbnails import ThumbnailSize
 
-_FOREVER = "private, max-age=31536000, immutable"
+#: By cookie too: who has signed out, or another person at the same browser, is not shown what it kept.
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
 
 
 def stored(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
@@ -61,8 +62,8 @@ def artifact_response(
     headers = {
         "ETag": f'"{sha256}"',
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:",  # RFC 9530
-        "Cache-Control": _FOREVER,
         "X-Content-Type-Options": "nosniff",
+        **_FOREVER,
     }
     if is_fresh(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -83,7 +84,7 @@ async def thumbnail_response(
 
     def respond() -> Response:
         sha256 = digest()
-        headers = {"ETag": f'"{sha256}-{size}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
+        headers = {"ETag": f'"{sha256}-{size}"', "X-Content-Type-Options": "nosniff", **_FOREVER}
         if is_fresh(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(parts.thumbnails(sha256, size), media_type="image/jpeg", headers=headers)

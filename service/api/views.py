@@ -139,7 +139,10 @@ class AdapterView(View):
 
 
 class TrialExampleView(TrialExample):
-    """An image of a trial; ``links.content`` is its PNG, ``links.source`` the real image that it was made from."""
+    """An image of a trial; ``links.content`` is its PNG, ``links.thumbnail`` a small JPEG of it.
+
+    ``links.source``: the real image that it was made from.
+    """
 
     links: Links
 
@@ -214,12 +217,16 @@ class ClassAnswer(View):
 
 
 class GenerationReport(View):
-    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only."""
+    """Quality of a generation, class by class; ``results`` and ``answers`` hold finished classes only.
+
+    ``decisions``: how many of the published images people keep or reject.
+    """
 
     generation_id: str
     state: WorkState
     results: dict[str, GenerationResult]
     answers: dict[str, ClassAnswer]
+    decisions: dict[str, DecisionCounts]
     failures: dict[str, JobFailure]
 
 

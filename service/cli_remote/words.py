@@ -40,7 +40,8 @@ def stage_words(job: Job) -> str:
     if "loss" in progress.figures:
         parts.append(f"loss {progress.figures['loss']:.3f}")
     if "images_done" in progress.figures:
-        parts.append(f"{progress.figures['images_done']:.0f} images")
+        made = f" of {progress.figures['num_candidates']:.0f} made" if progress.figures.get("num_candidates") else ""
+        parts.append(f"{progress.figures['images_done']:.0f} images{made}")
     return ", ".join(parts)
 
 

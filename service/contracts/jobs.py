@@ -40,6 +40,14 @@ class JobState(StrEnum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED)
 
 
+class Figure(StrEnum):
+    """Figures that tell a person how a running job goes, by the names that workers send."""
+
+    LOSS = "loss"
+    IMAGES_DONE = "images_done"
+    NUM_CANDIDATES = "num_candidates"
+
+
 class Progress(Word):
     """Where a running job is. ``fraction`` in [0, 1] is of the whole job, ``step`` of ``total`` of the stage."""
 

@@ -13,8 +13,16 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from service.contracts.datasets import Split
-from service.contracts.generations import DecidedImage, Decision, DecisionCounts, DecisionState, GenerationParams
+from service.contracts.generations import (
+    DecidedImage,
+    Decision,
+    DecisionCounts,
+    DecisionState,
+    GenerationParams,
+    GenerationResult,
+)
 from service.contracts.ids import TenantId
+from service.contracts.jobs import JobState
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.exports.folders import folders_of
 from service.exports.manifest import LeftOut, ManifestClass
@@ -66,19 +74,15 @@ class Chosen:
 def chosen(session: Session, tenant_id: TenantId, generation_id: str, wanted: Wanted) -> Chosen:
     """The images of an archive.
 
-    Raises ``NotFound``; ``Conflict`` where nothing was published yet, where all of it was rejected, and where real
-    images are wanted of a class whose adapter was deleted; ``InvalidRequest`` for a normal class that no data set
+    Raises ``NotFound``; ``Conflict`` where nothing was published, where all of it was rejected, and where real images
+    are wanted of a class whose adapter was deleted; ``InvalidRequest`` for a normal class that no data set
     behind the generation has.
     """
     generations.get(session, tenant_id, generation_id)
     of_it = jobs.of_resources(session, tenant_id, [generation_id])
     images = generations.images_of(session, tenant_id, generation_id)
     if not images:
-        raise Conflict(
-            "no image of this generation has been published yet",
-            code="generation_unfinished",
-            remedy="Wait until one of its jobs has succeeded.",
-        )
+        raise _nothing_published(of_it)
     left_out: Counter[LeftOut] = Counter()
     delivered = images if wanted.include_rejected else _not_rejected(images, left_out)
     classes = {job.class_name: _class_of(session, tenant_id, job) for job in of_it}
@@ -92,6 +96,30 @@ def chosen(session: Session, tenant_id: TenantId, generation_id: str, wanted: Wa
     folders = folders_of(classes)
     named = {name: one.model_copy(update={"folder": folders[name]}) for name, one in classes.items()}
     return Chosen(named, pictures, left_out, _decisions(images), of_it)
+
+
+def _nothing_published(of_it: Sequence[JobRow]) -> Conflict:
+    """Why there is no image: there will be some, none passed the gates, or no job succeeded."""
+    states = {JobState(job.state) for job in of_it}
+    if not all(state.is_final for state in states):
+        return Conflict(
+            "no image of this generation has been published yet",
+            code="generation_unfinished",
+            remedy="Wait until one of its jobs has succeeded.",
+        )
+    if JobState.SUCCEEDED not in states:
+        return Conflict(
+            "this generation has no images: none of its jobs succeeded",
+            code="generation_failed",
+            remedy="Each failed job says why, and what to do; then generate again.",
+        )
+    results = [GenerationResult.model_validate(job.result) for job in of_it if job.result is not None]
+    told = " ".join(warning for result in results for warning in result.warnings)
+    return Conflict(
+        f"this generation has no images: the gates accepted none of those that were made. {told}".rstrip(),
+        code="no_image_accepted",
+        remedy="Its report says which gate rejected how many; generate again with other settings or gates.",
+    )
 
 
 def _not_rejected(images: Sequence[DecidedImage], left_out: Counter[LeftOut]) -> list[DecidedImage]:

@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.contracts.generations import GateSettings, GenerationParams, GenerationResult, GenerationSettings
+from service.contracts.generations import (
+    DecisionCounts,
+    GateSettings,
+    GenerationParams,
+    GenerationResult,
+    GenerationSettings,
+)
 from service.contracts.quality import Estimate, Interval, QualityReport, Score
 from service.contracts.requests import GenerationRequest
 from service.reports import plots
 from service.reports.closeness import Closeness, closeness
-from service.reports.judged import Candidates, Pair, candidates, closest_pairs, copy_statement
+from service.reports.judged import Candidates, Pair, candidates, closest_pairs, copy_statement, decided_sentence
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.records import GenerationClass, GenerationRecord
 from service.reports.settings_used import Remake, SettingUsed, remake_request, settings_used
@@ -68,6 +74,7 @@ class ClassSection:
     progress: Progressing
     outcome: Outcome | None
     warnings: Sequence[str]
+    decided: str
     settings: Sequence[SettingUsed]
     steps: str
     lineage: Sequence[Fact]
@@ -105,6 +112,7 @@ def _section(one: GenerationClass, number: int, record: GenerationRecord, pictur
         progress=progressing(one.job),
         outcome=_outcome(one, result, record, pictures) if result is not None else None,
         warnings=list(dict.fromkeys(warnings)),
+        decided=decided_sentence(record.decisions.get(one.params.class_name, DecisionCounts())),
         settings=settings_used(
             one.params.settings,
             adapter.found if adapter is not None else None,

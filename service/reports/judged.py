@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import GeneratedImage, GenerationResult, Judging
+from service.contracts.generations import DecisionCounts, GeneratedImage, GenerationResult, Judging
 from service.reports.thumbnails import THUMBNAIL_PX, Pictures
 from service.reports.wording import counted, figure, percent
 
@@ -94,6 +94,17 @@ def _gates(judging: Judging) -> list[GateLine]:
 def _plain(value: float) -> str:
     """A whole number as such."""
     return f"{value:.0f}" if value.is_integer() else figure(value)
+
+
+def decided_sentence(counts: DecisionCounts) -> str:
+    """What people decided about the images; empty where there are none."""
+    if not counts.total:
+        return ""
+    if counts.undecided == counts.total:
+        return "Nobody has decided about these images yet."
+    left = f", {counts.undecided} not decided" if counts.undecided else ""
+    out = " Rejected images are left out of the archive." if counts.reject else ""
+    return f"Looked through: {counts.keep} kept, {counts.reject} rejected{left}.{out}"
 
 
 def copy_statement(result: GenerationResult) -> str:

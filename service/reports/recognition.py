@@ -138,6 +138,7 @@ def recognition_page(record: RecognitionRecord, pictures: Pictures) -> Recogniti
         Fact("made", moment(record.created_at)),
         *dataset_facts(record.dataset),
         Fact("generation", record.request.generation_id, code=True),
+        *_left_out(record.rejected),
         Fact("classifier", settings.classifier),
         Fact("training", f"{settings.steps} steps of {settings.batch_size} images in every arm"),
         Fact("classifiers", f"{settings.num_seeds} an arm, {settings.num_selection_seeds} for each ratio tried"),
@@ -147,6 +148,11 @@ def recognition_page(record: RecognitionRecord, pictures: Pictures) -> Recogniti
     findings = _findings(record.result, record.images, pictures) if record.result is not None else None
     remake = remake_request("/v1/recognitions", record.request.model_dump(mode="json", exclude={"priority"}))
     return RecognitionPage(record.id, record.state, facts, progress, findings, remake)
+
+
+def _left_out(rejected: Mapping[str, Sequence[int]]) -> list[Fact]:
+    counts = [f"{len(numbers)} of {name}" for name, numbers in sorted(rejected.items()) if numbers]
+    return [Fact("left out, because rejected", ", ".join(counts))] if counts else []
 
 
 def _findings(result: RecognitionResult, images: Mapping[str, ImageRecord], pictures: Pictures) -> Findings:

@@ -8,15 +8,15 @@ from sqlalchemy.orm import Session
 
 from service.contracts.adaptations import AdaptationParams, AdaptationResult, AdaptationSettings
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import GenerationParams, GenerationResult
+from service.contracts.generations import DecisionCounts, GenerationParams, GenerationResult
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure, JobState, Progress
-from service.contracts.recognitions import RecognitionResult
+from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings, SearchSoFar, SearchTrial
 from service.errors import NotFound
 from service.registry import BaseModelEntry
-from service.store import adaptations, adapters, datasets, generations, jobs, recognitions
+from service.store import adaptations, adapters, datasets, decisions, generations, jobs, recognitions
 from service.store.tables import AdapterRow, JobRow
 
 
@@ -65,7 +65,10 @@ class GenerationClass:
 
 @dataclass(frozen=True)
 class GenerationRecord:
-    """A generation. ``real_images``: those that the closest cases name, by id. ``state``: of its jobs together."""
+    """A generation. ``real_images``: those that the closest cases name, by id. ``state``: of its jobs together.
+
+    ``decisions``: about the published images of each class.
+    """
 
     id: str
     state: str
@@ -74,6 +77,7 @@ class GenerationRecord:
     classes: Sequence[GenerationClass]
     base_models: Mapping[str, BaseModelEntry] = field(default_factory=dict)
     real_images: Mapping[str, ImageRecord] = field(default_factory=dict)
+    decisions: Mapping[str, DecisionCounts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class AdaptationRecord:
 
 @dataclass(frozen=True)
 class RecognitionRecord:
-    """A recognition. ``images``: the test images it shows, by id."""
+    """A recognition. ``images``: the test images it shows, by id. ``rejected``: left out, by class and number."""
 
     id: str
     state: str
@@ -112,6 +116,7 @@ class RecognitionRecord:
     result: RecognitionResult | None
     dataset: DatasetRecord | None
     images: Mapping[str, ImageRecord] = field(default_factory=dict)
+    rejected: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def generation_record(
@@ -129,7 +134,9 @@ def generation_record(
         if image.nearest_image_id is not None
     }
     real_images = datasets.images_by_id(session, tenant_id, nearest)
-    return GenerationRecord(row.id, "", row.seed, row.created_at, classes, base_models, real_images), of_it
+    decided = decisions.counts(session, tenant_id, row.id)
+    record = GenerationRecord(row.id, "", row.seed, row.created_at, classes, base_models, real_images, decided)
+    return record, of_it
 
 
 def _generation_class(session: Session, tenant_id: TenantId, job: JobRow) -> GenerationClass:
@@ -218,6 +225,7 @@ def recognition_record(
         result=results[0] if results else None,
         dataset=_dataset_if_there(session, tenant_id, request.dataset_version_id),
         images=datasets.images_by_id(session, tenant_id, shown),
+        rejected=RecognitionParams.model_validate(of_it[0].params).rejected if of_it else {},
     )
     return record, of_it
 

@@ -61,6 +61,16 @@ def ids_of_dataset(session: Session, tenant_id: TenantId, dataset_id: str) -> li
     return list(session.scalars(query))
 
 
+def of_dataset(session: Session, tenant_id: TenantId, dataset_id: str) -> list[AdaptationRow]:
+    """The same, newest first."""
+    query = (
+        select(AdaptationRow)
+        .join(DatasetVersionRow, DatasetVersionRow.id == AdaptationRow.dataset_version_id)
+        .where(DatasetVersionRow.dataset_id == dataset_id, AdaptationRow.tenant_id == tenant_id)
+    )
+    return list(session.scalars(query.order_by(AdaptationRow.created_at.desc(), AdaptationRow.id.desc())))
+
+
 def delete(session: Session, tenant_id: TenantId, adaptation_ids: Sequence[str]) -> None:
     """Delete adaptations that made no adapter."""
     session.execute(

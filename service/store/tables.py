@@ -175,6 +175,7 @@ class JobRow(Base):
         Index("job_of_tenant", "tenant_id", "created_at", "id"),
         Index("job_counted", "state", "kind", "created_at"),
         Index("job_served", "tenant_id", "started_at"),
+        Index("job_ended", "tenant_id", "finished_at"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str]

@@ -1,27 +1,23 @@
-"""Lists of what there is, newest first, a line each."""
+"""Lists of what there is, newest first, a line each, by as many statements for fifty lines as for one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from service.api.presenting import (
-    adaptation_view,
-    dataset_view,
-    evaluation_view,
-    generation_view,
-    recognition_view,
-)
-from service.contracts.evaluations import GenerationImages
+from service.contracts.adaptations import AdaptationSettings
+from service.contracts.evaluations import EvaluationRequest, GenerationImages
 from service.contracts.recognitions import Verdict
-from service.errors import NotFound
+from service.contracts.requests import RecognitionRequest
 from service.reports.wording import counted, figure
 from service.store import adaptations as adaptation_rows
 from service.store import datasets as dataset_rows
 from service.store import evaluations as evaluation_rows
 from service.store import generations as generation_rows
+from service.store import glances
 from service.store import recognitions as recognition_rows
 from service.store.pages import PageRequest
-from service.store.tables import AdaptationRow, DatasetRow, EvaluationRow, GenerationRow, RecognitionRow
+from service.store.tables import AdaptationRow, DatasetVersionRow
 from service.web.visits import Visit
 from service.web.work import WorkLine, ago, line, some
 
@@ -30,6 +26,7 @@ VERDICTS = {
     Verdict.NO_GAIN_SHOWN: "No gain shown",
     Verdict.HARM_SHOWN: "Harm shown",
 }
+_DELETED = "deleted data set"
 
 
 @dataclass(frozen=True)
@@ -43,76 +40,92 @@ class Lines:
 def datasets(session: Session, visit: Visit, page: PageRequest) -> Lines:
     """Datasets."""
     found = dataset_rows.page(session, visit.tenant, page)
-    return Lines([_dataset(session, visit, row) for row in found.items], found.next_cursor)
+    versions = glances.latest_versions(session, visit.tenant, [row.id for row in found.items])
+    sizes = glances.sizes_of_versions(session, visit.tenant, [version.id for version in versions.values()])
+    items = []
+    for row in found.items:
+        told = _size(versions[row.id], sizes)
+        at = row.created_at
+        items.append(WorkLine(f"/datasets/{row.id}", row.name, told, "", None, at, ago(at, visit.now)))
+    return Lines(items, found.next_cursor)
 
 
-def _dataset(session: Session, visit: Visit, row: DatasetRow) -> WorkLine:
-    view = dataset_view(session, visit.tenant, row, dataset_rows.version(session, visit.tenant, row.id))
-    told = f"{counted(view.num_images, 'image')} in {counted(len(view.classes), 'class', 'classes')}"
-    if view.warnings:
-        told += f", {counted(len(view.warnings), 'warning')}"
-    return WorkLine(f"/datasets/{row.id}", row.name, told, "", None, row.created_at, ago(row.created_at, visit.now))
+def _size(version: DatasetVersionRow, sizes: dict[str, tuple[int, int]]) -> str:
+    num_images, num_classes = sizes.get(version.id, (0, 0))
+    told = f"{counted(num_images, 'image')} in {counted(num_classes, 'class', 'classes')}"
+    return f"{told}, {counted(len(version.warnings), 'warning')}" if version.warnings else told
 
 
 def adaptations(session: Session, visit: Visit, page: PageRequest) -> Lines:
     """Adaptations."""
     found = adaptation_rows.page(session, visit.tenant, page)
-    return Lines([_adaptation(session, visit, row) for row in found.items], found.next_cursor)
+    of_each = glances.jobs_of(session, visit.tenant, [row.id for row in found.items])
+    names = glances.names_by_version(session, visit.tenant, [row.dataset_version_id for row in found.items])
+    items = []
+    for row in found.items:
+        told = f"{row.base_model}: {some([job.class_name for job in of_each[row.id]])}"
+        title = names[row.dataset_version_id]
+        items.append(line(f"/adaptations/{row.id}", title, told, of_each[row.id], row.created_at, visit.now))
+    return Lines(items, found.next_cursor)
 
 
-def _adaptation(session: Session, visit: Visit, row: AdaptationRow) -> WorkLine:
-    view = adaptation_view(session, visit.tenant, row)
-    title = dataset_name(session, visit, view.dataset_id)
-    told = f"{view.base_model}: {some([job.class_name for job in view.jobs])}"
-    return line(f"/adaptations/{row.id}", title, told, view.jobs, view.state, row.created_at, visit.now)
+def adaptations_of_dataset(session: Session, visit: Visit, rows: Sequence[AdaptationRow]) -> list[WorkLine]:
+    """Adaptations of one dataset, which its page need not name again."""
+    of_each = glances.jobs_of(session, visit.tenant, [row.id for row in rows])
+    items = []
+    for row in rows:
+        title = some([job.class_name for job in of_each[row.id]])
+        told = f"{row.base_model}, seed {AdaptationSettings.model_validate(row.settings).seed}"
+        items.append(line(f"/adaptations/{row.id}", title, told, of_each[row.id], row.created_at, visit.now))
+    return items
 
 
 def generations(session: Session, visit: Visit, page: PageRequest) -> Lines:
     """Generations."""
     found = generation_rows.page(session, visit.tenant, page)
-    return Lines([_generation(session, visit, row) for row in found.items], found.next_cursor)
-
-
-def _generation(session: Session, visit: Visit, row: GenerationRow) -> WorkLine:
-    view = generation_view(session, visit.tenant, row)
-    made, asked = sum(one.num_published for one in view.classes), sum(one.num_images for one in view.classes)
-    told = counted(made, "image") if made == asked else f"{made} of {counted(asked, 'image')}"
-    title = some([one.class_name for one in view.classes], 3)
-    return line(f"/generations/{row.id}", title, told, view.jobs, view.state, row.created_at, visit.now)
+    ids = [row.id for row in found.items]
+    of_each = glances.jobs_of(session, visit.tenant, ids)
+    asked, made = (count(session, visit.tenant, ids) for count in (glances.num_asked, glances.num_published))
+    items = []
+    for row in found.items:
+        whole, so_far = counted(asked[row.id], "image"), made.get(row.id, 0)
+        told = whole if so_far == asked[row.id] else f"{so_far} of {whole}"
+        title = some([job.class_name for job in of_each[row.id]], 3)
+        items.append(line(f"/generations/{row.id}", title, told, of_each[row.id], row.created_at, visit.now))
+    return Lines(items, found.next_cursor)
 
 
 def recognitions(session: Session, visit: Visit, page: PageRequest) -> Lines:
     """Recognitions."""
     found = recognition_rows.page(session, visit.tenant, page)
-    return Lines([_recognition(session, visit, row) for row in found.items], found.next_cursor)
-
-
-def _recognition(session: Session, visit: Visit, row: RecognitionRow) -> WorkLine:
-    view = recognition_view(session, visit.tenant, row)
-    told = VERDICTS[view.result.verdict] if view.result is not None else "No verdict yet"
-    title = dataset_name(session, visit, view.request.dataset_id)
-    return line(f"/recognitions/{row.id}", title, told, view.jobs, view.state, row.created_at, visit.now)
+    ids = [row.id for row in found.items]
+    of_each, verdicts = glances.jobs_of(session, visit.tenant, ids), glances.verdicts(session, visit.tenant, ids)
+    homes = {row.id: RecognitionRequest.model_validate(row.request).dataset_id for row in found.items}
+    names = glances.dataset_names(session, visit.tenant, list(homes.values()))
+    items = []
+    for row in found.items:
+        told = VERDICTS[Verdict(verdicts[row.id])] if row.id in verdicts else "No verdict yet"
+        title = names.get(homes[row.id], _DELETED)
+        items.append(line(f"/recognitions/{row.id}", title, told, of_each[row.id], row.created_at, visit.now))
+    return Lines(items, found.next_cursor)
 
 
 def evaluations(session: Session, visit: Visit, page: PageRequest) -> Lines:
     """Evaluations."""
     found = evaluation_rows.page(session, visit.tenant, page)
-    return Lines([_evaluation(session, visit, row) for row in found.items], found.next_cursor)
-
-
-def _evaluation(session: Session, visit: Visit, row: EvaluationRow) -> WorkLine:
-    view = evaluation_view(session, visit.tenant, row)
-    other = "synthetic images" if isinstance(view.request.other, GenerationImages) else "real images"
-    told = f"{other} against {view.request.real.split.value} images"
-    if view.result is not None:
-        told += f": KID {figure(view.result.quality.score.kid)}"
-    title = view.request.real.class_name
-    return line(f"/evaluations/{row.id}", title, told, view.jobs, view.state, row.created_at, visit.now)
+    ids = [row.id for row in found.items]
+    of_each, kids = glances.jobs_of(session, visit.tenant, ids), glances.kids(session, visit.tenant, ids)
+    items = []
+    for row in found.items:
+        request = EvaluationRequest.model_validate(row.request)
+        other = "synthetic images" if isinstance(request.other, GenerationImages) else "real images"
+        told = f"{other} against {request.real.split.value} images"
+        told += f": KID {figure(kids[row.id])}" if row.id in kids else ""
+        title = request.real.class_name
+        items.append(line(f"/evaluations/{row.id}", title, told, of_each[row.id], row.created_at, visit.now))
+    return Lines(items, found.next_cursor)
 
 
 def dataset_name(session: Session, visit: Visit, dataset_id: str) -> str:
     """What a person called it."""
-    try:
-        return dataset_rows.get(session, visit.tenant, dataset_id).name
-    except NotFound:
-        return "deleted data set"
+    return glances.dataset_names(session, visit.tenant, [dataset_id]).get(dataset_id, _DELETED)

@@ -9,7 +9,7 @@ from service.contracts.search import SearchReport
 from service.reports.adaptation import TrialLine, best_so_far, search_caution, search_sentence, trial_line
 from service.reports.wording import figure, percent
 from service.web.charts import Chart, quality_chart
-from service.web.pictures import Picture
+from service.web.pictures import Picture, sized
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ def _stop(trial: TrialView, best: int | None) -> Stop:
 
 def _picture(trial: TrialView, example: TrialExampleView) -> Picture:
     alt = f"Example {example.number + 1} of trial {trial.number} at strength {trial.strength:.2f}"
-    return Picture(example.links["content"], example.links["content"], alt, "")
+    return Picture(sized(example.links["thumbnail"]), example.links["content"], alt, "")

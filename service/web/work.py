@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.api.presenting import state_of
 from service.api.views import JobView
-from service.contracts.jobs import JobKind, JobState
+from service.contracts.jobs import Figure, JobKind, JobState, Progress
 from service.reports.pages import progressing
 from service.reports.records import JobRecord
 from service.reports.wording import duration, figure, stage
+from service.store.tables import JobRow
 
 KIND_NAMES = {
     JobKind.ADAPTATION: "Adaptation",
@@ -17,8 +19,6 @@ KIND_NAMES = {
     JobKind.EVALUATION: "Evaluation",
     JobKind.RECOGNITION: "Recognition",
 }
-#: Figures of a running job that say something to a person, in words.
-_FIGURES = {"loss": "loss", "images": "images", "trial": "trial", "kid": "KID", "accepted": "accepted"}
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,13 @@ def _stage(job: JobView) -> str:
 
 def _figures(job: JobView) -> list[tuple[str, str]]:
     given = job.progress.figures if job.progress is not None else {}
-    shown = {name: value for name, value in given.items() if name in _FIGURES}
-    return [(_FIGURES[name], f"{value:g}" if value == int(value) else figure(value)) for name, value in shown.items()]
+    shown = []
+    if Figure.LOSS in given:
+        shown.append(("loss", figure(given[Figure.LOSS])))
+    if Figure.IMAGES_DONE in given:
+        made = f" of {given[Figure.NUM_CANDIDATES]:.0f} made" if given.get(Figure.NUM_CANDIDATES) else ""
+        shown.append(("images", f"{given[Figure.IMAGES_DONE]:.0f}{made}"))
+    return shown
 
 
 def _ended(job: JobView) -> str:
@@ -111,14 +116,17 @@ class WorkLine:
     ago: str
 
 
-def line(
-    href: str, title: str, detail: str, jobs: Sequence[JobView], state: str, at: datetime, now: datetime
-) -> WorkLine:
+def line(href: str, title: str, detail: str, jobs: Sequence[JobRow], at: datetime, now: datetime) -> WorkLine:
     """A resource by its jobs."""
-    shares = [1.0 if job.state.is_final else job.progress.fraction if job.progress else 0.0 for job in jobs]
-    unfinished = any(not job.state.is_final for job in jobs)
-    share = round(100 * sum(shares) / len(shares)) if unfinished and shares else None
-    return WorkLine(href, title, detail, state, share, at, ago(at, now))
+    unfinished = any(not JobState(job.state).is_final for job in jobs)
+    share = round(100 * sum(map(_share, jobs)) / len(jobs)) if unfinished else None
+    return WorkLine(href, title, detail, state_of(jobs).value, share, at, ago(at, now))
+
+
+def _share(job: JobRow) -> float:
+    if JobState(job.state).is_final:
+        return 1.0
+    return Progress.model_validate(job.progress).fraction if job.progress is not None else 0.0
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -90,7 +90,7 @@ def measured(settings: Settings) -> dict[str, float]:
     artifacts = LocalArtifacts(settings.artifacts_dir)
     fill(database, artifacts)
     app = create_app(settings, database=database, artifacts=artifacts, send=lambda kind, job_id: True)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         last = walked(client)[-1]
         found = {
             "first page of 200, ms": milliseconds(lambda: page(client)),

@@ -113,7 +113,7 @@ def main() -> None:
         measured = Measured(answered, app.state.parts.metrics)
         print(f"one request: {cpu_us_a_request(measured) - cpu_us_a_request(answered):.1f} us of CPU")
         print(f"one step told: {cpu_us_a_step():.1f} us of CPU")
-        with TestClient(app) as client:
+        with TestClient(app, base_url="http://127.0.0.1") as client:
             print(f"/health/ready: {median_ms(lambda: client.get('/health/ready'), time.perf_counter):.1f} ms")
         report_record("SQLite", f"sqlite:///{folder}/record.db")
     with servers.postgres() as url:

@@ -126,7 +126,7 @@ def opened(settings: Settings, headers: Mapping[str, str] | None = None) -> Iter
     database.migrate()
     artifacts, sender = LocalArtifacts(settings.artifacts_dir), Sender()
     app = create_app(settings, database=database, artifacts=artifacts, send=sender)
-    client = TestClient(app, headers=dict(headers or {}), raise_server_exceptions=False)
+    client = TestClient(app, base_url="http://127.0.0.1", headers=dict(headers or {}), raise_server_exceptions=False)
     yield World(app, client, database, artifacts, sender)
     database.close()
 

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import re
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
 
-from service.contracts.generations import GeneratedImage
-from service.contracts.ids import DEFAULT_TENANT, GenerationId, ImageId, JobId
-from service.store import generations
+from service.contracts.generations import GeneratedImage, GenerationResult
+from service.contracts.ids import DEFAULT_TENANT, GenerationId, ImageId, JobId, Sha256
+from service.contracts.jobs import JobState
+from service.store import generations, jobs
 from tests.contract.conftest import World
 from tests.fakes.pictures import png
 
@@ -160,6 +162,25 @@ def test_anomalib_finds_normal_images_apart_from_abnormal_ones(world: World) -> 
     assert {name.split("/")[0] for name in pictures(archive)} == {"abnormal"}
 
 
+def test_the_page_offers_the_class_without_a_defect_and_sends_it_where_it_counts(world: World) -> None:
+    generation = made(world, uploaded(world, ("good", "pits")), ["pits"])
+    page = world.client.get(f"/generations/{generation['id']}").text
+    [offered] = re.findall(r'<select name="normal_class">(.*?)</select>', page)
+    assert re.findall(r"<option[^>]*>([^<]+)", offered) == ["None", "good"]
+    sent = {"format": "anomalib", "normal_class": "good"}
+    path = f"/generations/{generation['id']}/archive"
+    assert f'action="{path}"' in page
+    asked = world.client.get(path, params=sent)
+    assert asked.content == world.client.get(generation["links"]["archive"], params=sent).content
+    assert {name.split("/")[0] for name in pictures(ZipFile(BytesIO(asked.content)))} == {"abnormal", "normal"}
+    elsewhere = world.client.get(path, params={"format": "coco", "normal_class": "good"})
+    assert elsewhere.content == world.client.get(generation["links"]["archive"], params={"format": "coco"}).content
+    part = world.client.get(path, params=sent, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, asked.content[10:20])
+    refused = world.client.get(path, params={"format": "anomalib", "normal_class": "nothing"})
+    assert (refused.status_code, "<!doctype html>" in refused.text) == (422, True)
+
+
 def test_huggingface_lines_name_their_files_and_no_folder_is_taken_for_a_split(world: World) -> None:
     archive, _ = opened(
         world, made(world, uploaded(world, ("test", "Test")), ["test", "Test"]), format="huggingface", include_real=True
@@ -194,6 +215,40 @@ def test_a_wrong_wish_is_told_what_and_where(
     answer = world.client.get(generation["links"]["archive"], params=params)
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["field"]) == (status, code, field)
+
+
+RESULT = GenerationResult(
+    num_images=0, stage_seconds={}, denoising_steps=20, quality=None, contact_sheet=Sha256("0" * 64),
+    warnings=["0 of 2 images: of 8 that were made (the budget), 8 were copies of real images. To get more, raise "
+              "strength."],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "told"),
+    [
+        (JobState.RUNNING, "generation_unfinished", "Wait until"),
+        (JobState.FAILED, "generation_failed", "Each failed job says why"),
+        (JobState.SUCCEEDED, "no_image_accepted", "To get more, raise strength"),
+    ],
+)
+def test_a_generation_without_images_says_what_happened_and_what_to_do(
+    world: World, state: JobState, code: str, told: str
+) -> None:
+    adaptation = world.adaptation({"pits": 4})
+    world.finish(adaptation)
+    body = {"adaptation_id": adaptation["id"], "num_images": 2}
+    generation = world.client.post("/v1/generations", json=body).json()
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, generation["jobs"][0]["id"])
+        row.state, row.result = state, RESULT.model_dump(mode="json") if state is JobState.SUCCEEDED else None
+    answer = world.client.get(generation["links"]["archive"])
+    assert (answer.status_code, answer.json()["code"]) == (409, code)
+    assert told in answer.json()["detail"] + answer.json()["remedy"]
+    real = {"source": "dataset", "dataset_id": adaptation["dataset_id"], "class_name": "pits", "split": "train"}
+    other = {"source": "generation", "generation_id": generation["id"], "class_name": "pits"}
+    scored = world.client.post("/v1/evaluations", json={"real": real, "other": other}).json()
+    assert scored["code"] == ("generation_unfinished" if state is JobState.RUNNING else "too_few_generated")
 
 
 def test_without_its_adapter_nobody_knows_what_real_images_a_generation_learned_from(world: World) -> None:

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,7 +124,7 @@ def test_what_belongs_to_another_tenant_is_not_found(world: World) -> None:
 def test_an_admin_key_is_asked_for_once_it_is_set(tmp_path: Path, headers: dict[str, str], status: int) -> None:
     settings = Settings(data_dir=tmp_path, host="0.0.0.0", admin_key=SecretStr(KEY))
     encoded = {name: value.encode("latin-1") for name, value in headers.items()}
-    with TestClient(create_app(settings, send=lambda kind, job_id: True)) as client:
+    with TestClient(create_app(settings, send=lambda kind, job_id: True), base_url="http://127.0.0.1") as client:
         answer = client.get("/v1/jobs", headers=encoded)
         assert client.get("/health/live").status_code == 200
     assert answer.status_code == status
@@ -168,6 +170,16 @@ def test_every_schema_that_is_referred_to_is_there(world: World) -> None:
     names = world.client.get("/openapi.json").json()["components"]["schemas"]
     referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert referred <= set(names)
+
+
+def test_the_reference_runs_no_script_but_its_own(world: World) -> None:
+    page = world.client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    [scripts] = [one for one in policy.split("; ") if one.startswith("script-src")]
+    [inline] = re.findall(r"<script>(.*?)</script>", page.text, re.S)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    assert scripts == f"script-src 'self' 'sha256-{digest}'"
 
 
 def test_the_reference_loads_nothing_from_another_host(world: World) -> None:

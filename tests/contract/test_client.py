@@ -46,7 +46,7 @@ def database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(world: World) -> Client:
-    return Client("http://testserver", retries=Retries(total_seconds=0), transport=ThroughTestClient(world.client))
+    return Client("http://127.0.0.1", retries=Retries(total_seconds=0), transport=ThroughTestClient(world.client))
 
 
 def folder_of(path: Path, classes: dict[str, int], seed: int = 0) -> Path:
@@ -275,7 +275,7 @@ def test_the_awaited_client_does_the_same(world: World, tmp_path: Path) -> None:
 
     async def work() -> None:
         transport = httpx.ASGITransport(world.app)
-        async with AsyncClient("http://testserver", transport=transport) as client:
+        async with AsyncClient("http://127.0.0.1", transport=transport) as client:
             receipt = await client.upload(folder)
             adaptation = await client.adapt(receipt.id)
             jobs = [job async for job in client.jobs(resource_id=adaptation.id)]

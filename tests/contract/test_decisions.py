@@ -10,12 +10,15 @@ from zipfile import ZipFile
 import pytest
 
 from service.contracts.ids import DEFAULT_TENANT
+from service.contracts.jobs import JobState
 from service.contracts.keys import Scope
 from service.keys import mint, server_secret
 from service.settings import Settings
 from service.store import jobs
 from tests.contract.conftest import World
 from tests.contract.test_recognitions import generated, three_classes
+from tests.fakes import measured
+from tests.fakes.reading import read_page
 
 
 @pytest.fixture
@@ -46,6 +49,31 @@ def archive(world: World, generation: dict[str, Any], **params: Any) -> tuple[li
     assert answer.status_code == 200, answer.text
     with ZipFile(BytesIO(answer.content)) as opened:
         return sorted(opened.namelist()), json.loads(opened.read("manifest.json"))
+
+
+def test_reports_tell_what_people_decided(world: World, generation: dict[str, Any]) -> None:
+    for name in ("pits", "rust"):
+        job_id = next(job["id"] for job in generation["jobs"] if job["class_name"] == name)
+        with world.database.transaction() as session:
+            row = jobs.get(session, DEFAULT_TENANT, job_id)
+            row.state, row.result = JobState.SUCCEEDED, measured.generation_result().model_dump(mode="json")
+    assert decide(world, generation, ("pits", 0, "keep"), ("pits", 2, "reject")).status_code == 200
+    told = world.client.get(generation["links"]["report"]).json()["decisions"]
+    assert told["pits"] == {"keep": 1, "reject": 1, "undecided": 1}
+    assert told["rust"] == {"keep": 0, "reject": 0, "undecided": 3}
+    words = read_page(world.client.get(generation["links"]["report_html"]).text).words
+    assert "Looked through: 1 kept, 1 rejected, 1 not decided. Rejected images are left out of the archive." in words
+    assert words.count("Nobody has decided about these images yet.") == 2  # rust and scale
+
+
+def test_a_recognition_s_report_tells_which_images_it_left_out(world: World) -> None:
+    dataset = three_classes(world)
+    generation = generated(world, dataset["id"])
+    decide(world, generation, ("pits", 0, "reject"), ("pits", 2, "reject"), ("rust", 1, "reject"))
+    body = {"dataset_id": dataset["id"], "generation_id": generation["id"]}
+    recognition = world.client.post("/v1/recognitions", json=body).json()
+    words = read_page(world.client.get(recognition["links"]["report_html"]).text).words
+    assert "left out, because rejected 2 of pits, 1 of rust" in words
 
 
 def test_decisions_are_stored_counted_and_filtered_by_and_may_be_taken_back(

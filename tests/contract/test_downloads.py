@@ -17,7 +17,9 @@ def client(request: pytest.FixtureRequest, settings: Settings) -> Iterator[TestC
     if request.param == "s3":
         given: Settings = request.getfixturevalue("s3_settings")
         settings = settings.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
-    with TestClient(create_app(settings, send=Sender()), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings, send=Sender()), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as client:
         yield client
 
 
@@ -49,7 +51,7 @@ def test_bytes_have_the_digest_as_etag_and_are_served_in_ranges(client: TestClie
 
 def test_a_download_may_be_redirected_to_an_address_that_needs_no_key(s3_settings: Settings) -> None:
     settings = s3_settings.model_copy(update={"presigned_download_seconds": 30})
-    with TestClient(create_app(settings, send=Sender())) as client:
+    with TestClient(create_app(settings, send=Sender()), base_url="http://127.0.0.1") as client:
         path = uploaded(client)
         answer = client.get(path, follow_redirects=False)
         assert (answer.status_code, answer.headers["Cache-Control"]) == (307, "no-store")
@@ -64,7 +66,7 @@ def test_a_download_may_be_redirected_to_an_address_that_needs_no_key(s3_setting
 
 def test_a_store_that_is_away_is_a_503_to_be_tried_again(s3_settings: Settings) -> None:
     away = s3_settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:1"})
-    with TestClient(create_app(away, send=Sender())) as client:
+    with TestClient(create_app(away, send=Sender()), base_url="http://127.0.0.1") as client:
         answer = client.post("/v1/datasets", files=[("images", ("pits/0.png", png(7)))])
         assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
         assert answer.headers["Retry-After"] == "10"

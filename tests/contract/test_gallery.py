@@ -1,6 +1,7 @@
 """What a gallery asks for: real images beside synthetic ones, thumbnails, a search's examples, and the workers."""
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,17 +132,40 @@ def test_trials_show_their_examples_while_the_search_runs_and_until_the_adaptati
     shown = trials[1]["examples"][0]
     assert shown["seed"] == trials[0]["examples"][0]["seed"] == 40
     assert shown["links"] == {
-        "content": f"{path}/classes/pits/trials/1/examples/0", "source": source["links"]["content"],
+        "content": f"{path}/classes/pits/trials/1/examples/0",
+        "thumbnail": f"{path}/classes/pits/trials/1/examples/0/thumbnail", "source": source["links"]["content"],
     }  # fmt: skip
+    small = world.client.get(shown["links"]["thumbnail"], params={"size_px": 64})
+    assert (small.status_code, small.headers["Content-Type"]) == (200, "image/jpeg")
     answer = world.client.get(shown["links"]["content"])
     assert (answer.headers["Content-Type"], answer.headers["ETag"]) == ("image/png", f'"{made[2].sha256}"')
     assert world.client.get(f"{path}/classes/pits/trials/2/examples/0").status_code == 404
     assert world.client.get(f"{path}/classes/dents/trials/0/examples/0").status_code == 404
     end(world, adaptation)
     assert world.client.delete(path).status_code == 204
-    assert world.client.get(shown["links"]["content"]).status_code == 410
+    for link in ("content", "thumbnail"):
+        assert world.client.get(shown["links"][link]).status_code == 410
     with world.database.reading() as session:
         assert trial_examples.of_adaptation(session, DEFAULT_TENANT, adaptation["id"]) == {}
+
+
+def test_a_page_shows_pictures_of_this_service_alone_wherever_downloads_are_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adaptation = world.adaptation({"pits": 4})
+    source = real_images(world, adaptation["dataset_id"])[0]
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, adaptation["jobs"][0]["id"])
+        row.interim = SearchSoFar(trials=[tried(0), tried(1)]).model_dump(mode="json")
+        made = examples(world, 2, source["id"])
+        trial_examples.replace(session, DEFAULT_TENANT, AdaptationId(adaptation["id"]), "pits", made)
+    monkeypatch.setattr(world.artifacts, "download_url", lambda *_: "https://bucket.example/signed")
+    assert world.client.get(source["links"]["content"], follow_redirects=False).status_code == 307
+    for path, num_pictures in ((f"/adaptations/{adaptation['id']}", 4), (f"/datasets/{adaptation['dataset_id']}", 4)):
+        shown = re.findall(r'<img src="(/v1[^"]+)"', world.client.get(path).text)
+        assert len(shown) == num_pictures
+        for address in shown:
+            assert world.client.get(address, follow_redirects=False).status_code == 200, address
 
 
 def test_workers_are_everybodys_what_they_do_is_told_to_its_owner(world: World) -> None:

@@ -104,7 +104,7 @@ def test_open_metrics_is_given_to_who_asks_for_it(world: World) -> None:
 )
 def test_a_metrics_token_is_asked_for_once_it_is_set(tmp_path: Path, headers: dict[str, str], status: int) -> None:
     settings = Settings(data_dir=tmp_path, metrics_token=SecretStr("scrape-me"))
-    with TestClient(create_app(settings, send=lambda kind, job_id: True)) as client:
+    with TestClient(create_app(settings, send=lambda kind, job_id: True), base_url="http://127.0.0.1") as client:
         answer = client.get("/metrics", headers=headers)
         assert client.get("/health/live").status_code == 200
     assert answer.status_code == status

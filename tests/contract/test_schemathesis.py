@@ -68,7 +68,8 @@ def config(ids: dict[str, list[str | int]], key: str | None) -> schemathesis.Con
         "seed": 1,
         "continue-on-failure": True,
         "generation": {"max-examples": EXAMPLES, "deterministic": True, "no-shrink": True, "database": "none"},
-        "phases": {"stateful": {"max-steps": 5}},
+        # Walks draw at random which answers they go on from, so that there are more of them than of single requests.
+        "phases": {"stateful": {"max-steps": 5, "generation": {"max-examples": 4 * EXAMPLES}}},
         "checks": {
             "positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "409", "410", "416", "422", "429"]}
         },
@@ -170,7 +171,8 @@ def failed(event: events.ScenarioFinished) -> dict[str, str]:
 def test_without_keys_nothing_crashes_and_every_answer_is_documented(
     tmp_path: Path, postgres_database_url: str
 ) -> None:
-    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, **BOUNDS)
+    # The name that schemathesis gives an application in the same process.
+    settings = Settings(data_dir=tmp_path, database_url=postgres_database_url, allowed_hosts="testserver", **BOUNDS)
     # No lifespan: schemathesis keeps one of its own until the interpreter ends, and closing twice is harmless.
     with opened(settings) as world:
         found = run(world, config(filled(world), None))

@@ -31,7 +31,7 @@ def world(world: World, settings: Settings) -> Iterator[World]:
 
     listed = settings.model_copy(update={"max_webhooks": 3})
     app = create_app(listed, database=world.database, artifacts=world.artifacts, send=Sender(), resolve=resolve)
-    client = TestClient(app, raise_server_exceptions=False)
+    client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
     yield World(app, client, world.database, world.artifacts, world.sender)
 
 
@@ -82,7 +82,7 @@ def test_a_name_server_that_does_not_answer_stalls_no_poll_and_is_given_up(setti
     app = create_app(settings, send=Sender(), resolve=resolve)
     lookups = app.state.parts.webhooks.lookups
     lookups.patience_seconds = 1.0
-    with TestClient(app) as client, ThreadPoolExecutor(12) as threads:
+    with TestClient(app, base_url="http://127.0.0.1") as client, ThreadPoolExecutor(12) as threads:
         asked = [threads.submit(client.post, "/v1/webhooks", json={"url": PUBLIC}) for _ in range(12)]
         polls = []
         while not all(one.done() for one in asked):
@@ -98,7 +98,7 @@ def test_a_name_server_that_does_not_answer_stalls_no_poll_and_is_given_up(setti
 
 def test_loopback_is_refused_by_the_systems_own_resolver(settings: Settings) -> None:
     app = create_app(settings, send=Sender())
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         for url in (
             "http://127.0.0.1:8000/",
             "http://localhost:8000/",
@@ -117,7 +117,7 @@ def test_the_operators_list_admits_a_plants_host(world: World, settings: Setting
         send=Sender(),
         resolve=lambda host, port: ["10.20.0.7"],
     )
-    client = TestClient(app)
+    client = TestClient(app, base_url="http://127.0.0.1")
     assert client.post("/v1/webhooks", json={"url": "http://qa.plant.local:8080/hook"}).status_code == 201
 
 

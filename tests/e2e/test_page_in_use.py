@@ -1,4 +1,4 @@
-"""The page under a person's hands: what is renewed takes nothing away, what is dragged comes, what deletes asks."""
+"""The page under a person's hands: what renews itself takes nothing away, what is dragged comes, deleting asks."""
 
 import re
 from collections.abc import Iterator

@@ -125,7 +125,9 @@ def run(folder: Path, first: int, count: int) -> dict[str, Any]:
     wrong: list[str] = []
     slowest = (0.0, "")
     with TestClient(
-        create_app(settings_of(folder), send=lambda kind, job_id: True), raise_server_exceptions=False
+        create_app(settings_of(folder), send=lambda kind, job_id: True),
+        base_url="http://127.0.0.1",
+        raise_server_exceptions=False,
     ) as client:
         for number in range(first, first + count):
             began = time.process_time()

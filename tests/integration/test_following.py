@@ -66,7 +66,7 @@ def submitted(world: World) -> JobId:
     app = create_app(world.settings, database=world.database, artifacts=world.artifacts)
     settings = quick().model_dump(mode="json")
     body = {"dataset_id": world.dataset_id, "classes": "all", "settings": settings}
-    client = TestClient(app)  # Entered, it would close the world's database.
+    client = TestClient(app, base_url="http://127.0.0.1")  # Entered, it would close the world's database.
     answer = client.post("/v1/adaptations", json=body, headers={"X-Request-ID": REQUEST_ID})
     assert answer.status_code == 202, answer.text
     assert answer.headers["X-Request-ID"] == REQUEST_ID

@@ -13,7 +13,7 @@ def test_after_a_few_jobs_the_next_one_takes_as_long_as_it_was_told_to(file_worl
     with file_world.running("worker"):
         for _ in range(3):
             assert file_world.wait(file_world.submit_adaptation(quick(20)), is_final).state == JobState.SUCCEEDED
-        client = TestClient(create_app(file_world.settings, database=file_world.database))
+        client = TestClient(create_app(file_world.settings, database=file_world.database), base_url="http://127.0.0.1")
         asked = {"dataset_id": file_world.dataset_id, "settings": quick(30).model_dump(mode="json")}
         answer = client.post("/v1/adaptations?dry_run=true", json=asked)
         assert answer.status_code == 200, answer.text

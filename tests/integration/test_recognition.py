@@ -48,7 +48,7 @@ def done(world: World, client: TestClient, path: str, body: dict[str, Any]) -> d
 def test_uploaded_adapted_generated_and_recognised(world: World) -> None:
     settings = quick().model_dump(mode="json") | {"search": {"max_trials": 0}}
     app = create_app(world.settings, database=world.database, artifacts=world.artifacts)
-    with world.running("worker"), TestClient(app) as client:
+    with world.running("worker"), TestClient(app, base_url="http://127.0.0.1") as client:
         dataset = client.post("/v1/datasets", files={"archive": ("set.zip", archive())}).json()
         adaptation = done(world, client, "/v1/adaptations", {"dataset_id": dataset["id"], "settings": settings})
         asked = {"adaptation_id": adaptation["id"], "num_images": 4, "gates": NO_GATES}

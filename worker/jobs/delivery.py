@@ -19,6 +19,7 @@ from service.contracts.generations import (
     GenerationSoFar,
     Judging,
 )
+from service.contracts.jobs import Figure
 from service.store.artifacts import ArtifactStore
 from worker.credentials import Sign, unsigned
 from worker.jobs.gating import gate_reports, ratio
@@ -206,8 +207,8 @@ class Steps:
     def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
         """Pass one report on. Raises what the writer raises."""
         done, asked = len(self.delivery.images), self.delivery.params.num_images
-        counts = {"images_done": float(done), "num_candidates": float(self.delivery.num_candidates)}
+        figures |= {Figure.IMAGES_DONE: float(done), Figure.NUM_CANDIDATES: float(self.delivery.num_candidates)}
         progress = done * total + step * min(BATCH_SIZE, asked - done)
         self.writer.pace.done(stage, step)
-        self.writer.report(stage, progress, asked * total, **{**figures, **counts})
+        self.writer.report(stage, progress, asked * total, **figures)
         self.writer.pace.begin()

@@ -10,13 +10,14 @@ from starlette.responses import Response
 from service.api.dependencies import PageOf, PartsOf, Tenant
 from service.api.idempotency import OnceOf
 from service.api.presenting import adaptation_view
-from service.api.responses import artifact_response, stored, view_response
+from service.api.responses import THUMBNAIL, SizeOf, artifact_response, stored, thumbnail_response, view_response
 from service.api.views import AdaptationView, PageView
 from service.contracts.preflight import Preflight
 from service.contracts.requests import AdaptationRequest
 from service.store import adaptations, trial_examples
 from service.store.deletion import delete_adaptation
 from service.store.tombstones import Deletion
+from service.thumbnails import ThumbnailSize
 
 router = APIRouter(prefix="/v1/adaptations", tags=["adaptations"])
 
@@ -95,6 +96,33 @@ def get_trial_example(
     with parts.database.reading() as session:
         example = trial_examples.one(session, tenant, adaptation_id, class_name, trial, number)
     return artifact_response(request, parts.artifacts, example.sha256, "image/png")
+
+
+@router.head(
+    "/{adaptation_id}/classes/{class_name}/trials/{trial}/examples/{number}/thumbnail", include_in_schema=False
+)
+@router.get(
+    "/{adaptation_id}/classes/{class_name}/trials/{trial}/examples/{number}/thumbnail",
+    response_class=Response,
+    responses=THUMBNAIL,
+)
+async def get_trial_example_thumbnail(
+    adaptation_id: str,
+    class_name: str,
+    trial: Annotated[int, Path(ge=0, lt=2**31)],
+    number: Annotated[int, Path(ge=0, lt=2**31)],
+    request: Request,
+    parts: PartsOf,
+    tenant: Tenant,
+    size: SizeOf = ThumbnailSize.SMALL,
+) -> Response:
+    """The same image as a JPEG, for a page."""
+
+    def digest() -> str:
+        with parts.database.reading() as session:
+            return trial_examples.one(session, tenant, adaptation_id, class_name, trial, number).sha256
+
+    return await thumbnail_response(request, parts, size, digest)
 
 
 @router.delete(

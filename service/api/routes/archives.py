@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from service.api.dependencies import PartsOf, Tenant
+from service.api.dependencies import Parts, PartsOf, Tenant
 from service.api.presenting import state_of
 from service.api.ranges import Streamed, streamed_response
 from service.api.responses import stored
 from service.contracts.datasets import ClassName
+from service.contracts.ids import TenantId
 from service.errors import InvalidRequest
 from service.exports.archive import archive_of, manifest_of
 from service.exports.choosing import Wanted, chosen
@@ -32,7 +33,7 @@ _NORMAL_CLASS = "For `anomalib`: the data set's class without a defect; its real
     "/{generation_id}/archive",
     response_class=StreamingResponse,
     responses=_ZIP
-    | {409: {"description": "Nothing was published yet, all of it was rejected, or an adapter was deleted."}},
+    | {409: {"description": "Nothing was published, all of it was rejected, or an adapter was deleted."}},
 )
 def get_archive(
     generation_id: str,
@@ -54,7 +55,15 @@ def get_archive(
             field="normal_class",
             remedy="Leave it out, or ask for format=anomalib.",
         )
-    wanted = Wanted(include_real, normal_class, include_rejected)
+    return archive_response(
+        request, parts, tenant, generation_id, Wanted(include_real, normal_class, include_rejected), layout
+    )
+
+
+def archive_response(
+    request: Request, parts: Parts, tenant: TenantId, generation_id: str, wanted: Wanted, layout: ExportFormat
+) -> Response:
+    """The zip, or the part of it that is asked for. Raises as ``chosen``."""
     with parts.database.reading() as session:
         found = chosen(session, tenant, generation_id, wanted)
         manifest = manifest_of(generation_id, state_of(found.jobs), found, wanted, layout)

@@ -229,8 +229,7 @@ def get_contact_sheet(
 def get_report(generation_id: str, parts: PartsOf, tenant: Tenant) -> GenerationReport:
     """Quality, class by class, with the floors that give it meaning."""
     with parts.database.reading() as session:
-        row = generations.get(session, tenant, generation_id)
-        return generation_report(row, jobs.of_resources(session, tenant, [generation_id]))
+        return generation_report(session, tenant, generations.get(session, tenant, generation_id))
 
 
 @router.delete(

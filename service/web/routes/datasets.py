@@ -1,26 +1,26 @@
 """A data set: its classes and images, what a person should know about them, and what was made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from service.api.presenting import adaptation_view, dataset_view
+from service.api.presenting import dataset_view
 from service.api.views import DatasetView
 from service.contracts.datasets import DatasetWarning, Split
 from service.reports.wording import counted
-from service.store import adaptations, datasets
+from service.store import adaptations, datasets, glances
 from service.store.deletion import delete_dataset
 from service.store.pages import PageRequest
 from service.store.tables import ImageRow
 from service.store.tombstones import Deletion
 from service.web.adapting import AdaptForm, adapt_form
+from service.web.lines import adaptations_of_dataset
 from service.web.pictures import Picture, real_picture
-from service.web.visits import PageRouter, Visit, VisitOf
-from service.web.work import WorkLine, line, some
+from service.web.visits import PageRouter, VisitOf
+from service.web.work import WorkLine
 
 router = PageRouter()
 _SHOWN_A_CLASS = 10
@@ -73,7 +73,8 @@ def show(dataset_id: str, visit: VisitOf) -> Response:
         row = datasets.get(session, visit.tenant, dataset_id)
         version = datasets.version(session, visit.tenant, dataset_id)
         view = dataset_view(session, visit.tenant, row, version)
-        images = datasets.rows_of_version(session, visit.tenant, version.id)
+        images = glances.first_of_each_class(session, visit.tenant, version.id, _SHOWN_A_CLASS)
+        made = adaptations.of_dataset(session, visit.tenant, dataset_id)
         page = DatasetPage(
             id=row.id,
             name=row.name,
@@ -81,44 +82,34 @@ def show(dataset_id: str, visit: VisitOf) -> Response:
             num_images=view.num_images,
             classes=_classes(view, images),
             warnings=[one.message for one in view.warnings if one.class_name is None],
-            adaptations=_adaptations(session, visit, dataset_id),
+            adaptations=adaptations_of_dataset(session, visit, made),
             form=adapt_form(visit, view),
             goes=f"Its {counted(view.num_images, 'image')} and all its versions go.",
         )
     return visit.page("dataset.html.j2", page.name, "datasets", page=page)
 
 
-def _classes(view: DatasetView, images: Sequence[ImageRow]) -> list[ClassShown]:
+def _classes(view: DatasetView, images: Mapping[str, Sequence[ImageRow]]) -> list[ClassShown]:
     names = sorted({*view.classes, *(one.class_name for one in view.warnings if one.class_name is not None)})
-    return [_class(view, name, [image for image in images if image.class_name == name]) for name in names]
+    return [_class(view, name, images.get(name, [])) for name in names]
 
 
 def _class(view: DatasetView, name: str, images: Sequence[ImageRow]) -> ClassShown:
     counts = view.classes.get(name, {})
-    total = max(sum(counts.values()), 1)
+    total = sum(counts.values())
     return ClassShown(
         name=name,
         href=f"/datasets/{view.id}/images?class_name={name}",
-        num_images=len(images),
-        splits=[(split.value, counts.get(split, 0), 100 * counts.get(split, 0) / total) for split in Split],
-        pictures=[real_picture(image) for image in images[:_SHOWN_A_CLASS]],
-        num_more=max(len(images) - _SHOWN_A_CLASS, 0),
+        num_images=total,
+        splits=[(split.value, counts.get(split, 0), 100 * counts.get(split, 0) / max(total, 1)) for split in Split],
+        pictures=[real_picture(image) for image in images],
+        num_more=total - len(images),
         warnings=_of_class(view.warnings, name),
     )
 
 
 def _of_class(warnings: Sequence[DatasetWarning], name: str) -> list[str]:
     return [one.message for one in warnings if one.class_name == name]
-
-
-def _adaptations(session: Session, visit: Visit, dataset_id: str) -> list[WorkLine]:
-    found = []
-    for one in adaptations.ids_of_dataset(session, visit.tenant, dataset_id):
-        view = adaptation_view(session, visit.tenant, adaptations.get(session, visit.tenant, one))
-        title = some([job.class_name for job in view.jobs])
-        told = f"{view.base_model}, seed {view.settings.seed}"
-        found.append(line(f"/adaptations/{one}", title, told, view.jobs, view.state, view.created_at, visit.now))
-    return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 @router.page("/datasets/{dataset_id}/images")

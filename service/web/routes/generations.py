@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.image_views import generated_image_views
 from service.api.presenting import generation_view
+from service.api.routes.archives import archive_response
 from service.api.views import GenerationClassView, GenerationView
+from service.contracts.datasets import Split
 from service.contracts.generations import DecisionState, GenerationResult
+from service.exports.choosing import Wanted
+from service.exports.manifest import ExportFormat
 from service.reports.closeness import closeness
 from service.reports.judged import copy_statement
 from service.reports.records import DatasetRecord, GenerationRecord, generation_record
 from service.reports.wording import counted
-from service.store import generations
+from service.store import datasets, generations
 from service.store.deletion import delete_generation
 from service.store.pages import PageRequest
 from service.store.tombstones import Deletion
@@ -74,10 +78,14 @@ class Making:
 
 @dataclass(frozen=True)
 class NextSteps:
-    """What can be done with the images, which grows while they are made. ``ask``: None before all are."""
+    """What can be done with the images, which grows while they are made. ``ask``: None before all are.
+
+    ``normal_classes``: those of the data set that may have no defect.
+    """
 
     id: str
     num_images: int
+    normal_classes: Sequence[str]
     ask: AskForm | None
 
     @property
@@ -193,6 +201,22 @@ def image(generation_id: str, class_name: str, number: int, visit: VisitOf) -> R
     return visit.fragment("detail.html.j2", one=detail(view, one))
 
 
+@router.get("/generations/{generation_id}/archive", response_model=None)
+def archive(
+    generation_id: str,
+    request: Request,
+    visit: VisitOf,
+    layout: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.IMAGEFOLDER,
+    normal_class: ClassAsked = "",
+    include_real: bool = False,
+    include_rejected: bool = False,
+) -> Response:
+    """The API's archive. The form sends every field, so that the normal class counts where it has a meaning alone."""
+    normal = normal_class if layout is ExportFormat.ANOMALIB else ""
+    wanted = Wanted(include_real, normal or None, include_rejected)
+    return archive_response(request, visit.parts, visit.tenant, generation_id, wanted, layout)
+
+
 @router.action("/generations/{generation_id}/delete")
 def delete(generation_id: str, visit: VisitOf) -> Response:
     """Delete it with its images."""
@@ -204,6 +228,13 @@ def _read(session: Session, visit: Visit, generation_id: str) -> tuple[Generatio
     view = generation_view(session, visit.tenant, generations.get(session, visit.tenant, generation_id))
     record, _ = generation_record(session, visit.tenant, generation_id, visit.parts.registry.base_models)
     return view, record
+
+
+def _normal_classes(session: Session, visit: Visit, view: GenerationView, dataset: DatasetRecord) -> list[str]:
+    """With train images, and of which nothing was generated here: what is generated is a defect."""
+    counts = datasets.class_counts(session, visit.tenant, dataset.version_id)
+    made = {one.class_name for one in view.classes}
+    return [name for name, splits in counts.items() if splits[Split.TRAIN] and name not in made]
 
 
 def _making(view: GenerationView, record: GenerationRecord) -> Making:
@@ -219,7 +250,8 @@ def _next_steps(session: Session, visit: Visit, view: GenerationView, record: Ge
     learned_from = next((one.adapter.dataset for one in record.classes if one.adapter is not None), None)
     is_final = all(job.state.is_final for job in view.jobs)
     ask = ask_form(session, visit, view, learned_from) if learned_from is not None and is_final else None
-    return NextSteps(view.id, sum(one.num_published for one in view.classes), ask)
+    normal = _normal_classes(session, visit, view, learned_from) if learned_from is not None else []
+    return NextSteps(view.id, sum(one.num_published for one in view.classes), normal, ask)
 
 
 def _goes(making: Making) -> str:

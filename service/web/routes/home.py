@@ -6,10 +6,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.presenting import job_views
-from service.contracts.jobs import JobState
 from service.readiness import FINE
-from service.store import jobs
-from service.store.jobs import JobFilter
+from service.store import glances, jobs
 from service.store.pages import PageRequest
 from service.web import lines
 from service.web.visits import PageRouter, Seen, Visit, VisitOf
@@ -18,7 +16,7 @@ from service.web.work import JobCard, WorkLine, digest, job_card
 router = PageRouter()
 
 _RECENT = PageRequest(limit=6)
-_UNDER_WAY = PageRequest(limit=20)
+_MOST_UNDER_WAY = 20
 
 
 @dataclass(frozen=True)
@@ -76,10 +74,8 @@ def now(visit: VisitOf, seen: Seen = ()) -> Response:
 
 def under_way(session: Session, visit: Visit) -> UnderWay:
     """Running jobs first, then those that wait, in the order in which they will run."""
-    running = jobs.page(session, visit.tenant, JobFilter(state=JobState.RUNNING), _UNDER_WAY).items
-    waiting = jobs.page(session, visit.tenant, JobFilter(state=JobState.QUEUED), _UNDER_WAY).items
-    views = job_views(session, [*reversed(running), *waiting])
-    views.sort(key=lambda job: (job.queue_position or 0, job.created_at))
-    found = visit.parts.readiness.findings() if views else {}
+    going = [look(session, visit.tenant, _MOST_UNDER_WAY) for look in (glances.running, glances.next_queued)]
+    views = job_views(session, [job for some in going for job in some], with_results=False)
+    found = visit.parts.readiness.lately() if views else {}
     wrong = [(name, one.told, one.remedy or "") for name, one in found.items() if one != FINE]
     return UnderWay([job_card(job) for job in views], jobs.num_queued(session, visit.tenant), wrong)

@@ -40,8 +40,9 @@ def sign_in(
         session,
         max_age=int(SESSION_LASTS.total_seconds()),
         httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
+        # Not strict: a link in a mail should find the person signed in. What changes anything asks for its origin.
+        samesite="lax",
+        secure=parts.settings.is_public_by_https or request.url.scheme == "https",
     )
     return answer
 
@@ -51,7 +52,8 @@ def sign_out(request: Request) -> Response:
     """Have the browser forget its session."""
     refuse_other_origins(request, must_tell=True)
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    answer.headers["Clear-Site-Data"] = '"cache"'  # Pictures may be kept for a year.
     return answer
 
 

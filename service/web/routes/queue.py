@@ -8,17 +8,15 @@ from starlette.responses import Response
 
 from service.api.presenting import job_views
 from service.api.worker_views import WorkerView, worker_views
-from service.contracts.jobs import JobState
 from service.readiness import FINE, WORKER_SEEN_WITHIN
-from service.store import jobs, workers
-from service.store.jobs import JobFilter
-from service.store.pages import MAX_PAGE_SIZE, PageRequest
+from service.store import glances, jobs, workers
+from service.store.tables import JobRow
 from service.web.visits import PageRouter, Seen, Visit, VisitOf
 from service.web.work import KIND_NAMES, JobCard, ago, digest, job_card
 
 router = PageRouter()
-_ALL = PageRequest(limit=MAX_PAGE_SIZE)
-_LATEST = PageRequest(limit=12)
+_MOST = 200
+_MOST_ENDED = 12
 
 
 @dataclass(frozen=True)
@@ -70,23 +68,19 @@ def cancel(job_id: str, visit: VisitOf) -> Response:
 
 def _queue(visit: Visit) -> Queue:
     with visit.parts.database.reading() as session:
-        waiting = _cards(session, visit, JobState.QUEUED, _ALL)
-        ended = jobs.page(session, visit.tenant, JobFilter(), PageRequest(limit=4 * _LATEST.limit)).items
-        final = [row for row in ended if JobState(row.state).is_final][: _LATEST.limit]
         seen = workers.rows(session, visit.now, WORKER_SEEN_WITHIN)
         return Queue(
-            running=_cards(session, visit, JobState.RUNNING, _ALL),
-            waiting=waiting,
+            running=_cards(session, glances.running(session, visit.tenant, _MOST)),
+            waiting=_cards(session, glances.next_queued(session, visit.tenant, _MOST)),
             num_waiting=jobs.num_queued(session, visit.tenant),
-            ended=[job_card(one) for one in job_views(session, final)],
+            ended=_cards(session, glances.ended_lately(session, visit.tenant, _MOST_ENDED)),
             workers=[_worker(one, visit) for one in worker_views(session, visit.tenant, seen)],
             checks=_checks(visit),
         )
 
 
-def _cards(session: Session, visit: Visit, state: JobState, page: PageRequest) -> list[JobCard]:
-    found = job_views(session, jobs.page(session, visit.tenant, JobFilter(state=state), page).items)
-    return [job_card(one) for one in sorted(found, key=lambda one: (one.queue_position or 0, one.created_at))]
+def _cards(session: Session, rows: Sequence[JobRow]) -> list[JobCard]:
+    return [job_card(one) for one in job_views(session, rows, with_results=False)]
 
 
 def _worker(worker: WorkerView, visit: Visit) -> WorkerShown:
@@ -100,5 +94,5 @@ def _doing(worker: WorkerView) -> str:
 
 
 def _checks(visit: Visit) -> list[tuple[str, str, str]]:
-    found = visit.parts.readiness.findings()
+    found = visit.parts.readiness.lately()
     return [(name, one.told, one.remedy or "") for name, one in found.items() if one != FINE]

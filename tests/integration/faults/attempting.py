@@ -123,5 +123,5 @@ def without_seconds(result: Any) -> Any:
 def attempting_in(world: World) -> Iterator[Attempting]:
     """Jobs of this world, submitted through the API."""
     app = create_app(world.settings, database=world.database, artifacts=world.artifacts, send=lambda *_: True)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         yield Attempting(world, client)

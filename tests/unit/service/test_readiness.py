@@ -119,6 +119,18 @@ def test_a_folder_that_takes_no_message_is_a_broker_that_is_out(
     assert not list((settings.broker_dir / "messages").iterdir())
 
 
+def test_pages_that_ask_all_the_time_share_an_answer_for_a_few_seconds(settings: Settings, database: Database) -> None:
+    now, asked = [100.0], list[float]()
+    readiness = Readiness(
+        database, LocalArtifacts(settings.artifacts_dir), lambda: asked.append(now[0]), settings, lambda: NOW,
+        lambda: now[0],
+    )  # fmt: skip
+    for seconds in (0.0, 1.0, 2.0, 3.5, 4.0):
+        now[0] = 100.0 + seconds
+        assert readiness.lately().keys() == {"database", "files", "broker", "worker", "maintenance"}
+    assert asked == [100.0, 103.5]
+
+
 def test_a_broker_that_hangs_costs_a_second_and_one_thread_however_often_it_is_asked(
     settings: Settings, database: Database
 ) -> None:
