@@ -58,11 +58,12 @@ def made(world: World, dataset: dict[str, Any], adapted: list[str], num_images: 
     return generation
 
 
-def synthetic(world: World, name: str, number: int, source_image_id: str) -> GeneratedImage:
+def synthetic(world: World, name: str, number: int, source_image_id: str, second: str | None = None) -> GeneratedImage:
     stored = world.artifacts.put_bytes(png(9000 + 10 * len(name) + number))
     return GeneratedImage(
         class_name=name, number=number, sha256=stored.sha256, size_bytes=stored.size_bytes, width_px=32, height_px=32,
         mode="L", seed=2**62 + number, source_image_id=ImageId(source_image_id),
+        second_source_image_id=ImageId(second) if second is not None else None,
     )  # fmt: skip
 
 
@@ -135,6 +136,23 @@ def test_what_has_moved_to_another_split_since_is_left_out_with_all_that_was_mad
     ]
     assert manifest["left_out"] == {"source_held_out": 2, "held_out": 2}
     assert len(pictures(archive)) == 3
+
+
+def test_of_a_spliced_image_both_sources_are_told_and_neither_may_be_held_out(world: World) -> None:
+    dataset = uploaded(world, ("pits",))
+    generation = made(world, dataset, ["pits"], num_images=2)
+    real = [images_of(world, dataset)[f"pits/{name}.png"] for name in ("train-0", "train-1", "validation-4")]
+    ids = [one["id"] for one in real]
+    spliced = [synthetic(world, "pits", 2, ids[0], ids[1]), synthetic(world, "pits", 3, ids[1], ids[2])]
+    with world.database.transaction() as session:
+        job_id = JobId(generation["jobs"][0]["id"])
+        generations.insert_images(session, DEFAULT_TENANT, GenerationId(generation["id"]), job_id, spliced)
+    _, manifest = opened(world, generation)
+    assert [one["number"] for one in manifest["images"]] == [0, 1, 2]
+    told = manifest["images"][2]
+    assert (told["source_filename"], told["second_source_filename"]) == ("train-0.png", "train-1.png")
+    assert told["second_source_sha256"] == real[1]["sha256"]
+    assert manifest["left_out"] == {"source_held_out": 1}
 
 
 def test_coco_has_one_annotation_an_image_with_its_class_and_no_invented_box(world: World) -> None:

@@ -27,11 +27,14 @@ def generated(world: World) -> dict[str, Any]:
     return {**generation, "dataset_id": adaptation["dataset_id"]}
 
 
-def publish(world: World, generation: dict[str, Any], *, source: str, nearest: str | None) -> None:
+def publish(
+    world: World, generation: dict[str, Any], *, source: str, nearest: str | None, second: str | None = None
+) -> None:
     stored = world.artifacts.put_bytes(png(77))
     image = GeneratedImage(
         class_name="pits", number=0, sha256=stored.sha256, size_bytes=stored.size_bytes, width_px=32, height_px=32,
         mode="L", seed=5, source_image_id=ImageId(source), candidate=1,
+        second_source_image_id=ImageId(second) if second else None,
         nearest_image_id=ImageId(nearest) if nearest else None, nearest_feature_ratio=1.5, nearest_pixel_ratio=None,
     )  # fmt: skip
     job_id = JobId(generation["jobs"][0]["id"])
@@ -46,14 +49,15 @@ def real_images(world: World, dataset_id: str) -> list[dict[str, Any]]:
 
 def test_every_image_leads_to_its_source_and_to_its_nearest_real_image(world: World) -> None:
     generation = generated(world)
-    source, nearest = real_images(world, generation["dataset_id"])[:2]
-    publish(world, generation, source=source["id"], nearest=nearest["id"])
+    source, nearest, second = real_images(world, generation["dataset_id"])[:3]
+    publish(world, generation, source=source["id"], nearest=nearest["id"], second=second["id"])
     (image,) = world.client.get(generation["links"]["images"]).json()["items"]
     assert image["nearest_real"] == {
         "image_id": nearest["id"], "feature_ratio": 1.5, "pixel_ratio": None, "links": nearest["links"],
     }  # fmt: skip
     assert image["links"]["source"] == source["links"]["content"]
     assert image["links"]["source_thumbnail"] == source["links"]["thumbnail"]
+    assert image["links"]["second_source"] == second["links"]["content"]
     for address in (*image["links"].values(), *nearest["links"].values()):
         assert world.client.get(address).status_code == 200, address
 
