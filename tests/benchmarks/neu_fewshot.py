@@ -4,8 +4,8 @@
 
 It starts a service of its own, whose data stay in --out: a run that was stopped goes on where it was, and nothing is
 submitted twice. Test images are uploaded to the split `test`, which adaptation, search, gates and the choice of ratio
-never look at. Rows of the ablation are made without gates, so that each is judged as it is; the share of copies is
-what the copy gate, alone and without replacements, rejects of each row's first images, made again with the same seed.
+never look at. Rows of the ablation are made with the copy gate alone: what is scored is new, and how much had to be
+made for it is told.
 """
 
 import argparse
@@ -142,7 +142,6 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         num_train=8 if quick else _NUM_TRAIN,
         num_test=12 if quick else _NUM_TEST,
         images=8 if quick else arguments.images,
-        copy_images=8 if quick else arguments.copy_images,
         seeds=2 if quick else arguments.seeds,
         ratios=(0.5, 1.0) if quick else tuple(arguments.ratios),
         max_trials=2 if quick else arguments.max_trials,
@@ -167,7 +166,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", nargs="+", help="all of the splits' when left out")
     parser.add_argument("--base-model", default="mini")
     parser.add_argument("--images", type=int, default=48, help="of each row and class")
-    parser.add_argument("--copy-images", type=int, default=24, help="of each row and class, put before the copy gate")
     parser.add_argument("--seeds", type=int, default=5, help="classifiers of each arm and ratio")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0])
     parser.add_argument("--max-trials", type=int, default=12)

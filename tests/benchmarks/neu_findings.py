@@ -17,7 +17,7 @@ class Cell:
     """One class of one row of one split against the class's test images.
 
     ``matched_*`` and ``floor_*`` are at equal counts. ``copy_floor_kid`` stands in the generation's own report, which
-    knows no test image. ``share_copies``: None where the copy gate did not judge.
+    knows no test image. ``share_copies``: of all that were made. ``is_complete``: as many as asked for are no copies.
     """
 
     split: int
@@ -36,11 +36,21 @@ class Cell:
     coverage: float | None = None
     copy_floor_kid: float | None = None
     share_copies: float | None = None
+    is_complete: bool = True
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial at the base model's default settings, its sources spliced or not."""
+
+    splice_sources: bool
+    kid: float | None
+    share_copies: float | None
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one class's adaptation and search came to."""
+    """What one class's adaptation and search came to. ``defaults``: its first trials, before anything was proposed."""
 
     split: int
     arm: str
@@ -50,8 +60,10 @@ class Found:
     guidance_scale: float | None
     lora_scale: float | None
     num_inference_steps: int | None
+    splice_sources: bool | None
     kid: float | None
     share_copies: float | None
+    defaults: list[Tried]
     num_trials: int
     stopped_because: str | None
     training_seconds: float
@@ -115,7 +127,7 @@ class Findings:
             facts=kept["facts"],
             cells=[Cell(**one) for one in kept["cells"]],
             reference=[Cell(**one) for one in kept["reference"]],
-            found=[Found(**one) for one in kept["found"]],
+            found=[Found(**one | {"defaults": [Tried(**each) for each in one["defaults"]]}) for one in kept["found"]],
             gated=[Gated(**one) for one in kept["gated"]],
             recognised=[Recognised(**one) for one in kept["recognised"]],
         )

@@ -19,8 +19,6 @@ MODES = ("from_noise", "image_oriented")
 GATED = "gated"
 #: What the unadapted rows take their settings from, and what recognition uses.
 WHOLE = "both"
-#: Rows with more copies of real images than this do not compete for the best score.
-MAX_SHARE_COPIES = 0.2
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,6 @@ class Plan:
     num_train: int
     num_test: int
     images: int
-    copy_images: int
     seeds: int
     ratios: tuple[float, ...]
     max_trials: int

@@ -1,17 +1,18 @@
 """From the service's answers to the benchmark's figures."""
 
-from neu_findings import Cell, Found, Gated, Recognised
+from neu_findings import Cell, Found, Gated, Recognised, Tried
 
 from service.api.views import AdaptationView, EvaluationView, GenerationReport, RecognitionView
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.generations import GenerationResult
+from service.contracts.search import SearchTrial
 
-COPY_GATE, COPY = "copies", "copy"
+_COPY = "copy"
 
 
 def cell(
     split: int, arm: str, mode: str, class_name: str, evaluation: EvaluationView,
-    made: GenerationResult | None = None, checked: GenerationResult | None = None,
+    made: GenerationResult | None = None,
 ) -> Cell | None:  # fmt: skip
     """One row's figures of one class; None where its evaluation has no result."""
     if evaluation.result is None:
@@ -34,16 +35,16 @@ def cell(
         density=quality.density.value if quality.density else None,
         coverage=quality.coverage.value if quality.coverage else None,
         copy_floor_kid=copy_floor.kid if copy_floor else None,
-        share_copies=_share_copies(checked),
+        share_copies=_share_copies(made),
+        is_complete=made is None or made.num_images == made.num_requested,
     )
 
 
-def _share_copies(checked: GenerationResult | None) -> float | None:
-    """Of the images that a generation with the copy gate alone and no replacements made; None where it was off."""
-    if checked is None or checked.judging is None:
+def _share_copies(made: GenerationResult | None) -> float | None:
+    """Of all that were made, delivered or not."""
+    if made is None or made.judging is None:
         return None
-    on = any(gate.name == COPY_GATE and gate.on for gate in checked.judging.gates)
-    return checked.judging.rejected.get(COPY, 0) / checked.judging.num_candidates if on else None
+    return made.judging.rejected.get(_COPY, 0) / made.judging.num_candidates
 
 
 def found(split: int, arm: str, adaptation: AdaptationView) -> list[Found]:
@@ -54,7 +55,8 @@ def found(split: int, arm: str, adaptation: AdaptationView) -> list[Found]:
 
 def _found(split: int, arm: str, class_name: str, result: AdaptationResult) -> Found:
     settings, report, seconds = result.found, result.search, result.stage_seconds
-    best = next((trial for trial in report.trials if trial.number == report.best), None) if report else None
+    trials = {trial.number: trial for trial in report.trials} if report else {}
+    best = trials.get(report.best) if report and report.best is not None else None
     return Found(
         split=split,
         arm=arm,
@@ -64,13 +66,19 @@ def _found(split: int, arm: str, class_name: str, result: AdaptationResult) -> F
         guidance_scale=settings.guidance_scale if settings else None,
         lora_scale=settings.lora_scale if settings else None,
         num_inference_steps=settings.num_inference_steps if settings else None,
+        splice_sources=settings.splice_sources if settings else None,
         kid=best.kid if best else None,
         share_copies=best.share_copies if best else None,
-        num_trials=len(report.trials) if report else 0,
+        defaults=[_tried(trials[number]) for number in (0, 1) if number in trials],
+        num_trials=len(trials),
         stopped_because=report.stopped_because if report else None,
         training_seconds=sum(value for stage, value in seconds.items() if stage != "search"),
         search_seconds=seconds.get("search", 0.0),
     )
+
+
+def _tried(trial: SearchTrial) -> Tried:
+    return Tried(trial.splice_sources, trial.kid, trial.share_copies)
 
 
 def gated(split: int, report: GenerationReport) -> list[Gated]:

@@ -18,8 +18,7 @@ from service.contracts.requests import AdaptationRequest, GenerationRequest, Rec
 #: An arm and a mode.
 Row = tuple[str, str]
 
-_UNGATED = {"copies": False, "wrong_class": False, "outliers": False}
-_COPY_GATE_ALONE = {"wrong_class": False, "outliers": False, "max_candidates_per_image": 1}
+_COPY_GATE_ALONE = {"wrong_class": False, "outliers": False}
 
 
 class SplitRun:
@@ -86,7 +85,7 @@ class SplitRun:
         generation = finished[unit]
         report = self._work.client.get(f"/v1/generations/{generation.id}/report", GenerationReport)
         self._findings.gated += neu_reading.gated(self._seed, report)
-        self._score_rows({(WHOLE, GATED): generation}, {})
+        self._score_rows({(WHOLE, GATED): generation})
         asked = {
             "dataset_id": self._dataset_id, "generation_id": generation.id,
             "settings": self._plan.recognition_settings() | {"seed": self._seed},
@@ -100,7 +99,7 @@ class SplitRun:
         self._keep()
 
     def _rows(self, adaptations: dict[str, AdaptationView]) -> None:
-        """The ablation: every row ungated, its first images before the copy gate, and its scores."""
+        """The ablation: what each row makes that is no copy, and its scores."""
         units: dict[str, GenerationView | None] = {}
         for arm in ARMS:
             # Without adaptation there is nothing to search for: such a row takes the settings that both stages found.
@@ -108,21 +107,14 @@ class SplitRun:
             for mode in MODES if adaptation is not None else ():
                 assert adaptation is not None
                 chosen = {"mode": mode} | ({"unadapted": True} if arm == UNADAPTED else {})
-                for part, count, gates in (
-                    ("images", self._plan.images, _UNGATED), ("copies", self._plan.copy_images, _COPY_GATE_ALONE),
-                ):  # fmt: skip
-                    unit = self._unit(arm, mode, part)
-                    units[unit] = self._generated(unit, adaptation, count, chosen, gates)
+                unit = self._unit(arm, mode, "images")
+                units[unit] = self._generated(unit, adaptation, self._plan.images, chosen, _COPY_GATE_ALONE)
         finished = self._work.finished(f"split {self._seed}: images of the ablation", units)
         rows = [(arm, mode) for arm in ARMS for mode in MODES]
-        parts = [
-            {row: finished[unit] for row in rows if (unit := self._unit(*row, part)) in finished}
-            for part in ("images", "copies")
-        ]
-        self._score_rows(*parts)
+        self._score_rows({row: finished[unit] for row in rows if (unit := self._unit(*row, "images")) in finished})
         self._keep()
 
-    def _score_rows(self, images: dict[Row, GenerationView], copies: dict[Row, GenerationView]) -> None:
+    def _score_rows(self, images: dict[Row, GenerationView]) -> None:
         """Posted all, then read all, so that the worker never waits for this process."""
         made = {row: _results(generation) for row, generation in images.items()}
         asked: dict[str, EvaluationRequest] = {}
@@ -135,12 +127,11 @@ class SplitRun:
         units = {unit: self._submitted(unit, request) for unit, request in asked.items()}
         finished = self._work.finished(f"split {self._seed}: scoring", units)
         for row, results in made.items():
-            checked = _results(copies.get(row))
             for name, result in results.items():
                 evaluation = finished.get(self._unit(*row, "evaluation", name))
                 if evaluation is None:
                     continue
-                cell = neu_reading.cell(self._seed, *row, name, evaluation, result, checked.get(name))
+                cell = neu_reading.cell(self._seed, *row, name, evaluation, result)
                 if cell is not None:
                     self._findings.cells.append(cell)
 
@@ -183,7 +174,6 @@ class SplitRun:
         self._findings.write(self._kept)
 
 
-def _results(generation: GenerationView | None) -> dict[str, GenerationResult]:
+def _results(generation: GenerationView) -> dict[str, GenerationResult]:
     """Of the classes whose jobs succeeded."""
-    jobs = generation.jobs if generation is not None else []
-    return {job.class_name: job.result for job in jobs if isinstance(job.result, GenerationResult)}
+    return {job.class_name: job.result for job in generation.jobs if isinstance(job.result, GenerationResult)}

@@ -29,15 +29,15 @@ def _how(findings: Findings) -> str:
         f"`{facts['command']}`\n\n"
         f"Commit {facts['commits']}; {facts['machine']}; {facts['date']}; base model {facts['base_model']}. "
         f"{plan['num_train']} training and {plan['num_test']} test images a class. Every row: {plan['images']} images "
-        "a class, ungated, against the test images, which adaptation, search, gates and the choice of ratio never "
-        f"saw; search of at most {plan['max_trials']} trials of {plan['images_per_trial']} images for each arm, for "
-        "image-oriented generation; from noise the same guidance, steps and adapter. Without adaptation: the settings "
-        "of both stages. Figures are means over splits with a 95 % bootstrap interval over splits (for recognition: "
+        "a class that pass the copy gate, against the test images, which adaptation, search, gates and the choice of "
+        f"ratio never saw; search of at most {plan['max_trials']} trials of {plan['images_per_trial']} images for each "
+        "arm, for image-oriented generation; from noise the same guidance, steps and adapter. Without adaptation: the "
+        "settings of both stages. Figures are means over splits with a 95 % bootstrap interval over splits (for recognition: "
         "splits, then seeds); one split alone has none. No validation images: twenty images a class are all there is, "
         "so the search scores against train images and the ratio is chosen on a quarter of them held out. Scores are "
-        "of the extractor that the service uses by default and not comparable with other extractors'. *Copies*: of the "
-        f"first {plan['copy_images']} images of each row, what the copy gate rejects. NEU: K. Song and Y. Yan, Applied "
-        "Surface Science 285, 2013; not part of this project."
+        "of the extractor that the service uses by default and not comparable with other extractors'. *Copies*: of all "
+        "that a row made, what the copy gate rejected and others replaced. NEU: K. Song and Y. Yan, Applied Surface "
+        "Science 285, 2013; not part of this project."
     )
 
 
@@ -118,17 +118,42 @@ def _searches(findings: Findings) -> str:
         for name in findings.plan["classes"]:
             found = [one for one in findings.found if (one.arm, one.class_name) == (arm, name)]
             if found:
+                spliced = f"{sum(bool(one.splice_sources) for one in found)} of {len(found)}"
+                checkpoints = ", ".join(sorted({one.checkpoint or _NONE for one in found}))
                 rows.append([arm, name, *(_spread([getattr(one, key) for one in found]) for key in (
                     "strength", "guidance_scale", "lora_scale", "num_inference_steps", "num_trials",
                     "training_seconds", "search_seconds",
-                )), ", ".join(sorted({one.checkpoint or _NONE for one in found}))])  # fmt: skip
+                )), spliced, checkpoints])  # fmt: skip
     header = [
         "arm", "class", "strength", "guidance", "LoRA's scale", "steps", "trials", "training, s", "search, s",
-        "checkpoints",
+        "spliced", "checkpoints",
     ]  # fmt: skip
     without = sum(one.strength is None for one in findings.found)
     told = f"\n\n{without} searches found no settings; there the base model's defaults were used." if without else ""
-    return f"Median over splits (lowest to highest).\n\n{markdown_table(header, rows)}{told}" if rows else ""
+    if not rows:
+        return ""
+    return f"Median over splits (lowest to highest).\n\n{markdown_table(header, rows)}{told}\n\n{_spliced(findings)}"
+
+
+def _spliced(findings: Findings) -> str:
+    """The same adapters at the same settings, with one source an image and with two."""
+    rows = []
+    for name in findings.plan["classes"]:
+        found = [one for one in findings.found if (one.arm, one.class_name) == (WHOLE, name)]
+        tried = [[one for each in found for one in each.defaults if one.splice_sources is on] for on in (False, True)]
+        copies = [[one.share_copies for one in half if one.share_copies is not None] for half in tried]
+        kids = [[one.kid for one in half if one.kid is not None] for half in tried]
+        if all(copies) and all(kids):
+            rows.append([
+                name, *(f"{100 * sum(half) / len(half):.0f}" for half in copies),
+                *(f"{sum(half) / len(half):.3f}" for half in kids),
+            ])  # fmt: skip
+    header = ["class", "copies, one source, %", "copies, spliced, %", "KID, one source", "KID, spliced"]
+    return (
+        f"`{WHOLE}` at the base model's default settings, a source an image and two of them spliced, means over splits "
+        "(KID to the training images, of what is no copy where half or more is none, else of all):\n\n"
+        f"{markdown_table(header, rows)}"
+    )
 
 
 def _spread(values: Sequence[float | None]) -> str:
