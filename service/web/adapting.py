@@ -45,6 +45,7 @@ class AdaptForm:
     classes: Sequence[ClassChoice]
     base_models: Sequence[str]
     fits: Sequence[tuple[str, str]]
+    splicing: Sequence[tuple[str, str]]
     settings: Sequence[Setting]
 
     @property
@@ -56,6 +57,10 @@ class AdaptForm:
 _FITS = (
     (FitPolicy.RESIZE.value, "Resize the whole image"),
     (FitPolicy.CENTER_CROP.value, "Cut out the middle square"),
+)
+_SPLICING = (
+    ("true", "May begin as two real images, spliced"),
+    ("false", "Always begin as one real image: the defect's place on the part has a meaning"),
 )
 
 
@@ -70,6 +75,7 @@ def adapt_form(visit: Visit, view: DatasetView) -> AdaptForm:
         classes=[_choice(visit, name, counts[Split.TRAIN]) for name, counts in view.classes.items()],
         base_models=names,
         fits=_FITS,
+        splicing=_SPLICING,
         settings=_settings(models[names[0]].adaptation),
     )
 

@@ -35,6 +35,7 @@ class GenerateForm:
     waiting: Sequence[str]
     is_final: bool
     modes: Sequence[tuple[str, str]]
+    splicing: Sequence[tuple[str, str]]
     settings: Sequence[Setting]
     gates: Sequence[tuple[str, str]]
 
@@ -47,6 +48,11 @@ class GenerateForm:
 _MODES = (
     (GenerationMode.IMAGE_ORIENTED.value, "From real images, partly noised"),
     (GenerationMode.FROM_NOISE.value, "From noise alone"),
+)
+_SPLICING = (
+    ("", "as found"),
+    ("false", "One real image each"),
+    ("true", "Two real images, spliced where they differ least"),
 )
 _SETTINGS = (
     Setting("settings.strength", "Strength", "How far from its real image each one goes.", "as found", 0.05, 1, "0.01"),
@@ -67,6 +73,7 @@ def generate_form(view: AdaptationView) -> GenerateForm:
         waiting=[job.class_name for job in view.jobs if not job.state.is_final],
         is_final=all(job.state.is_final for job in view.jobs),
         modes=_MODES,
+        splicing=_SPLICING,
         settings=_SETTINGS,
         gates=_GATES,
     )

@@ -27,11 +27,11 @@ def test_what_is_left_empty_is_left_to_the_base_model() -> None:
 def test_a_class_may_have_dots_and_one_without_images_is_left_out() -> None:
     sent = form(
         ("adaptation_id", "adn_1"), ("num_images.rust.2", "12"), ("num_images.pits", "0"), ("gates", "copies"),
-        ("settings.strength", "0.4"),
+        ("settings.strength", "0.4"), ("settings.splice_sources", "false"), ("settings.lora_scale", ""),
     )  # fmt: skip
     request = generation_request(sent)
     assert request.num_images == {"rust.2": 12}
-    assert request.settings.model_dump(exclude_unset=True) == {"strength": 0.4}
+    assert request.settings.model_dump(exclude_unset=True) == {"strength": 0.4, "splice_sources": False}
     assert (request.gates.copies, request.gates.outliers) == (True, False)
 
 
