@@ -28,7 +28,7 @@ from models.evaluation.kernel import squared_mmd
 from models.evaluation.mini import load_mini
 from models.evaluation.quality import QualitySettings, split_scores
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sample, Sampler, encode_sources
+from models.generation.engine import Prompts, Sample, Sampler, Sources, encode_sources
 from models.generation.lora_slot import LoraSlot
 from models.imaging.arrays import load_image
 from models.imaging.contact_sheet import contact_sheet
@@ -63,7 +63,7 @@ def quality_rows(
     base: BaseModel, entry: BaseModelEntry, extractor: FeatureExtractor, real: tuple[Images, Images], seeds: list[int],
     sheets: Path,
 ) -> Iterator[str]:  # fmt: skip
-    """KID to the test images: before, after, image-oriented; the floor is one half of them against the other."""
+    """KID to the test images: before, after, image-oriented, spliced; the floor is half of them against the rest."""
     slot = LoraSlot(base)
     for name, sources in real[0].items():
         reference, known = extract(extractor, real[1][name]), extract(extractor, sources)
@@ -78,31 +78,39 @@ def quality_rows(
             prompts = Prompts.of_adapter(adapter, base)
             after = made(base, prompts, encoded, entry, GenerationMode.FROM_NOISE, seed)
             oriented = made(base, prompts, encoded, entry, GenerationMode.IMAGE_ORIENTED, seed)
-            kids = [squared_mmd(reference, features_of(extractor, one)) for one in (before, after, oriented)]
-            verdicts = gate.judge(
-                [one.image for one in oriented],
-                features_of(extractor, oriented),
-                [one.source_indices for one in oriented],
-            )
+            spliced = made(base, prompts, encoded, entry, GenerationMode.IMAGE_ORIENTED, seed, splice_sources=True)
+            kids = [squared_mmd(reference, features_of(extractor, one)) for one in (before, after, oriented, spliced)]
             share = (kids[1] - floor) / (kids[0] - floor)
-            by_features = sum(verdict.by == "features" for verdict in verdicts)
-            passing = sum(not verdict.is_copy for verdict in verdicts)
+            passing = " | ".join(passes(gate, extractor, one) for one in (oriented, spliced))
             yield (
                 f"| {name} | {seed} | {kids[0]:.2f} | {kids[1]:.2f} | {100 * share:.0f} % | {kids[2]:.2f} "
-                f"| {floor:.3f} | {len(oriented) - by_features}/{len(oriented)} | {passing}/{len(oriented)} |"
+                f"| {kids[3]:.2f} | {floor:.3f} | {passing} |"
             )
-            shown = [one.image for one in (*after[:16], *oriented[:16])]
-            contact_sheet(sources, shown, name, "two rows from noise, two image-oriented").save(
+            shown = [one.image for samples in (after, oriented, spliced) for one in samples[:16]]
+            contact_sheet(sources, shown, name, "two rows each: from noise, image-oriented, spliced").save(
                 sheets / f"{name}-{seed}.png"
             )
     slot.clear()
 
 
+def passes(gate: CopyGate, extractor: FeatureExtractor, samples: list[Sample]) -> str:
+    """How many are no copies, by features alone and in all: two cells."""
+    verdicts = gate.judge(
+        [one.image for one in samples], features_of(extractor, samples), [one.source_indices for one in samples]
+    )
+    by_features = sum(verdict.by == "features" for verdict in verdicts)
+    copies = sum(verdict.is_copy for verdict in verdicts)
+    return f"{len(samples) - by_features}/{len(samples)} | {len(samples) - copies}/{len(samples)}"
+
+
 def made(
-    base: BaseModel, prompts: Prompts, encoded: object, entry: BaseModelEntry, mode: GenerationMode, seed: int
-) -> list[Sample]:
+    base: BaseModel, prompts: Prompts, encoded: Sources, entry: BaseModelEntry, mode: GenerationMode, seed: int,
+    splice_sources: bool = False,
+) -> list[Sample]:  # fmt: skip
     usual = entry.generation
-    config = GenerationConfig(mode, usual.strength, usual.guidance_scale, usual.num_inference_steps)
+    config = GenerationConfig(
+        mode, usual.strength, usual.guidance_scale, usual.num_inference_steps, splice_sources=splice_sources
+    )
     return list(Sampler(base, prompts, encoded, config, seed, no_progress).samples(range(NUM_IMAGES)))
 
 
@@ -194,8 +202,8 @@ def main() -> None:
         ),
         ("| accuracy on originals | after the round trip | kept |", lambda: iter([round_trip_row(base, real)])),
         (
-            "| class | seed | unadapted | adapted, from noise | left of it | image-oriented | floor | pass by features "
-            "| pass |",
+            "| class | seed | unadapted | adapted, from noise | left of it | image-oriented | spliced | floor "
+            "| pass by features | pass | spliced, by features | pass |",
             lambda: quality_rows(base, entry, extractor, real, arguments.seeds, arguments.sheets),
         ),
     ]
