@@ -47,7 +47,7 @@ def top_up_form(found: TopUp) -> TopUpForm:
 def top_up_request(form: Form) -> TopUpRequest:
     """What a person's own classifier gets wrong. Raises as FastAPI does for a body, and ``InvalidRequest``."""
     values = {name: form.text(name) for name in ("adaptation_id", "generation_id")}
-    given: dict[str, object] = {**values, **judged(form.text("judged") or "")}
+    given: dict[str, object] = {**values, **judged(form.typed("judged"))}
     others = [name.strip() for name in (form.text("other_classes") or "").split(",") if name.strip()]
     if others:
         given["other_classes"] = others
