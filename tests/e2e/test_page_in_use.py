@@ -13,6 +13,7 @@ from service.contracts.jobs import JobState, Progress
 from service.contracts.search import SearchSoFar
 from service.settings import Settings
 from service.store import jobs
+from tests.contract import test_gallery as gallery
 from tests.contract.conftest import World, opened
 from tests.contract.test_recognitions import generated, three_classes
 from tests.contract.test_reports import finish
@@ -216,6 +217,34 @@ def test_what_is_deleted_says_first_what_goes_and_a_refusal_is_told_there(
         expect(page.get_by_text("There are none yet.")).to_be_visible()
         page.goto("about:blank")
     assert world.client.get("/v1/adapters").json()["items"] == []
+
+
+def test_the_image_that_is_judged_is_the_large_one_on_a_phone_and_the_buttons_stay(
+    api: Api, world: World, watched: Watched
+) -> None:
+    page = watched.page
+    generation = gallery.generated(world)
+    source, nearest, second = (one["id"] for one in gallery.real_images(world, generation["dataset_id"])[:3])
+    gallery.publish(world, generation, source=source, nearest=nearest, second=second)
+    with api.running():
+        page.set_viewport_size({"width": 360, "height": 640})
+        page.goto(f"{api.url}/generations/{generation['id']}")
+        page.locator(".cell").click()
+        images = page.locator("#detail figure img")
+        expect(images).to_have_count(4)
+        synthetic, *real = [images.nth(place).bounding_box() or {} for place in range(4)]
+        assert synthetic["width"] > 190
+        assert all(one["width"] < 0.6 * synthetic["width"] for one in real)
+        frames = "all => all.map((one) => getComputedStyle(one).outlineStyle)"
+        assert images.evaluate_all(frames) == ["solid"] * 4
+        page.locator("#detail").evaluate("one => one.scrollTo(0, one.scrollHeight)")
+        expect(page.get_by_role("link", name="Download this image")).to_be_in_viewport()
+        for name in ("Keep", "Reject", "Close"):
+            expect(page.locator("#detail").get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+        watched.is_accessible()
+        page.get_by_role("button", name="Reject").click()
+        expect(page.locator(".cell.reject")).to_be_visible()
+        page.goto("about:blank")
 
 
 def test_a_folder_is_dragged_onto_the_page(api: Api, watched: Watched, tmp_path: Path) -> None:
