@@ -78,6 +78,24 @@ def test_what_has_the_focus_keeps_it_while_the_page_renews_itself(api: Api, worl
         page.goto("about:blank")  # before the service goes away
 
 
+def test_lists_grow_under_an_open_page_and_the_line_in_focus_stays(api: Api, world: World, watched: Watched) -> None:
+    page = watched.page
+    adaptation = world.adaptation({"pits": 4})
+    with api.running():
+        for path in ("/", "/adaptations", f"/datasets/{adaptation['dataset_id']}"):
+            page.goto(api.url + path)
+            line = page.locator(f"#line-{adaptation['id']} a")
+            line.focus()
+            body = {"dataset_id": adaptation["dataset_id"]}
+            made = world.client.post("/v1/adaptations", json=body).json()
+            going_on(world, adaptation["jobs"][0]["id"], 10 + len(path))
+            expect(page.locator(f"#line-{made['id']}")).to_be_visible()
+            expect(page.locator(f"#line-{adaptation['id']}")).to_contain_text(f"{10 + len(path)} %")
+            expect(line).to_be_focused()
+        watched.is_accessible()
+        page.goto("about:blank")
+
+
 def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: World, watched: Watched) -> None:
     page = watched.page
     adaptation = world.adaptation({"pits": 4, "rust": 4})
