@@ -122,6 +122,35 @@ def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: W
         page.goto("about:blank")
 
 
+def test_the_slider_shows_strength_alone_and_the_other_trials_are_chosen_apart(
+    api: Api, world: World, watched: Watched
+) -> None:
+    page = watched.page
+    adaptation = world.adaptation({"pits": 4})
+    spliced = measured.trial(4, 0.6, 0.009).model_copy(update={"splice_sources": True, "guidance_scale": 4.0})
+    other = measured.trial(5, 0.3, 0.04).model_copy(update={"lora_scale": 0.5})
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, adaptation["jobs"][0]["id"])
+        row.interim = SearchSoFar(trials=[*measured.TRIALS, spliced, other]).model_dump(mode="json")
+    with api.running():
+        page.goto(f"{api.url}/adaptations/{adaptation['id']}")
+        strength, apart = (page.locator(f".play[data-play$={kind}]") for kind in ("sweep", "apart"))
+        strength.get_by_label("Strength").press("Home")
+        numbers = []
+        for _ in measured.TRIALS:
+            numbers.append(strength.locator(".stop:visible").get_attribute("data-number"))
+            page.keyboard.press("ArrowRight")
+        assert numbers == ["0", "1", "3", "2"]
+        expect(apart.locator(".stop:visible")).to_contain_text("the best")
+        apart.get_by_role("combobox").select_option(label="Trial 5: strength 0.30, usable")
+        expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "5")
+        page.locator(".dot[data-stop=trial-4] path").click()
+        expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "4")
+        expect(page.locator(".dot.current")).to_have_count(2)
+        watched.is_accessible()
+        page.goto("about:blank")
+
+
 def test_a_finished_generation_grows_its_downloads_and_its_questions(api: Api, world: World, watched: Watched) -> None:
     page = watched.page
     generation = generated(world, three_classes(world)["id"], published=False)
