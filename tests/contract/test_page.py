@@ -178,6 +178,21 @@ def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) 
     assert [world.client.get(one).status_code for one in gone] == [410, 410, 410]
 
 
+def test_what_the_page_tells_to_do_can_be_done_on_the_page(world: World) -> None:
+    adaptation = world.adaptation({"pits": 4})
+    world.finish(adaptation)
+    part = {"HX-Request": "true"}
+    refused = world.client.post(f"/datasets/{adaptation['dataset_id']}/delete", headers=part)
+    assert "Delete its adaptations with their adapters first.</p>" in refused.text
+    matrix = {"adaptation_id": adaptation["id"], "judged": "pits,0.5\nok,0.9"}
+    unknown = world.client.post("/generations/top-up", data=matrix, headers=part)
+    assert "name it under &#34;Classes that were never adapted&#34;" in unknown.text
+    rubbish = world.client.post("/generations/top-up", data=matrix | {"judged": "rubbish"}, headers=part)
+    assert (rubbish.status_code, 'data-field="judged"' in rubbish.text) == (422, True)
+    by_api = world.client.delete(f"/v1/datasets/{adaptation['dataset_id']}").json()
+    assert by_api["remedy"].endswith("first: DELETE /v1/adapters/{id}.")
+
+
 def test_the_form_looks_ahead_with_every_warning_and_as_many_classes_as_there_are(world: World) -> None:
     made = world.dataset({"pits": 4})
     form = {"dataset_id": made["id"], "classes": "pits"}

@@ -1,11 +1,13 @@
 """What is proposed becomes a form that asks for the same."""
 
+import pytest
 from starlette.datastructures import FormData
 
 from service.contracts.generations import GateSettings, GenerationSettings
 from service.contracts.ids import AdapterId
 from service.contracts.requests import GenerationRequest
 from service.contracts.topup import RatioSource, TopUp, TopUpClass
+from service.errors import InvalidRequest
 from service.web.forms import Form
 from service.web.generating import generation_request
 from service.web.topping import top_up_form, top_up_request
@@ -47,3 +49,11 @@ def test_a_matrix_whose_corner_is_an_empty_cell_comes_through_the_form() -> None
     request = top_up_request(sent)
     assert request.classes == ["pits", "rust", "ok"]
     assert request.confusion_matrix == [[18, 1, 1], [0, 19, 1], [0, 0, 20]]
+
+
+@pytest.mark.parametrize("percent", ["0", "101", "nan", "most"])
+def test_a_wanted_recall_that_is_none_is_refused_under_its_field(percent: str) -> None:
+    sent = Form(FormData([("judged", "pits,0.5"), ("target_percent", percent)]), "/generations")
+    with pytest.raises(InvalidRequest) as refused:
+        top_up_request(sent)
+    assert refused.value.field == "target_percent"
