@@ -199,7 +199,7 @@ def image(generation_id: str, class_name: str, number: int, visit: VisitOf) -> R
         found = generations.image(session, visit.tenant, generation_id, class_name, number)
         (one,) = generated_image_views(session, visit.tenant, generation_id, [found])
         real = datasets.images_by_id(session, visit.tenant, found.real_image_ids)
-    names = {row.id: row.filename for row in real.values()}
+    names = {str(row.id): row.filename for row in real.values()}
     return visit.fragment("detail.html.j2", one=detail(view, one, names))
 
 
