@@ -36,7 +36,9 @@ def delete_dataset(database: Database, tenant_id: TenantId, dataset_id: str, del
 
 
 def _refuse_while_cited(session: Session, tenant_id: TenantId, dataset_id: str, citing: list[str]) -> None:
-    _refuse_adapters(session, tenant_id, f"dataset {dataset_id!r}", citing)
+    _refuse_adapters(
+        session, tenant_id, f"dataset {dataset_id!r}", citing, "Delete its adaptations with their adapters first"
+    )
     live = _live(jobs.of_resources(session, tenant_id, citing))
     live += [
         job
@@ -64,7 +66,7 @@ def delete_adaptation(
         if with_adapters:
             for row in adapters.of_adaptations(session, tenant_id, [adaptation_id]):
                 _delete_adapter(session, tenant_id, row.id, deletion)
-        _refuse_adapters(session, tenant_id, what, [adaptation_id])
+        _refuse_adapters(session, tenant_id, what, [adaptation_id], "Delete its adapters first")
         _refuse_live(what, _live(jobs.of_resources(session, tenant_id, [adaptation_id])))
         _bury_with_jobs(session, tenant_id, [adaptation_id], deletion)
         adaptations.delete(session, tenant_id, [adaptation_id])
@@ -147,12 +149,14 @@ def _bury_with_jobs(session: Session, tenant_id: TenantId, resource_ids: Sequenc
     tombstones.bury(session, tenant_id, [*resource_ids, *of_them], deletion)
 
 
-def _refuse_adapters(session: Session, tenant_id: TenantId, what: str, adaptation_ids: Sequence[str]) -> None:
+def _refuse_adapters(
+    session: Session, tenant_id: TenantId, what: str, adaptation_ids: Sequence[str], remedy: str
+) -> None:
     made = adapters.of_adaptations(session, tenant_id, adaptation_ids)
     if made:
         raise StillCited(
             f"{what} is cited by {len(made)} adapters, the first is {made[0].id!r}",
-            remedy="Delete the adapters first: DELETE /v1/adapters/{id}.",
+            remedy=f"{remedy}: DELETE /v1/adapters/{{id}}.",
         )
 
 

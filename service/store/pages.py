@@ -20,10 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Where to go on and how many at most; ``limit`` is capped at ``MAX_PAGE_SIZE``."""
+    """Where to go on and how many at most; ``limit`` is capped at ``MAX_PAGE_SIZE``.
+
+    ``until``: the ``next_cursor`` of an earlier look, so that the page ends where it ended then, however much is new.
+    """
 
     cursor: str | None = None
     limit: int = DEFAULT_PAGE_SIZE
+    until: str | None = None
 
     @property
     def size(self) -> int:
@@ -75,6 +79,8 @@ def newest_first(
     """One page of a query, ordered by creation time and id, descending. Raises ``InvalidCursor``."""
     if page.cursor is not None:
         query = query.where(tuple_(created_at, row_id) < _place(page.cursor))
+    if page.until is not None:
+        query = query.where(tuple_(created_at, row_id) >= _place(page.until))
     rows = list(session.scalars(query.order_by(created_at.desc(), row_id.desc()).limit(page.size + 1)))
     if len(rows) <= page.size:
         return Page(rows, None)

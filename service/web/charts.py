@@ -29,7 +29,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Dot:
-    """One measured point; ``spread`` is half the length of its whisker. ``name``: what scripts find it by."""
+    """One measured point; ``spread`` is half the length of its whisker. ``name``: what scripts find it by.
+
+    ``is_spliced``: its images began as two real ones, which is drawn as the reports draw it, a diamond.
+    """
 
     x: float
     y: float
@@ -37,6 +40,7 @@ class Dot:
     label: str
     name: str = ""
     spread: float = 0.0
+    is_spliced: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,13 @@ def quality_chart(
         up_ticks=up.ticks(),
         dots=sorted(dots, key=lambda dot: dot.kind == "best"),
         bands=[_band(floor, kind, told, up) for floor, kind, told in floors],
-        legend=[("good", "usable"), ("copying", "too many copies"), ("best", "best"), *((k, t) for _, k, t in floors)],
+        legend=_legend(scored) + [(kind, told) for _, kind, told in floors],
     )
+
+
+def _legend(scored: Sequence[SearchTrial]) -> list[tuple[str, str]]:
+    kinds = [("good", "usable"), ("copying", "too many copies"), ("best", "best")]
+    return [*kinds, ("spliced", "diamond: spliced")] if any(trial.splice_sources for trial in scored) else kinds
 
 
 def _floors(real: Score | None, copy: Score | None) -> list[tuple[Score | None, str, str]]:
@@ -184,7 +193,8 @@ def _dot(trial: SearchTrial, best: int | None, across: _Axis, up: _Axis) -> Dot:
     )
     kind = "best" if trial.number == best else "good" if trial.feasible else "copying"
     middle = (low + high) / 2
-    return Dot(across(trial.strength), up(middle), kind, label, f"trial-{trial.number}", (up(low) - up(high)) / 2)
+    name, spread = f"trial-{trial.number}", (up(low) - up(high)) / 2
+    return Dot(across(trial.strength), up(middle), kind, label, name, spread, trial.splice_sources)
 
 
 def _band(floor: Score, kind: str, told: str, up: _Axis) -> Band:

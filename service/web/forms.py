@@ -30,6 +30,11 @@ class Form:
         value = self.data.get(name)
         return value.strip() or None if isinstance(value, str) else None
 
+    def typed(self, name: str) -> str:
+        """One value as it came: in a table from a spreadsheet the tab that it begins with is an empty cell."""
+        value = self.data.get(name)
+        return value if isinstance(value, str) else ""
+
     def texts(self, name: str) -> list[str]:
         """Every value of a field that may come several times."""
         return [value for value in self.data.getlist(name) if isinstance(value, str) and value]

@@ -19,7 +19,7 @@ from service.store import recognitions as recognition_rows
 from service.store.pages import PageRequest
 from service.store.tables import AdaptationRow, DatasetVersionRow
 from service.web.visits import Visit
-from service.web.work import WorkLine, ago, line, some
+from service.web.work import WorkLine, ago, digest, line, some
 
 VERDICTS = {
     Verdict.GAIN_SHOWN: "Gain shown",
@@ -35,6 +35,11 @@ class Lines:
 
     items: list[WorkLine]
     next_cursor: str | None
+
+    @property
+    def seen(self) -> str:
+        """Changes with any line."""
+        return digest(self.items)
 
 
 def datasets(session: Session, visit: Visit, page: PageRequest) -> Lines:

@@ -22,7 +22,9 @@ def _of_json(text: str) -> dict[str, object]:
         raise _refused(f"this is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise _refused("the classes are not named")
-    return found if found.keys() <= _OWN_NAMES else {"recall_by_class": found}
+    if found.keys() <= _OWN_NAMES:
+        return found
+    return {"recall_by_class": {name: _share(str(one)) for name, one in found.items()}}
 
 
 def _of_table(text: str) -> dict[str, object]:
@@ -32,7 +34,10 @@ def _of_table(text: str) -> dict[str, object]:
         raise _refused("there is nothing in it")
     if all(len(row) == 2 for row in rows):
         listed = rows if _number(rows[0][1]) is not None else rows[1:]
-        return {"recall_by_class": {name: _share(cell) for name, cell in listed}}
+        if listed:
+            return {"recall_by_class": {name: _share(cell) for name, cell in listed}}
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise _refused("there is neither a matrix nor a list of recalls in it")
     return _of_matrix(rows[0][1:], rows[1:])
 
 
@@ -58,8 +63,8 @@ def _number(cell: str) -> float | None:
 
 def _share(cell: str) -> float:
     value = _number(cell)
-    if value is None:
-        raise _refused(f"{cell!r} is no recall")
+    if value is None or not 0 <= value <= 1:
+        raise _refused(f"{cell!r} is no recall, which is from 0 to 1, or from 0 % to 100 %")
     return value
 
 

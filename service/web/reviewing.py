@@ -1,6 +1,6 @@
 """Synthetic images to look through: each beside the real one it is most like, with what was decided about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -55,7 +55,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Detail:
-    """One image with its lineage. ``pictures``: it, the nearest real one, and the one it was made from."""
+    """One image with its lineage. ``pictures``: it, the nearest real one, and those that it was made from."""
 
     class_name: str
     number: int
@@ -80,7 +80,7 @@ def _cell(generation_id: str, image: GeneratedImageView) -> Cell:
         decision=image.decision.value if image.decision is not None else "",
         detail=f"/generations/{generation_id}/images/{quote(image.class_name)}/{image.number}",
         synthetic=_synthetic(image, 256),
-        nearest=_nearest(image, 256),
+        nearest=_nearest(image, 256, {}),
     )
 
 
@@ -89,23 +89,33 @@ def _synthetic(image: GeneratedImageView, longest_px: int) -> Picture:
     return Picture(sized(image.links["thumbnail"], longest_px), image.links["content"], alt, "")
 
 
-def _nearest(image: GeneratedImageView, longest_px: int) -> Picture | None:
+def _nearest(image: GeneratedImageView, longest_px: int, names: Mapping[str, str]) -> Picture | None:
     links = image.nearest_real.links if image.nearest_real is not None else {}
     if not links:
         return None
     alt = f"The real image nearest to image {image.number}"
-    return Picture(sized(links["thumbnail"], longest_px), links["content"], alt, "")
+    name = names.get(image.nearest_image_id or "", "")
+    return Picture(sized(links["thumbnail"], longest_px), links["content"], alt, name)
 
 
-def _source(image: GeneratedImageView, role: str) -> Picture | None:
+def _sources(image: GeneratedImageView, names: Mapping[str, str]) -> list[tuple[str, str, Picture | None]]:
+    """What it was made from: one real image, two that were spliced, or nothing but noise."""
+    roles = (
+        ("source", "Made from", image.source_image_id, "source"),
+        ("second", "Spliced with", image.second_source_image_id, "second_source"),
+    )
+    return [(kind, told, _source(image, told, role, names.get(one, ""))) for kind, told, one, role in roles if one]
+
+
+def _source(image: GeneratedImageView, told: str, role: str, name: str) -> Picture | None:
     if role not in image.links:
         return None
-    small = sized(image.links[f"{role}_thumbnail"], 512)
-    return Picture(small, image.links[role], f"The real image that image {image.number} was made from", "")
+    alt = f"The real image that image {image.number} was {told.lower()}"
+    return Picture(sized(image.links[f"{role}_thumbnail"], 512), image.links[role], alt, name)
 
 
-def detail(view: GenerationView, image: GeneratedImageView) -> Detail:
-    """One image with all that is known of it."""
+def detail(view: GenerationView, image: GeneratedImageView, names: Mapping[str, str]) -> Detail:
+    """One image with all that is known of it. ``names``: files of real images by their ids."""
     return Detail(
         class_name=image.class_name,
         number=image.number,
@@ -113,9 +123,8 @@ def detail(view: GenerationView, image: GeneratedImageView) -> Detail:
         decided=f"by {image.decided_by}" if image.decided_by not in (None, DEFAULT_TENANT) else "",
         pictures=[
             ("synthetic", "Synthetic", _synthetic(image, 512)),
-            ("real", "Nearest real image", _nearest(image, 512)),
-            ("source", "Made from", _source(image, "source")),
-            ("second", "Spliced with", _source(image, "second_source")),
+            ("real", "Nearest real image", _nearest(image, 512, names)),
+            *_sources(image, names),
         ],
         facts=_facts(view, image),
         download=image.links["content"],
@@ -127,7 +136,7 @@ def _facts(view: GenerationView, image: GeneratedImageView) -> list[tuple[str, s
     near = image.nearest_real
     if near is not None:
         told = f"{_times(near.feature_ratio)} in features, {_times(near.pixel_ratio)} in pixels"
-        facts.insert(0, ("distance to it", f"{told}; below 1 × would be a copy"))
+        facts.insert(0, ("distance to the nearest", f"{told}; below 1 × would be a copy"))
     for one in view.classes:
         if one.class_name == image.class_name:
             used = one.settings

@@ -14,7 +14,7 @@ from service.web.pictures import Picture, sized
 
 @dataclass(frozen=True)
 class Stop:
-    """A place of the slider: one trial and what it made. ``verdict``: whether it can be used, in words."""
+    """One trial and what it made. ``verdict``: whether it can be used, in words."""
 
     number: int
     strength: str
@@ -26,8 +26,21 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Trials of which one is looked at. ``start``: which at first; ``shared``: what they have in common."""
+
+    kind: str
+    shared: Sequence[tuple[str, str]]
+    stops: Sequence[Stop]
+    start: int
+
+
+@dataclass(frozen=True)
 class Searched:
-    """The search of one class, so far. ``start``: where the slider stands at first; ``seen``: changes with the rest."""
+    """The search of one class, so far. ``seen``: changes with the rest.
+
+    ``plays``: the trials that differ in strength alone, for a slider, and then the others, if there are any.
+    """
 
     class_name: str
     anchor: str
@@ -37,8 +50,7 @@ class Searched:
     caution: str | None
     chart: Chart | None
     lines: Sequence[TrialLine]
-    stops: Sequence[Stop]
-    start: int
+    plays: Sequence[Play]
 
 
 def searched(view: AdaptationView, job: JobView, number: int) -> Searched:
@@ -46,7 +58,6 @@ def searched(view: AdaptationView, job: JobView, number: int) -> Searched:
     trials = view.trials.get(job.class_name, [])
     report = job.result.search if isinstance(job.result, AdaptationResult) else None
     best = report.best if report is not None else best_so_far(trials)
-    stops = _stops(trials, best)
     return Searched(
         class_name=job.class_name,
         anchor=f"search-{number}",
@@ -56,8 +67,7 @@ def searched(view: AdaptationView, job: JobView, number: int) -> Searched:
         caution=search_caution(report),
         chart=_chart(trials, best, report),
         lines=[trial_line(trial, best) for trial in trials],
-        stops=stops,
-        start=next((place for place, stop in enumerate(stops) if stop.number == best), 0),
+        plays=plays(trials, best),
     )
 
 
@@ -75,22 +85,51 @@ def _chart(trials: Sequence[TrialView], best: int | None, report: SearchReport |
     return quality_chart(trials, best, report.real_floor, report.copy_floor)
 
 
-def _stops(trials: Sequence[TrialView], best: int | None) -> list[Stop]:
-    return [_stop(trial, best) for trial in sorted(trials, key=lambda trial: (trial.strength, trial.number))]
+def plays(trials: Sequence[TrialView], best: int | None) -> list[Play]:
+    """The search's sweep over strength, where nothing else differs; and apart from it the trials that vary the rest."""
+    if not trials:
+        return []
+    groups: dict[object, list[TrialView]] = {}
+    for trial in trials:
+        groups.setdefault(_around(trial), []).append(trial)
+    swept = max(groups.values(), key=len)
+    others = [trial for trial in trials if trial not in swept]
+    by_strength = sorted(swept, key=lambda trial: (trial.strength, trial.number))
+    found = [
+        Play("sweep", _shared(swept[0]), [_stop(trial, best, []) for trial in by_strength], _start(by_strength, best))
+    ]
+    if others:
+        apart = [_stop(trial, best, _shared(trial)) for trial in others]
+        found.append(Play("apart", [], apart, _start(others, best)))
+    return found
 
 
-def _stop(trial: TrialView, best: int | None) -> Stop:
-    kind = "best" if trial.number == best else "good" if trial.feasible else "copying"
-    verdict = {"best": "the best", "good": "usable", "copying": trial.remark or "too many copies"}[kind]
-    spread = f" ± {figure(trial.kid_std, 2)}" if trial.kid_std is not None else ""
-    facts = [
-        ("KID", f"{figure(trial.kid)}{spread}"),
-        ("copies", percent(trial.share_copies)),
+def _around(trial: TrialView) -> object:
+    """Everything that was varied but strength."""
+    return trial.checkpoint, trial.guidance_scale, trial.lora_scale, trial.num_inference_steps, trial.splice_sources
+
+
+def _shared(trial: TrialView) -> list[tuple[str, str]]:
+    return [
         ("guidance", f"{trial.guidance_scale:.3g}"),
         ("LoRA scale", f"{trial.lora_scale:.3g}"),
+        ("steps", str(trial.num_inference_steps)),
         ("sources", "spliced" if trial.splice_sources else "one each"),
         ("checkpoint", trial.checkpoint),
     ]
+
+
+def _start(trials: Sequence[TrialView], best: int | None) -> int:
+    numbers = [trial.number for trial in trials]
+    chosen = best if best in numbers else best_so_far(trials)
+    return numbers.index(chosen) if chosen is not None else 0
+
+
+def _stop(trial: TrialView, best: int | None, more: Sequence[tuple[str, str]]) -> Stop:
+    kind = "best" if trial.number == best else "good" if trial.feasible else "copying"
+    verdict = {"best": "the best", "good": "usable", "copying": trial.remark or "too many copies"}[kind]
+    spread = f" ± {figure(trial.kid_std, 2)}" if trial.kid_std is not None else ""
+    facts = [("KID", f"{figure(trial.kid)}{spread}"), ("copies", percent(trial.share_copies)), *more]
     strength = f"{trial.strength:.2f}"
     label = f"strength {strength}, trial {trial.number}, {verdict}"
     return Stop(trial.number, strength, label, verdict, kind, facts, [_picture(trial, one) for one in trial.examples])

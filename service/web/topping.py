@@ -1,10 +1,12 @@
 """What is proposed to make more of, as a form that may be changed before it is sent."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.contracts.requests import GenerationRequest
 from service.contracts.topup import TopUp, TopUpRequest
+from service.errors import InvalidRequest
 from service.reports.wording import counted
 from service.web.forms import Form, new_once, request_of
 from service.web.pasting import judged
@@ -47,7 +49,7 @@ def top_up_form(found: TopUp) -> TopUpForm:
 def top_up_request(form: Form) -> TopUpRequest:
     """What a person's own classifier gets wrong. Raises as FastAPI does for a body, and ``InvalidRequest``."""
     values = {name: form.text(name) for name in ("adaptation_id", "generation_id")}
-    given: dict[str, object] = {**values, **judged(form.text("judged") or "")}
+    given: dict[str, object] = {**values, **judged(form.typed("judged"))}
     others = [name.strip() for name in (form.text("other_classes") or "").split(",") if name.strip()]
     if others:
         given["other_classes"] = others
@@ -57,12 +59,18 @@ def top_up_request(form: Form) -> TopUpRequest:
     return request_of(TopUpRequest, given)
 
 
-def _share(percent: str) -> float | str:
-    """As the request wants it; what is no number is told by the request itself."""
+def _share(percent: str) -> float:
     try:
-        return float(percent) / 100
+        value = float(percent)
     except ValueError:
-        return percent
+        value = math.nan
+    if not 0 < value <= 100:
+        raise InvalidRequest(
+            f"{percent!r} is no recall in percent",
+            field="target_percent",
+            remedy="Type a number of at most 100, such as 90.",
+        )
+    return value / 100
 
 
 def _hidden(request: GenerationRequest) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from service.api.problems import Problem
 from service.contracts.ids import TenantId
 from service.contracts.keys import Principal, Scope
 from service.web.rendering import html
+from service.web.telling import in_page_words
 
 #: What a fragment's problem is shown in, unless a part that renews itself asked.
 _PROBLEM_TARGET = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML show:#problem:top"}
@@ -104,7 +105,7 @@ def _told(request: Request, error: Exception) -> Response:
     handlers = request.app.exception_handlers
     handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
     answer: Response = handler(request, error)
-    problem = Problem.model_validate_json(bytes(answer.body))
+    problem = in_page_words(Problem.model_validate_json(bytes(answer.body)))
     if problem.status == 401 and not is_fragment(request) and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"/login?next={quote(_path_of(request))}", 303)
     told = _fragment_of(request, problem) if is_fragment(request) else _page_of(problem)

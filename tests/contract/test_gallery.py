@@ -62,6 +62,21 @@ def test_every_image_leads_to_its_source_and_to_its_nearest_real_image(world: Wo
         assert world.client.get(address).status_code == 200, address
 
 
+def test_the_page_tells_both_sources_from_the_nearest_image_and_names_their_files(world: World) -> None:
+    generation = generated(world)
+    real = real_images(world, generation["dataset_id"])[:3]
+    source, nearest, second = (one["id"] for one in real)
+    publish(world, generation, source=source, nearest=nearest, second=second)
+    html = world.client.get(f"/generations/{generation['id']}/images/pits/0", headers={"HX-Request": "true"}).text
+    found = re.findall(r'<figure class="(\w+)">.*?alt="([^"]+)".*?class="file">([^<]+)<', html)
+    assert found == [
+        ("real", "The real image nearest to image 0", real[1]["filename"]),
+        ("source", "The real image that image 0 was made from", real[0]["filename"]),
+        ("second", "The real image that image 0 was spliced with", real[2]["filename"]),
+    ]
+    assert "<dt>distance to the nearest</dt>" in html
+
+
 def test_a_real_image_that_is_gone_is_named_and_not_linked_to(world: World) -> None:
     generation = generated(world)
     publish(world, generation, source="img_gone", nearest="img_gone")

@@ -2,14 +2,17 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from service.contracts.ids import DEFAULT_TENANT
+from service.contracts.jobs import JobState, Progress
 from service.contracts.keys import Scope
 from service.keys import SESSION_LASTS
 from service.main import create_app
-from service.store import keys
+from service.store import jobs, keys
 from tests.contract.conftest import World
 from tests.contract.test_keys import Gate, gate
 from tests.fakes.pictures import png
@@ -112,10 +115,53 @@ def test_a_part_that_looks_again_by_itself_is_sent_once(world: World) -> None:
     world.adaptation({"pits": 4})
     part = {"HX-Request": "true"}
     for path, live in (("/", "/under-way"), ("/queue", "/queue/live")):
-        (seen,) = re.findall(r'name="seen" value="([^"]+)"', world.client.get(path).text)
+        seen = re.findall(r'name="seen" value="([^"]+)"', world.client.get(path).text)
         assert world.client.get(live, params={"seen": seen}, headers=part).status_code == 204
         told = world.client.get(live, params={"seen": "older"}, headers=part).text
         assert "pits" in told and "<code>defectsynth worker</code>" in told
+
+
+def test_a_list_that_is_open_tells_what_is_new_and_ends_where_it_ended(world: World) -> None:
+    def names(html: str) -> list[str]:
+        return re.findall(r'class="title">([^<]+)<', html)
+
+    def again(html: str) -> str:
+        """Where a list on a page looks again, with what it shows."""
+        found = re.search(
+            r'hx-get="(/datasets/lines[^"]+)"[^>]*><input type="hidden" name="(seen)" value="([^"]+)"', html
+        )
+        assert found is not None
+        return unescape("{}&{}={}".format(*found.groups()))
+
+    part = {"HX-Request": "true"}
+    for number in range(27):
+        world.client.post("/v1/datasets", files=UPLOAD, data={"name": f"set {number}"})
+    first = world.client.get("/datasets").text
+    more = re.search(r'hx-get="(/datasets\?cursor=[^"]+)"', first)
+    assert more is not None
+    rest = world.client.get(unescape(more[1]), headers=part).text
+    shown = [f"set {number}" for number in reversed(range(27))]
+    assert names(first) + names(rest) == shown
+    assert [world.client.get(again(html), headers=part).status_code for html in (first, rest)] == [204, 204]
+    world.client.post("/v1/datasets", files=UPLOAD, data={"name": "new"})
+    assert names(world.client.get(again(first), headers=part).text) == ["new", *names(first)]
+    assert world.client.get(again(rest), headers=part).status_code == 204
+
+
+def test_the_first_page_and_a_data_set_s_tell_of_work_that_goes_on(world: World) -> None:
+    part = {"HX-Request": "true"}
+    adaptation = world.adaptation({"pits": 4})
+    dataset = f"/datasets/{adaptation['dataset_id']}"
+    for page, path in (("/", "/recent"), (dataset, f"{dataset}/made"), ("/adaptations", "/adaptations/lines")):
+        seen = re.findall(r'name="seen" value="([^"]+)"', world.client.get(page).text)
+        assert world.client.get(path, params={"seen": seen}, headers=part).status_code == 204
+        with world.database.transaction() as session:
+            row = jobs.get(session, DEFAULT_TENANT, adaptation["jobs"][0]["id"])
+            fraction = (row.progress or {"fraction": 0.0})["fraction"] + 0.25
+            progress = Progress(stage="lora", step=1, total=4, fraction=fraction, figures={})
+            row.state, row.progress = JobState.RUNNING, progress.model_dump(mode="json")
+        told = world.client.get(path, params={"seen": seen}, headers=part).text
+        assert f"{round(100 * fraction)} %" in told
 
 
 def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) -> None:
@@ -130,6 +176,21 @@ def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) 
     assert world.client.post(delete, follow_redirects=False).status_code == 303
     gone = [*made, f"/v1/adaptations/{adaptation['id']}"]
     assert [world.client.get(one).status_code for one in gone] == [410, 410, 410]
+
+
+def test_what_the_page_tells_to_do_can_be_done_on_the_page(world: World) -> None:
+    adaptation = world.adaptation({"pits": 4})
+    world.finish(adaptation)
+    part = {"HX-Request": "true"}
+    refused = world.client.post(f"/datasets/{adaptation['dataset_id']}/delete", headers=part)
+    assert "Delete its adaptations with their adapters first.</p>" in refused.text
+    matrix = {"adaptation_id": adaptation["id"], "judged": "pits,0.5\nok,0.9"}
+    unknown = world.client.post("/generations/top-up", data=matrix, headers=part)
+    assert "name it under &#34;Classes that were never adapted&#34;" in unknown.text
+    rubbish = world.client.post("/generations/top-up", data=matrix | {"judged": "rubbish"}, headers=part)
+    assert (rubbish.status_code, 'data-field="judged"' in rubbish.text) == (422, True)
+    by_api = world.client.delete(f"/v1/datasets/{adaptation['dataset_id']}").json()
+    assert by_api["remedy"].endswith("first: DELETE /v1/adapters/{id}.")
 
 
 def test_the_form_looks_ahead_with_every_warning_and_as_many_classes_as_there_are(world: World) -> None:

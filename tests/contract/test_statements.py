@@ -16,8 +16,8 @@ from service.store import jobs
 from tests.contract.conftest import World, opened
 from tests.contract.test_recognitions import found, generated, three_classes
 
-PAGES = ("/", "/under-way", "/queue", "/queue/live", "/datasets", "/adaptations", "/generations", "/recognitions",
-         "/evaluations", "/v1/jobs?limit=200")  # fmt: skip
+PAGES = ("/", "/under-way", "/recent", "/queue", "/queue/live", "/datasets", "/adaptations", "/generations",
+         "/generations/lines", "/recognitions", "/evaluations", "/v1/jobs?limit=200")  # fmt: skip
 
 
 @pytest.fixture

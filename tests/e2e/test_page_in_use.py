@@ -13,6 +13,7 @@ from service.contracts.jobs import JobState, Progress
 from service.contracts.search import SearchSoFar
 from service.settings import Settings
 from service.store import jobs
+from tests.contract import test_gallery as gallery
 from tests.contract.conftest import World, opened
 from tests.contract.test_recognitions import generated, three_classes
 from tests.contract.test_reports import finish
@@ -77,6 +78,24 @@ def test_what_has_the_focus_keeps_it_while_the_page_renews_itself(api: Api, worl
         page.goto("about:blank")  # before the service goes away
 
 
+def test_lists_grow_under_an_open_page_and_the_line_in_focus_stays(api: Api, world: World, watched: Watched) -> None:
+    page = watched.page
+    adaptation = world.adaptation({"pits": 4})
+    with api.running():
+        for path in ("/", "/adaptations", f"/datasets/{adaptation['dataset_id']}"):
+            page.goto(api.url + path)
+            line = page.locator(f"#line-{adaptation['id']} a")
+            line.focus()
+            body = {"dataset_id": adaptation["dataset_id"]}
+            made = world.client.post("/v1/adaptations", json=body).json()
+            going_on(world, adaptation["jobs"][0]["id"], 10 + len(path))
+            expect(page.locator(f"#line-{made['id']}")).to_be_visible()
+            expect(page.locator(f"#line-{adaptation['id']}")).to_contain_text(f"{10 + len(path)} %")
+            expect(line).to_be_focused()
+        watched.is_accessible()
+        page.goto("about:blank")
+
+
 def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: World, watched: Watched) -> None:
     page = watched.page
     adaptation = world.adaptation({"pits": 4, "rust": 4})
@@ -100,6 +119,35 @@ def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: W
         expect(page.get_by_role("spinbutton", name="pits")).to_be_focused()
         expect(page.get_by_label("Start")).to_have_value("from_noise")
         assert page.locator(".slider .stop:visible").get_attribute("data-number") == shown
+        page.goto("about:blank")
+
+
+def test_the_slider_shows_strength_alone_and_the_other_trials_are_chosen_apart(
+    api: Api, world: World, watched: Watched
+) -> None:
+    page = watched.page
+    adaptation = world.adaptation({"pits": 4})
+    spliced = measured.trial(4, 0.6, 0.009).model_copy(update={"splice_sources": True, "guidance_scale": 4.0})
+    other = measured.trial(5, 0.3, 0.04).model_copy(update={"lora_scale": 0.5})
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, adaptation["jobs"][0]["id"])
+        row.interim = SearchSoFar(trials=[*measured.TRIALS, spliced, other]).model_dump(mode="json")
+    with api.running():
+        page.goto(f"{api.url}/adaptations/{adaptation['id']}")
+        strength, apart = (page.locator(f".play[data-play$={kind}]") for kind in ("sweep", "apart"))
+        strength.get_by_label("Strength").press("Home")
+        numbers = []
+        for _ in measured.TRIALS:
+            numbers.append(strength.locator(".stop:visible").get_attribute("data-number"))
+            page.keyboard.press("ArrowRight")
+        assert numbers == ["0", "1", "3", "2"]
+        expect(apart.locator(".stop:visible")).to_contain_text("the best")
+        apart.get_by_role("combobox").select_option(label="Trial 5: strength 0.30, usable")
+        expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "5")
+        page.locator(".dot[data-stop=trial-4] path").click()
+        expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "4")
+        expect(page.locator(".dot.current")).to_have_count(2)
+        watched.is_accessible()
         page.goto("about:blank")
 
 
@@ -216,6 +264,34 @@ def test_what_is_deleted_says_first_what_goes_and_a_refusal_is_told_there(
         expect(page.get_by_text("There are none yet.")).to_be_visible()
         page.goto("about:blank")
     assert world.client.get("/v1/adapters").json()["items"] == []
+
+
+def test_the_image_that_is_judged_is_the_large_one_on_a_phone_and_the_buttons_stay(
+    api: Api, world: World, watched: Watched
+) -> None:
+    page = watched.page
+    generation = gallery.generated(world)
+    source, nearest, second = (one["id"] for one in gallery.real_images(world, generation["dataset_id"])[:3])
+    gallery.publish(world, generation, source=source, nearest=nearest, second=second)
+    with api.running():
+        page.set_viewport_size({"width": 360, "height": 640})
+        page.goto(f"{api.url}/generations/{generation['id']}")
+        page.locator(".cell").click()
+        images = page.locator("#detail figure img")
+        expect(images).to_have_count(4)
+        synthetic, *real = [images.nth(place).bounding_box() or {} for place in range(4)]
+        assert synthetic["width"] > 190
+        assert all(one["width"] < 0.6 * synthetic["width"] for one in real)
+        frames = "all => all.map((one) => getComputedStyle(one).outlineStyle)"
+        assert images.evaluate_all(frames) == ["solid"] * 4
+        page.locator("#detail").evaluate("one => one.scrollTo(0, one.scrollHeight)")
+        expect(page.get_by_role("link", name="Download this image")).to_be_in_viewport()
+        for name in ("Keep", "Reject", "Close"):
+            expect(page.locator("#detail").get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+        watched.is_accessible()
+        page.get_by_role("button", name="Reject").click()
+        expect(page.locator(".cell.reject")).to_be_visible()
+        page.goto("about:blank")
 
 
 def test_a_folder_is_dragged_onto_the_page(api: Api, watched: Watched, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.api.presenting import dataset_view
@@ -19,8 +20,8 @@ from service.store.tombstones import Deletion
 from service.web.adapting import AdaptForm, adapt_form
 from service.web.lines import adaptations_of_dataset
 from service.web.pictures import Picture, real_picture
-from service.web.visits import PageRouter, VisitOf
-from service.web.work import WorkLine
+from service.web.visits import PageRouter, Seen, Visit, VisitOf
+from service.web.work import WorkLine, digest
 
 router = PageRouter()
 _SHOWN_A_CLASS = 10
@@ -41,6 +42,19 @@ class ClassShown:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What was made of a data set."""
+
+    dataset_id: str
+    adaptations: Sequence[WorkLine]
+
+    @property
+    def seen(self) -> str:
+        """Changes with any line."""
+        return digest(self)
+
+
+@dataclass(frozen=True)
 class DatasetPage:
     """The whole page. ``warnings``: those of no single class."""
 
@@ -50,7 +64,7 @@ class DatasetPage:
     num_images: int
     classes: Sequence[ClassShown]
     warnings: Sequence[str]
-    adaptations: Sequence[WorkLine]
+    made: Made
     form: AdaptForm
     goes: str
 
@@ -74,7 +88,6 @@ def show(dataset_id: str, visit: VisitOf) -> Response:
         version = datasets.version(session, visit.tenant, dataset_id)
         view = dataset_view(session, visit.tenant, row, version)
         images = glances.first_of_each_class(session, visit.tenant, version.id, _SHOWN_A_CLASS)
-        made = adaptations.of_dataset(session, visit.tenant, dataset_id)
         page = DatasetPage(
             id=row.id,
             name=row.name,
@@ -82,11 +95,25 @@ def show(dataset_id: str, visit: VisitOf) -> Response:
             num_images=view.num_images,
             classes=_classes(view, images),
             warnings=[one.message for one in view.warnings if one.class_name is None],
-            adaptations=adaptations_of_dataset(session, visit, made),
+            made=_made(session, visit, row.id),
             form=adapt_form(visit, view),
             goes=f"Its {counted(view.num_images, 'image')} and all its versions go.",
         )
     return visit.page("dataset.html.j2", page.name, "datasets", page=page)
+
+
+@router.page("/datasets/{dataset_id}/made")
+def made(dataset_id: str, visit: VisitOf, seen: Seen = ()) -> Response:
+    """Its adaptations alone, for a page that is open; nothing where they are what was seen."""
+    with visit.parts.database.reading() as session:
+        datasets.get(session, visit.tenant, dataset_id)
+        found = _made(session, visit, dataset_id)
+    return visit.fragment("made.html.j2", made=found) if found.seen not in seen else Response(status_code=204)
+
+
+def _made(session: Session, visit: Visit, dataset_id: str) -> Made:
+    rows = adaptations.of_dataset(session, visit.tenant, dataset_id)
+    return Made(dataset_id, adaptations_of_dataset(session, visit, rows))
 
 
 def _classes(view: DatasetView, images: Mapping[str, Sequence[ImageRow]]) -> list[ClassShown]:

@@ -198,7 +198,9 @@ def image(generation_id: str, class_name: str, number: int, visit: VisitOf) -> R
         view = generation_view(session, visit.tenant, generations.get(session, visit.tenant, generation_id))
         found = generations.image(session, visit.tenant, generation_id, class_name, number)
         (one,) = generated_image_views(session, visit.tenant, generation_id, [found])
-    return visit.fragment("detail.html.j2", one=detail(view, one))
+        real = datasets.images_by_id(session, visit.tenant, found.real_image_ids)
+    names = {str(row.id): row.filename for row in real.values()}
+    return visit.fragment("detail.html.j2", one=detail(view, one, names))
 
 
 @router.get("/generations/{generation_id}/archive", response_model=None)

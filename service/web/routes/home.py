@@ -20,19 +20,31 @@ _MOST_UNDER_WAY = 20
 
 
 @dataclass(frozen=True)
-class Home:
-    """The first page."""
+class Recent:
+    """The newest of each list."""
 
     datasets: list[WorkLine]
     adaptations: list[WorkLine]
     generations: list[WorkLine]
     recognitions: list[WorkLine]
+
+    @property
+    def seen(self) -> str:
+        """Changes with any line."""
+        return digest(self)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The first page."""
+
+    recent: Recent
     max_bytes: int
 
     @property
     def is_new(self) -> bool:
         """Whether nothing has been uploaded yet."""
-        return not self.datasets
+        return not self.recent.datasets
 
 
 @dataclass(frozen=True)
@@ -53,15 +65,17 @@ class UnderWay:
 def home(visit: VisitOf) -> Response:
     """What is there and what is going on."""
     with visit.parts.database.reading() as session:
-        view = Home(
-            lines.datasets(session, visit, _RECENT).items,
-            lines.adaptations(session, visit, _RECENT).items,
-            lines.generations(session, visit, _RECENT).items,
-            lines.recognitions(session, visit, _RECENT).items,
-            visit.parts.settings.max_request_bytes,
-        )
+        view = Home(_recent(session, visit), visit.parts.settings.max_request_bytes)
         way = under_way(session, visit)
     return visit.page("home.html.j2", "Overview", "home", page=view, way=way)
+
+
+@router.page("/recent")
+def recent(visit: VisitOf, seen: Seen = ()) -> Response:
+    """The newest of each list alone, for a page that is open; nothing where they are what was seen."""
+    with visit.parts.database.reading() as session:
+        found = _recent(session, visit)
+    return visit.fragment("recent.html.j2", recent=found) if found.seen not in seen else Response(status_code=204)
 
 
 @router.page("/under-way")
@@ -70,6 +84,11 @@ def now(visit: VisitOf, seen: Seen = ()) -> Response:
     with visit.parts.database.reading() as session:
         way = under_way(session, visit)
     return visit.fragment("under_way.html.j2", way=way) if way.seen not in seen else Response(status_code=204)
+
+
+def _recent(session: Session, visit: Visit) -> Recent:
+    read = (lines.datasets, lines.adaptations, lines.generations, lines.recognitions)
+    return Recent(*(one(session, visit, _RECENT).items for one in read))
 
 
 def under_way(session: Session, visit: Visit) -> UnderWay:

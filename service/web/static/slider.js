@@ -1,54 +1,61 @@
-// The strength slider: one place a trial of the search, with the pictures that it made and its point in the curve.
+// The strength slider, over trials that differ in nothing else, and beside it the choice among the others: each shows one
+// trial at a time, with the pictures that it made, and its point in the curve.
 "use strict";
 {
-  const places = new Map(); // of each slider, the trial a person left it at
+  const places = new Map(); // of each choice, the trial a person left it at
   let held = null;
 
-  function move(slider, place) {
-    const stops = [...slider.querySelectorAll(".stop")];
+  const stopsOf = (play) => [...play.querySelectorAll(".stop")];
+
+  function move(play, place) {
+    const stops = stopsOf(play);
     const stop = stops[place];
     if (!stop) return;
     for (const one of stops) one.hidden = one !== stop;
-    const range = slider.querySelector("input[type=range]");
-    if (range) {
-      range.value = place;
-      range.setAttribute("aria-valuetext", stop.dataset.label);
-    }
-    for (const dot of slider.querySelectorAll(".dot")) {
-      dot.classList.toggle("current", dot.dataset.stop === `trial-${stop.dataset.number}`);
-    }
+    const control = play.querySelector("input[type=range], select");
+    if (control) control.value = place;
+    if (control?.type === "range") control.setAttribute("aria-valuetext", stop.dataset.label);
+    mark(play.closest(".slider"));
   }
 
-  function begin(slider) {
-    const stops = [...slider.querySelectorAll(".stop")];
-    const left = places.get(slider.dataset.slider);
+  function mark(slider) {
+    const shown = new Set([...slider.querySelectorAll(".stop:not([hidden])")].map((stop) => `trial-${stop.dataset.number}`));
+    for (const dot of slider.querySelectorAll(".dot")) dot.classList.toggle("current", shown.has(dot.dataset.stop));
+  }
+
+  function begin(play) {
+    const stops = stopsOf(play);
+    const left = places.get(play.dataset.play);
     const found = stops.findIndex((stop) => stop.dataset.number === left);
-    move(slider, found >= 0 ? found : stops.findIndex((stop) => !stop.hidden));
+    move(play, found >= 0 ? found : stops.findIndex((stop) => !stop.hidden));
   }
 
-  function choose(slider, place) {
-    move(slider, place);
-    places.set(slider.dataset.slider, slider.querySelector(".stop:not([hidden])")?.dataset.number);
+  function choose(play, place) {
+    move(play, place);
+    places.set(play.dataset.play, play.querySelector(".stop:not([hidden])")?.dataset.number);
   }
 
   document.addEventListener("input", (event) => {
-    const slider = event.target.closest?.(".slider");
-    if (slider && event.target.type === "range") choose(slider, Number(event.target.value));
+    const play = event.target.closest?.(".play");
+    if (play) choose(play, Number(event.target.value));
   });
   document.addEventListener("click", (event) => {
     const dot = event.target.closest?.(".slider .dot");
     if (!dot) return;
-    const slider = dot.closest(".slider");
-    const stops = [...slider.querySelectorAll(".stop")];
-    choose(slider, stops.findIndex((stop) => `trial-${stop.dataset.number}` === dot.dataset.stop));
+    for (const play of dot.closest(".slider").querySelectorAll(".play")) {
+      const place = stopsOf(play).findIndex((stop) => `trial-${stop.dataset.number}` === dot.dataset.stop);
+      if (place >= 0) choose(play, place);
+    }
   });
 
   // What a person holds is not taken out of the hand; the next look at the service brings the newer one.
-  document.addEventListener("pointerdown", (event) => { held = event.target.closest?.(".slider") ?? null; });
+  document.addEventListener("pointerdown", (event) => {
+    held = event.target.type === "range" ? event.target.closest(".slider") : null;
+  });
   for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => { held = null; });
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     if (held && event.detail.target.contains(held)) event.detail.shouldSwap = false;
   });
-  document.addEventListener("renewed", (event) => event.target.querySelectorAll(".slider").forEach(begin));
-  document.querySelectorAll(".slider").forEach(begin);
+  document.addEventListener("renewed", (event) => event.target.querySelectorAll(".play").forEach(begin));
+  document.querySelectorAll(".play").forEach(begin);
 }

@@ -50,6 +50,14 @@ def test_trials_stand_at_their_strength_between_the_floors() -> None:
     assert "best is trial 1" in chart.text
 
 
+def test_spliced_trials_are_told_from_the_others() -> None:
+    spliced = trial(4, 0.6, 0.009).model_copy(update={"splice_sources": True})
+    charts = [quality_chart(trials, 1, None, None) for trials in (TRIALS, [*TRIALS, spliced])]
+    drawn = [[dot.name for dot in chart.dots if dot.is_spliced] for chart in charts if chart is not None]
+    assert drawn == [[], ["trial-4"]]
+    assert ["spliced" in dict(chart.legend) for chart in charts if chart is not None] == [False, True]
+
+
 def test_nothing_is_drawn_before_the_first_score_and_one_score_is_enough() -> None:
     assert quality_chart([trial(0, 0.5, None)], None, None, None) is None
     chart = quality_chart([trial(0, 0.5, 0.01)], 0, None, None)

@@ -38,6 +38,13 @@ def test_recalls_are_shares_or_percent(text: str) -> None:
         (",pits,rust\nrust,1,2\npits,3,4", "the rows rust, pits"),
         (",pits,rust\npits,1,half\nrust,3,4", "'half' is no number of images"),
         ("pits,0.5\nrust,good", "'good' is no recall"),
+        ("pits,0.5\nrust,nan", "'nan' is no recall"),
+        ("pits,85\nrust,90", "'85' is no recall"),
+        ('{"pits": NaN}', "'nan' is no recall"),
+        ('{"pits": [1, 2]}', "'[1, 2]' is no recall"),
+        ("rubbish\nmore of it", "neither a matrix nor a list of recalls"),
+        ("class,recall", "neither a matrix nor a list of recalls"),
+        ("x\ty\tz", "neither a matrix nor a list of recalls"),
     ],
 )
 def test_what_can_be_misread_is_refused(text: str, told: str) -> None:

@@ -1,14 +1,16 @@
 """What is proposed becomes a form that asks for the same."""
 
+import pytest
 from starlette.datastructures import FormData
 
 from service.contracts.generations import GateSettings, GenerationSettings
 from service.contracts.ids import AdapterId
 from service.contracts.requests import GenerationRequest
 from service.contracts.topup import RatioSource, TopUp, TopUpClass
+from service.errors import InvalidRequest
 from service.web.forms import Form
 from service.web.generating import generation_request
-from service.web.topping import top_up_form
+from service.web.topping import top_up_form, top_up_request
 
 
 def weak(name: str, num_images: int) -> TopUpClass:
@@ -39,3 +41,19 @@ def test_a_proposal_that_is_sent_unchanged_is_the_one_that_was_made() -> None:
 def test_where_nothing_is_proposed_there_is_no_form() -> None:
     form = top_up_form(proposal(None))
     assert (form.sentence, list(form.lines)) == ("Told.", [])
+
+
+def test_a_matrix_whose_corner_is_an_empty_cell_comes_through_the_form() -> None:
+    pasted = "\tpits\trust\tok\r\npits\t18\t1\t1\r\nrust\t0\t19\t1\r\nok\t0\t0\t20\r\n"
+    sent = Form(FormData([("adaptation_id", "adn_1"), ("judged", pasted), ("other_classes", "ok")]), "/generations")
+    request = top_up_request(sent)
+    assert request.classes == ["pits", "rust", "ok"]
+    assert request.confusion_matrix == [[18, 1, 1], [0, 19, 1], [0, 0, 20]]
+
+
+@pytest.mark.parametrize("percent", ["0", "101", "nan", "most"])
+def test_a_wanted_recall_that_is_none_is_refused_under_its_field(percent: str) -> None:
+    sent = Form(FormData([("judged", "pits,0.5"), ("target_percent", percent)]), "/generations")
+    with pytest.raises(InvalidRequest) as refused:
+        top_up_request(sent)
+    assert refused.value.field == "target_percent"
