@@ -66,6 +66,14 @@ def test_images_that_are_there_are_taken_off_and_the_new_ones_are_made_as_the_ol
     assert world.client.post("/v1/generations", json=told["request"]).status_code == 202
 
 
+def test_a_setting_that_was_given_is_proposed_again_even_where_it_equals_the_default(world: World) -> None:
+    usual = next(one for one in world.client.get("/v1/base-models").json()["items"] if one["name"] == "mini")
+    strength = usual["generation"]["strength"]
+    generation = source(world, settings={"strength": strength})
+    told = proposed(world, generation_id=generation["id"], recall_by_class={"rust": 0.45})
+    assert told["request"]["settings"] == {"strength": strength}, "or what a search found would stand above it"
+
+
 def generation_classes(world: World, generation_id: str) -> list[dict[str, Any]]:
     classes: list[dict[str, Any]] = world.client.get(f"/v1/generations/{generation_id}").json()["classes"]
     return classes
