@@ -1,10 +1,10 @@
 """Use case: propose a generation for the classes that a classifier tells badly. Nothing is queued or written.
 
 The rule. A class is weak where its recall is below the target. Of a class at the target ``ratio`` synthetic images for
-each real train image are enough: the ratio that a recognition chose on validation images, or else one for one, the
-middle of what recognitions try. A weak class gets more, in proportion to what it lacks, up to twice as many: all images
-of a class are made from the same few real ones, so that many more of them repeat what is known. What the generation
-already has of the class is taken off.
+each real train image are enough: the ratio that a recognition chose on validation images, of several that it tried, or
+else one for one, the middle of what recognitions try. A weak class gets more, in proportion to what it lacks, up to
+twice as many: all images of a class are made from the same few real ones, so that many more of them repeat what is
+known. What the generation already has of the class is taken off.
 """
 
 import math
@@ -219,9 +219,13 @@ def _adapter(session: Session, tenant_id: TenantId, adapter_id: AdapterId) -> Ad
 
 
 def _chosen_ratio(session: Session, tenant_id: TenantId, generation_id: GenerationId) -> float | None:
-    """Of the latest recognition of the generation that has succeeded."""
-    result = jobs.latest_result(session, tenant_id, JobKind.RECOGNITION, "generation_id", generation_id)
-    return RecognitionResult.model_validate(result).chosen_ratio if result is not None else None
+    """Of the latest recognition of the generation that has succeeded, where it had more than one to choose from.
+
+    One may be left alone because the generation has too few images for the others: that says nothing of what is enough.
+    """
+    found = jobs.latest_result(session, tenant_id, JobKind.RECOGNITION, "generation_id", generation_id)
+    result = RecognitionResult.model_validate(found) if found is not None else None
+    return result.chosen_ratio if result is not None and len(result.selection) > 1 else None
 
 
 def _proposed(source: _Source, numbers: dict[str, int]) -> GenerationRequest | None:

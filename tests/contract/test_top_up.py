@@ -4,6 +4,7 @@ from typing import Any
 
 from service.contracts.ids import DEFAULT_TENANT
 from service.contracts.jobs import JobState
+from service.contracts.recognitions import RatioTried, RecognitionResult
 from service.store import jobs
 from tests.contract.conftest import World
 from tests.contract.test_recognitions import found, generated, three_classes
@@ -86,16 +87,35 @@ def test_a_recognition_gives_recalls_and_the_ratio_it_chose(world: World) -> Non
     recognition = world.client.post("/v1/recognitions", json=asked).json()
     unfinished = world.client.post(PATH, json={"recognition_id": recognition["id"]})
     assert (unfinished.status_code, unfinished.json()["code"]) == (409, "recognition_unfinished")
-    result = found().model_copy(update={"chosen_ratio": 4.0})
-    with world.database.transaction() as session:
-        row = jobs.get(session, DEFAULT_TENANT, recognition["jobs"][0]["id"])
-        row.state, row.result = JobState.SUCCEEDED, result.model_dump(mode="json")
+    succeeded(world, recognition["jobs"][0]["id"], tried(1.0, 4.0))
     told = proposed(world, recognition_id=recognition["id"])
     assert (told["ratio"], told["ratio_source"]) == (4.0, "recognition")
     assert {one["class_name"]: one["recall"] for one in told["classes"]} == {"pits": 1.0, "rust": 0.8}
     assert list(told["request"]["num_images"]) == ["rust"]
     by_hand = proposed(world, generation_id=generation["id"], recall_by_class={"pits": 1, "rust": 0.8})
     assert by_hand["request"]["num_images"] == told["request"]["num_images"]
+
+
+def tried(*ratios: float) -> RecognitionResult:
+    """A result that chose the last of these."""
+    selection = [RatioTried(ratio=ratio, num_synthetic=8, validation_accuracy=0.8) for ratio in ratios]
+    return found().model_copy(update={"chosen_ratio": ratios[-1], "selection": selection})
+
+
+def succeeded(world: World, job_id: str, result: RecognitionResult) -> None:
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, job_id)
+        row.state, row.result = JobState.SUCCEEDED, result.model_dump(mode="json")
+
+
+def test_a_recognition_that_had_but_one_ratio_to_try_chose_none(world: World) -> None:
+    images = three_classes(world)
+    generation = generated(world, images["id"])
+    asked = {"dataset_id": images["id"], "generation_id": generation["id"], "classes": ["pits", "rust"]}
+    recognition = world.client.post("/v1/recognitions", json=asked).json()
+    succeeded(world, recognition["jobs"][0]["id"], tried(0.5))
+    told = proposed(world, recognition_id=recognition["id"])
+    assert (told["ratio"], told["ratio_source"]) == (1.0, "usual")
 
 
 def test_where_no_class_is_weak_nothing_is_proposed_in_words(world: World) -> None:
