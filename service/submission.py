@@ -9,7 +9,13 @@ from sqlalchemy.orm import Session
 from service.contracts.adaptations import AdaptationParams, AdaptationSettings
 from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationParams, EvaluationRequest, GenerationImages
-from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings, Origin
+from service.contracts.generations import (
+    MIN_SPLICED_STRENGTH,
+    GenerationMode,
+    GenerationParams,
+    GenerationSettings,
+    Origin,
+)
 from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, TenantId, VersionId
 from service.contracts.jobs import JobKind, JobState
 from service.contracts.requests import AdaptationRequest, GenerationRequest
@@ -224,6 +230,12 @@ def _class_settings(
             f"strength {settings.strength:g} of {settings.num_inference_steps} steps leaves no denoising step",
             field="settings.strength",
             remedy="Raise strength or num_inference_steps until their product is at least 1.",
+        )
+    if image_oriented and settings.splice_sources and settings.strength < MIN_SPLICED_STRENGTH:
+        raise InvalidRequest(
+            f"at strength {settings.strength:g} spliced images of class {adapter.class_name!r} are hardly redrawn",
+            field="settings.strength",
+            remedy=f"Give a strength of {MIN_SPLICED_STRENGTH} or more, or splice_sources false.",
         )
     return settings
 

@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from models.errors import InvalidSettings
 
+#: Below this strength a spliced start comes out as a collage of two real pictures, which are then hardly redrawn.
+MIN_SPLICED_STRENGTH = 0.4
+
 
 class GenerationMode(StrEnum):
     """Where an image starts from: a partially noised real image (SDEdit), or pure noise."""
@@ -17,7 +20,8 @@ class GenerationMode(StrEnum):
 class GenerationConfig:
     """How images are made. ``guidance_scale`` 1 = no guidance.
 
-    In ``image_oriented`` mode only: ``strength``, and ``splice_sources``: begin as two sources spliced, not as one.
+    In ``image_oriented`` mode only: ``strength``, and ``splice_sources``: begin as two sources spliced, not as one, at
+    a strength of `MIN_SPLICED_STRENGTH` or more.
     """
 
     mode: GenerationMode = GenerationMode.IMAGE_ORIENTED
@@ -32,5 +36,11 @@ class GenerationConfig:
             raise InvalidSettings(
                 f"guidance_scale {self.guidance_scale} is below 1.", field="guidance_scale", remedy="Give 1 or more."
             )
+        is_spliced = self.splice_sources and self.mode is GenerationMode.IMAGE_ORIENTED
+        if is_spliced and self.strength < MIN_SPLICED_STRENGTH:
+            raise InvalidSettings(
+                f"At strength {self.strength:g} spliced sources are hardly redrawn.", field="strength",
+                remedy=f"Give {MIN_SPLICED_STRENGTH} or more, or do not splice.",
+            )  # fmt: skip
         if self.batch_size < 1:
             raise InvalidSettings("batch_size is below 1.", field="batch_size", remedy="Give 1 or more.")

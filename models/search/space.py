@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from models.errors import InvalidSettings
+from models.generation.config import MIN_SPLICED_STRENGTH
 
 #: Grid steps a unit: strength moves by 0.01, guidance_scale and lora_scale by 0.05.
 _STEPS_A_UNIT = {"strength": 100, "guidance_scale": 20, "lora_scale": 20}
@@ -31,7 +32,8 @@ class SearchSpace:
 
     ``splice_sources``: whether sources are never spliced, ``(False,)``, always, ``(True,)``, or either, in that order.
 
-    A candidate always has a step to denoise: where strength x steps would be less than 1, strength is raised. Raises
+    A candidate always has a step to denoise, and is redrawn where it is spliced: where strength x steps would be less
+    than 1, or strength less than `MIN_SPLICED_STRENGTH` there, strength is raised. Raises
     ``InvalidSettings`` for a range that is empty, or that leaves no step even at its end.
     """
 
@@ -70,13 +72,15 @@ class SearchSpace:
     def at(self, point: Mapping[str, int]) -> Candidate:
         """The candidate at a ``point`` of the grid, with strength raised to where a step is left."""
         steps = self.num_inference_steps[point["num_inference_steps"]]
+        spliced = self.splice_sources[point["splice_sources"]]
+        least = max(_least_strength(steps), round(MIN_SPLICED_STRENGTH * _STEPS_A_UNIT["strength"]) if spliced else 0)
         return Candidate(
             checkpoint=self.checkpoints[point["checkpoint"]],
-            strength=max(point["strength"], _least_strength(steps)) / _STEPS_A_UNIT["strength"],
+            strength=max(point["strength"], least) / _STEPS_A_UNIT["strength"],
             guidance_scale=point["guidance_scale"] / _STEPS_A_UNIT["guidance_scale"],
             lora_scale=point["lora_scale"] / _STEPS_A_UNIT["lora_scale"],
             num_inference_steps=steps,
-            splice_sources=self.splice_sources[point["splice_sources"]],
+            splice_sources=spliced,
         )
 
     def point(self, candidate: Candidate) -> dict[str, int]:

@@ -19,6 +19,10 @@ class GenerationMode(StrEnum):
     FROM_NOISE = "from_noise"
 
 
+#: A spliced start needs this strength: below it, what is made is a collage of two real pictures.
+MIN_SPLICED_STRENGTH = 0.4
+
+
 class GenerationSettings(Word):
     """How images are made. ``strength`` in (0, 1] and ``splice_sources`` count in ``image_oriented`` mode only."""
 
@@ -29,7 +33,8 @@ class GenerationSettings(Word):
     lora_scale: float = Field(default=1.0, ge=0, le=2)
     splice_sources: bool = Field(
         default=False,
-        description="Begin as two real images joined where they differ least: a layout that neither of them has.",
+        description="Begin as two real images joined where they differ least: a layout that neither of them has. "
+        f"Needs a strength of {MIN_SPLICED_STRENGTH} or more, so that both are redrawn.",
     )
     unadapted: bool = Field(
         default=False,

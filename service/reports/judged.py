@@ -120,6 +120,11 @@ def copy_statement(result: GenerationResult) -> str:
         )
         if closest is not None:
             said += f" The closest delivered one keeps {figure(closest)} times the distance that would make it a copy."
+        if any(image.second_source_image_id is not None for image in result.closest):
+            said += (
+                " Images that began as two real ones spliced were compared as wholes: each part keeps its source's "
+                "layout, and is redrawn."
+            )
         return said
     found = result.quality.copies if result.quality is not None else None
     if found is None or found.num_checked == 0:

@@ -123,6 +123,7 @@ def test_a_wrong_adaptation_is_told_what_and_where(
         ({"settings": {"strength": 0}}, "settings.strength"),
         ({"settings": {"strength": 1.5}}, "settings.strength"),
         ({"settings": {"strength": 0.01}}, "settings.strength"),
+        ({"settings": {"strength": 0.39, "splice_sources": True}}, "settings.strength"),
         ({"adapter_ids": ["adp_0"]}, "adaptation_id"),
         ({"seed": -1}, "seed"),
     ],

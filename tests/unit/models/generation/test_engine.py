@@ -14,12 +14,13 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion import latents
 from models.diffusion.base_model import BaseModel, load_base_model
-from models.errors import AdapterUnusable, NonFiniteLoss
-from models.generation.config import GenerationConfig, GenerationMode
+from models.errors import AdapterUnusable, InvalidSettings, NonFiniteLoss
+from models.generation.config import MIN_SPLICED_STRENGTH, GenerationConfig, GenerationMode
 from models.generation.engine import Prompts, Sample, Sampler, denoise, encode_sources, source_of
 from models.generation.lora_slot import LoraSlot
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
+from service.contracts import generations as contracts
 
 CONFIG = GenerationConfig(strength=0.6, num_inference_steps=10, guidance_scale=2.0)
 
@@ -124,7 +125,7 @@ def test_an_image_does_not_depend_on_the_batch_it_was_made_in(
 def test_a_spliced_image_has_two_sources_and_depends_on_its_index_alone(
     tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
 ) -> None:
-    config = replace(CONFIG, splice_sources=True, strength=0.2)
+    config = replace(CONFIG, splice_sources=True, strength=0.4)
     whole, rest = (made(tiny_base, adapter, pictures, config, first_index=first) for first in (0, 3))
     assert all(len(set(sample.source_indices)) == 2 for sample in whole)
     assert [sample.source_indices for sample in whole[3:]] == [sample.source_indices for sample in rest]
@@ -132,6 +133,13 @@ def test_a_spliced_image_has_two_sources_and_depends_on_its_index_alone(
     plain = made(tiny_base, adapter, pictures, replace(config, splice_sources=False))
     assert [sample.source_index for sample in plain] == [sample.source_index for sample in whole]
     assert all(int(np.abs(pixels(a) - pixels(b)).max()) > 1 for a, b in zip(plain, whole, strict=True))
+
+
+def test_a_collage_is_refused_and_the_service_knows_the_same_bound() -> None:
+    assert MIN_SPLICED_STRENGTH == contracts.MIN_SPLICED_STRENGTH
+    GenerationConfig(strength=MIN_SPLICED_STRENGTH, splice_sources=True)
+    with pytest.raises(InvalidSettings, match="hardly redrawn"):
+        GenerationConfig(strength=0.39, splice_sources=True)
 
 
 @pytest.mark.parametrize("change", [{"mode": GenerationMode.FROM_NOISE}, {}], ids=["from noise", "one source"])

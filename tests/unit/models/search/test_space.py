@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.diffusion.timesteps import denoising_steps
 from models.errors import InvalidSettings
+from models.generation.config import MIN_SPLICED_STRENGTH
 from models.search.space import Candidate, SearchSpace
 
 SPACE = SearchSpace(("token@50", "lora@100", "lora@200"), strength=(0.02, 0.9), num_inference_steps=(8, 20))
@@ -17,6 +20,16 @@ def test_every_candidate_lies_on_the_grid_and_leaves_a_step_to_denoise() -> None
             assert number == round(round(number * 20) / 20, 2)
         assert SPACE.nearest(candidate) == candidate
         assert all(0 <= place <= 1 for place in SPACE.unit(candidate))
+
+
+def test_what_is_spliced_is_redrawn() -> None:
+    either = replace(SPACE, splice_sources=(False, True))
+    rng = np.random.default_rng(0)
+    drawn = [either.drawn(rng) for _ in range(500)]
+    assert min(one.strength for one in drawn if one.splice_sources) == MIN_SPLICED_STRENGTH
+    assert min(one.strength for one in drawn if not one.splice_sources) < 0.1
+    assert all(either.nearest(one) == one for one in drawn)
+    assert not SPACE.nearest(replace(drawn[0], splice_sources=True)).splice_sources
 
 
 def test_settings_beyond_the_ranges_are_brought_to_their_ends() -> None:

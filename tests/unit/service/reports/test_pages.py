@@ -88,6 +88,13 @@ def test_a_generation_page_answers_the_first_question_first_and_shows_what_it_st
     assert len(page.pictures) == 5, "the sheet and two pairs"
 
 
+def test_a_report_says_what_the_copy_check_of_spliced_images_does_not_tell() -> None:
+    result = measured.generation_result()
+    spliced = [one.model_copy(update={"second_source_image_id": "img_other"}) for one in result.closest]
+    told = page_of(generation(result.model_copy(update={"closest": spliced})))
+    assert "compared as wholes" in told and "compared as wholes" not in page_of(generation(result))
+
+
 def test_a_generation_page_tells_who_decided_each_setting_and_how_to_ask_for_the_images_again() -> None:
     section = generation_page(generation(measured.generation_result()), picture).classes[0]
     origins = {one.name: one.origin for one in section.settings}
