@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 from service.contracts.ids import DEFAULT_TENANT, TenantId
 from service.contracts.keys import Scope
@@ -62,23 +61,20 @@ def list_keys(
     if as_json:
         _write([_told(row) for row in rows])
         return
-    # An id is there to be copied: it is never shortened, whatever the terminal's width.
-    table = Table(
-        Column("id", no_wrap=True, min_width=max((len(row.id) for row in rows), default=2)),
-        "tenant",
-        "name",
-        "begins with",
-        "scopes",
-        "state",
-        "created",
-        "last used",
-    )
+    if not rows:
+        Console(stderr=True).print("There is no key: defectsynth keys create makes one.", highlight=False)
+    console = Console()
     for row in rows:
-        table.add_row(
-            row.id, row.tenant_id, row.name, f"dsk_{row.prefix}", ", ".join(row.scopes), _state(row),
-            _date(row.created_at), _date(row.last_used_at),
-        )  # fmt: skip
-    Console().print(table)
+        console.print(_card(row), markup=False, highlight=False, soft_wrap=True)
+
+
+def _card(row: ApiKeyRow) -> str:
+    """A few short lines: a table of so much is not to be read on a terminal of 80 columns."""
+    return (
+        f"{row.id}  {_state(row)}\n"
+        f"  {row.name} (tenant {row.tenant_id}; {', '.join(row.scopes)})\n"
+        f"  begins with dsk_{row.prefix}, created {_date(row.created_at)}, last used {_date(row.last_used_at)}\n"
+    )
 
 
 @app.command()
@@ -123,7 +119,7 @@ def _told(row: ApiKeyRow) -> dict[str, object]:
 
 
 def _date(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment is not None else "-"
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment is not None else "never"
 
 
 def _write(value: object) -> None:

@@ -9,7 +9,13 @@ from sqlalchemy.orm import Session
 from service.contracts.adaptations import AdaptationParams, AdaptationSettings
 from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationParams, EvaluationRequest, GenerationImages
-from service.contracts.generations import MIN_SPLICED_STRENGTH, GenerationMode, GenerationParams, GenerationSettings
+from service.contracts.generations import (
+    MIN_SPLICED_STRENGTH,
+    GenerationMode,
+    GenerationParams,
+    GenerationSettings,
+    Origin,
+)
 from service.contracts.ids import AdaptationId, AdapterId, EvaluationId, GenerationId, TenantId, VersionId
 from service.contracts.jobs import JobKind, JobState
 from service.contracts.requests import AdaptationRequest, GenerationRequest
@@ -215,12 +221,8 @@ class Submission:
 def _class_settings(
     adapter: AdapterRow, request: GenerationRequest, defaults: GenerationSettings
 ) -> GenerationSettings:
-    """What the client gave over what the adapter's search found over the base model's defaults.
-
-    The search looked at the adapter, so the unadapted baseline takes nothing from it.
-    """
-    if adapter.found is not None and not request.settings.unadapted:
-        defaults = defaults.model_copy(update=FoundSettings.model_validate(adapter.found).model_dump())
+    """What the client gave over what the adapter's search found over the base model's defaults."""
+    defaults = defaults.model_copy(update=_found(adapter, request))
     settings = merged(defaults, request.settings, "settings")
     image_oriented = settings.mode is GenerationMode.IMAGE_ORIENTED
     if image_oriented and settings.strength * settings.num_inference_steps < 1:
@@ -236,6 +238,20 @@ def _class_settings(
             remedy=f"Give a strength of {MIN_SPLICED_STRENGTH} or more, or splice_sources false.",
         )
     return settings
+
+
+def _found(adapter: AdapterRow, request: GenerationRequest) -> dict[str, object]:
+    """By name; the search looked at the adapter, so the unadapted baseline takes nothing from it."""
+    if adapter.found is None or request.settings.unadapted:
+        return {}
+    return FoundSettings.model_validate(adapter.found).model_dump()
+
+
+def _origins(adapter: AdapterRow, request: GenerationRequest) -> dict[str, Origin]:
+    """Noted now: later nothing tells a value that was given from one that was found and is equal."""
+    found, given = _found(adapter, request), request.settings.model_fields_set
+    below = {name: Origin.SEARCH if name in found else Origin.BASE_MODEL for name in GenerationSettings.model_fields}
+    return below | dict.fromkeys(given, Origin.CLIENT)
 
 
 def _generation_params(
@@ -254,6 +270,7 @@ def _generation_params(
         seed=class_seed(seed, name),
         settings=_class_settings(adapter, request, defaults),
         gates=request.gates,
+        origins=_origins(adapter, request),
     )
 
 

@@ -1,10 +1,10 @@
 """Use case: propose a generation for the classes that a classifier tells badly. Nothing is queued or written.
 
 The rule. A class is weak where its recall is below the target. Of a class at the target ``ratio`` synthetic images for
-each real train image are enough: the ratio that a recognition chose on validation images, or else one for one, the
-middle of what recognitions try. A weak class gets more, in proportion to what it lacks, up to twice as many: all images
-of a class are made from the same few real ones, so that many more of them repeat what is known. What the generation
-already has of the class is taken off.
+each real train image are enough: the ratio that a recognition chose on validation images, of several that it tried, or
+else one for one, the middle of what recognitions try. A weak class gets more, in proportion to what it lacks, up to
+twice as many: all images of a class are made from the same few real ones, so that many more of them repeat what is
+known. What the generation already has of the class is taken off.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from service.contracts.datasets import Split
-from service.contracts.generations import GateSettings, GenerationParams, GenerationSettings
+from service.contracts.generations import GenerationParams, GenerationSettings, Origin
 from service.contracts.ids import AdaptationId, AdapterId, GenerationId, TenantId
 from service.contracts.jobs import JobKind
 from service.contracts.recognitions import RecognitionResult
@@ -113,25 +113,29 @@ class ToppingUp:
             frozenset(found),
             there,
             _not_rejected(session, tenant_id, generation_id),
-            self._asked(GenerationSettings.model_validate(row.settings), params[0].gates, there),
+            self._asked(GenerationSettings.model_validate(row.settings), params[0], there),
             ratio if ratio is not None else _USUAL_RATIO,
             RatioSource.RECOGNITION if ratio is not None else RatioSource.USUAL,
             _num_train(session, tenant_id, there),
         )
 
     def _asked(
-        self, settings: GenerationSettings, gates: GateSettings, found: Mapping[str, AdapterRow]
+        self, settings: GenerationSettings, params: GenerationParams, found: Mapping[str, AdapterRow]
     ) -> dict[str, Any]:
         """What the generation's client had asked for, so that the new images are made as the old ones were.
 
         Its settings hold the base model's defaults too; given back, these would stand above what the search found.
+        Where an earlier version recorded no origins, what differs from the defaults is taken for given.
         """
-        names = {one.base_model for one in found.values()} & set(self._base_models)
-        if not names:
-            return {"gates": gates}
-        usual = self._base_models[names.pop()].generation.model_dump()
-        given = {name: value for name, value in settings.model_dump().items() if value != usual[name]}
-        return {"gates": gates} | ({"settings": GenerationSettings.model_validate(given)} if given else {})
+        values = settings.model_dump()
+        if params.origins:
+            given = {name: value for name, value in values.items() if params.origins.get(name) is Origin.CLIENT}
+        else:
+            names = {one.base_model for one in found.values()} & set(self._base_models)
+            usual = self._base_models[names.pop()].generation.model_dump() if names else values
+            given = {name: value for name, value in values.items() if value != usual[name]}
+        asked = {"settings": GenerationSettings.model_validate(given)} if given else {}
+        return {"gates": params.gates} | asked
 
     def _class(self, judged: Judged, source: _Source, target: float) -> TopUpClass:
         is_weak = judged.recall is not None and judged.recall < target
@@ -215,9 +219,13 @@ def _adapter(session: Session, tenant_id: TenantId, adapter_id: AdapterId) -> Ad
 
 
 def _chosen_ratio(session: Session, tenant_id: TenantId, generation_id: GenerationId) -> float | None:
-    """Of the latest recognition of the generation that has succeeded."""
-    result = jobs.latest_result(session, tenant_id, JobKind.RECOGNITION, "generation_id", generation_id)
-    return RecognitionResult.model_validate(result).chosen_ratio if result is not None else None
+    """Of the latest recognition of the generation that has succeeded, where it had more than one to choose from.
+
+    One may be left alone because the generation has too few images for the others: that says nothing of what is enough.
+    """
+    found = jobs.latest_result(session, tenant_id, JobKind.RECOGNITION, "generation_id", generation_id)
+    result = RecognitionResult.model_validate(found) if found is not None else None
+    return result.chosen_ratio if result is not None and len(result.selection) > 1 else None
 
 
 def _proposed(source: _Source, numbers: dict[str, int]) -> GenerationRequest | None:

@@ -19,7 +19,7 @@ Commands that talk to a running service take its address from `--url` or `DEFECT
 """
 _MEANINGS = {
     ExitCode.FINE: "done",
-    ExitCode.FAILED: "the work failed or was canceled, or a file cannot be read or written",
+    ExitCode.FAILED: "the work failed, was canceled or left no image, or a file cannot be read or written",
     ExitCode.USAGE: "wrong usage",
     ExitCode.UNREACHABLE: "the service cannot be reached",
     ExitCode.REFUSED: "the service refuses: the key, an unknown id, a request that must be changed, a limit",

@@ -30,7 +30,7 @@ from service.contracts.generations import (
     DecisionCounts,
     GenerationParams,
     GenerationResult,
-    GenerationSettings,
+    SettingsInCommon,
 )
 from service.contracts.ids import JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
@@ -194,13 +194,14 @@ def generation_view(session: Session, tenant_id: TenantId, row: GenerationRow) -
     of_it = jobs.of_resources(session, tenant_id, [row.id])
     counts = decisions.counts(session, tenant_id, row.id)
     here = f"/v1/generations/{row.id}"
+    classes = [_generation_class(one, counts.get(one.class_name, DecisionCounts()), here) for one in of_it]
     return GenerationView(
         id=row.id,
         state=state_of(of_it),
         seed=row.seed,
-        settings=GenerationSettings.model_validate(row.settings),
+        settings=SettingsInCommon.of([one.settings for one in classes]),
         created_at=row.created_at,
-        classes=[_generation_class(one, counts.get(one.class_name, DecisionCounts()), here) for one in of_it],
+        classes=classes,
         jobs=job_views(session, of_it),
         links={
             "self": here,

@@ -14,6 +14,7 @@ from service.contracts.generations import (
     GateSettings,
     GenerationResult,
     GenerationSettings,
+    SettingsInCommon,
 )
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionResult
@@ -195,7 +196,7 @@ class GenerationView(View):
     id: str = Field(examples=["gen_3d4e5f60718293a4b5c6d7e8f90a1b2c"])
     state: WorkState
     seed: int
-    settings: GenerationSettings
+    settings: SettingsInCommon
     created_at: datetime
     classes: list[GenerationClassView]
     jobs: list[JobView]

@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from service.cli_remote.completing import ids
+from service.cli_remote.misuse import Command
 from service.cli_remote.options import Options
-from service.cli_remote.typed import number_of, request_of, settings_of, share_of
+from service.cli_remote.typed import judged_of, number_of, request_of, settings_of
 
 _PANEL = "A running service"
 _USUAL_NUM_IMAGES = 100
@@ -40,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
     for command in (
         upload, adapt, generate, evaluate, recognise, top_up, status, watch, report, download, cancel, delete,
     ):  # fmt: skip
-        app.command(rich_help_panel=_PANEL)(_with_the_client(command))
+        app.command(cls=Command, rich_help_panel=_PANEL)(_with_the_client(command))
 
 
 def _with_the_client(command: Callable[..., None]) -> Callable[..., None]:
@@ -187,12 +188,19 @@ def top_up(
         str,
         typer.Argument(
             metavar="ID",
-            help="A recognition, or a generation or adaptation with --recall.",
+            help="A recognition, or a generation or adaptation with --recall or --matrix.",
             autocompletion=ids("recognitions", "generations", "adaptations"),
         ),
     ],
     recalls: Annotated[
         list[str] | None, typer.Option("--recall", help="NAME=SHARE of your own classifier; give it again for more.")
+    ] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(help="A file with your classifier's confusion matrix, or its recalls: CSV or JSON."),
+    ] = None,
+    other_classes: Annotated[
+        list[str] | None, typer.Option("--other-class", help="In the matrix and never adapted, such as ok.")
     ] = None,
     target: Annotated[float | None, typer.Option(help="Classes whose recall is below it are weak.")] = None,
     out: Annotated[
@@ -206,8 +214,8 @@ def top_up(
     """Propose images for the classes that a classifier tells badly; queues nothing."""
     from service.cli_remote import doing
 
-    shares = dict(share_of(one) for one in recalls or [])
-    doing.top_up(Options(url, key, as_json), named, shares, target, out)
+    judged = judged_of(recalls or [], matrix, other_classes or [], target)
+    doing.top_up(Options(url, key, as_json), named, judged, out)
 
 
 def status(

@@ -1,6 +1,7 @@
 """What each remote command does. What it says on the way goes to stderr, what it found to stdout."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -38,6 +39,7 @@ from service.cli_remote.ending import ExitCode
 from service.cli_remote.following import Watched, followed, wide_bar
 from service.cli_remote.options import Options
 from service.cli_remote.session import Session, find, session
+from service.cli_remote.typed import Judged
 
 _RECENT = 15
 _STDOUT = Path("-")
@@ -96,9 +98,7 @@ def preflight(
         now.give(told, proposals.preflight(told))
 
 
-def top_up(
-    options: Options, named: str, recall_by_class: Mapping[str, float], target: float | None, out: Path | None
-) -> None:
+def top_up(options: Options, named: str, judged: Judged, out: Path | None) -> None:
     """Images proposed for the weak classes; the request for them is written where ``out`` says."""
     kind = named.partition("_")[0]
     if kind not in ("gen", "adn", "rec"):
@@ -106,15 +106,14 @@ def top_up(
     with session(options) as now:
         told = now.client.top_up(
             generation_id=named if kind == "gen" else None, adaptation_id=named if kind == "adn" else None,
-            recognition_id=named if kind == "rec" else None, recall_by_class=recall_by_class or None,
-            target_recall=target,
+            recognition_id=named if kind == "rec" else None, **judged.said,
         )  # fmt: skip
         if out is not None:
             _write_proposal(now, named, told, out)
             return
         now.give(told, proposals.top_up(told))
         if told.request is not None:
-            again = proposals.command_of(named, recall_by_class, target)
+            again = shlex.join(["defectsynth", "top-up", named, *judged.words])
             now.hint(f"\nNext: {again} --out top-up.json\n      {proposals.command_to_send(Path('top-up.json'))}")
 
 
@@ -191,7 +190,7 @@ def _watched(options: Options, work: Watched, after: str = "") -> None:
     with session(options, patient=True) as now:
         ended = followed(now, work)
         now.give(ended, showing.shown(ended))
-        if ended.state is not State.SUCCEEDED:
+        if ended.state is not State.SUCCEEDED or showing.is_empty(ended):
             raise typer.Exit(ExitCode.FAILED)
         now.hint(f"\n{after}" if after else "")
 

@@ -19,6 +19,7 @@ from defectsynth_client import (
     WorkFailed,
 )
 from defectsynth_client.connection import DEFAULT_URL
+from service.cli_remote.misuse import error_document
 from service.cli_remote.options import Options
 
 
@@ -84,7 +85,6 @@ def _end(code: ExitCode, error: Exception, remedy: str, as_json: bool) -> NoRetu
 
 
 def _document(error: Exception, remedy: str) -> dict[str, object]:
-    """Of every error the same names, so that a script need not ask which it is."""
     if isinstance(error, ApiError):
         return {
             "code": error.code, "message": error.detail, "field": error.field, "remedy": error.remedy or remedy,
@@ -92,11 +92,8 @@ def _document(error: Exception, remedy: str) -> dict[str, object]:
             "refused": [one.model_dump(mode="json") for one in error.refused],
         }  # fmt: skip
     code = {Unreachable: "unreachable", WorkFailed: "work_failed", WaitedTooLong: "waited_too_long"}.get(type(error))
-    return {
-        "code": code or ("answer_unreadable" if isinstance(error, AnswerUnreadable) else "command_failed"),
-        "message": str(error), "field": None, "remedy": remedy or None, "status": None, "request_id": None,
-        "refused": [],
-    }  # fmt: skip
+    code = code or ("answer_unreadable" if isinstance(error, AnswerUnreadable) else "command_failed")
+    return error_document(code, str(error), remedy or None)
 
 
 def _escaped(text: str) -> str:

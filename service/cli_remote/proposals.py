@@ -1,7 +1,6 @@
 """What would be done, before anything is: the pre-flight of an adaptation, and a top-up of weak classes."""
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -10,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from defectsynth_client import DefectsynthError
-from defectsynth_client.proposals import ExpectedSeconds, Preflight, PreflightVerdict, TopUp
+from defectsynth_client.proposals import ExpectedSeconds, Preflight, PreflightMemory, PreflightVerdict, TopUp
 from service.cli_remote.showing import plain_table
 from service.cli_remote.words import duration
 
@@ -37,7 +36,7 @@ def preflight(told: Preflight) -> RenderableType:
     return Group(
         Text.from_markup(f"{_VERDICTS[told.verdict]} {escape(told.sentence)}\n"),
         Padding(table, (0, 0, 1, 2), expand=False),
-        Text(f"  {_in_all(told)}"),
+        Text(f"  {_in_all(told)}\n  {_memory(told.memory)}"),
         *(Text.from_markup(f"\n[bold yellow]![/] {escape(f'{name}: ' if name else '')}{escape(message)}")
           for name, message in faults),
     )  # fmt: skip
@@ -48,6 +47,22 @@ def _in_all(told: Preflight) -> str:
         return "Nothing tells how long it takes."
     basis = f"learned from {told.num_earlier_jobs} earlier jobs" if told.num_earlier_jobs else "a first guess"
     return f"In all {_expected(told.seconds)}, {basis}; nine in ten lie in the brackets."
+
+
+def _memory(told: PreflightMemory) -> str:
+    parts = [
+        f"{_gib(expected)} of {what}{f', and a worker has {_gib(there)}' if there is not None else ''}"
+        for what, expected, there in (
+            ("memory", told.expected_bytes, told.worker_bytes),
+            ("device memory", told.expected_device_bytes, told.worker_device_bytes),
+        )
+        if expected is not None
+    ]
+    return f"A job takes up to {'; '.join(parts)}." if parts else "Nothing tells how much memory it takes."
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def _expected(seconds: ExpectedSeconds | None) -> str:
@@ -64,14 +79,6 @@ def top_up(told: TopUp) -> RenderableType:
         number = f"[bold]{one.num_images}[/]" if one.num_images else "·"
         table.add_row(escape(one.class_name), recall, number, escape(one.reason))
     return Group(Text(f"{told.sentence}\n"), Padding(table, (0, 0, 0, 2), expand=False))
-
-
-def command_of(named: str, recall_by_class: Mapping[str, float], target: float | None) -> str:
-    """The command that proposes it again."""
-    words = ["defectsynth", "top-up", named]
-    words += [word for name, recall in recall_by_class.items() for word in ("--recall", f"{name}={recall}")]
-    words += ["--target", str(target)] if target is not None else []
-    return shlex.join(words)
 
 
 def command_to_send(proposal: Path) -> str:

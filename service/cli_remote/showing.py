@@ -11,6 +11,7 @@ from rich.text import Text
 
 from defectsynth_client import Adaptation, Adapter, Dataset, Evaluation, Generation, Job, Receipt, Recognition, State
 from defectsynth_client.models import Work
+from defectsynth_client.quality import GenerationResult
 from service.cli_remote.scores import quality, recognition_table
 from service.cli_remote.words import plural, stage_words, state_markup, taken
 
@@ -92,12 +93,18 @@ def work(found: Adaptation | Generation | Evaluation | Recognition) -> Renderabl
             parts += [Text("\nAdapters\n", style="bold"), _indented(_adapters(found))]
         case Generation():
             told = ", ".join(f"{one.num_published} of {one.num_images} {one.class_name}" for one in found.classes)
-            parts.append(Text(f"\n  images so far: {told}"))
+            so_far = "" if all(job.state.is_final for job in found.jobs) else " so far"
+            parts.append(Text(f"\n  images{so_far}: {told}"))
         case Evaluation() if found.result is not None:
             parts += [Text(), quality([found.result.quality])]
         case Recognition() if found.result is not None:
             parts += [Text(), recognition_table(found.result)]
     return Group(*parts)
+
+
+def is_empty(found: Work) -> bool:
+    """A generation may end well with every image rejected; whatever a script does next has nothing to do it with."""
+    return isinstance(found, Generation) and not any(one.num_published for one in found.classes)
 
 
 def _adapters(found: Adaptation) -> Table:
@@ -109,7 +116,7 @@ def _adapters(found: Adaptation) -> Table:
 
 
 def jobs(listed: Sequence[Job]) -> RenderableType:
-    """Jobs, a row each; below them why those failed that did."""
+    """Jobs, a row each; below them why those failed that did, and why there are fewer images than were asked for."""
     at = () if all(job.state.is_final for job in listed) else ("at",)
     table = plain_table("class", "state", *at, "time", right=("time",))
     for job in listed:
@@ -120,7 +127,13 @@ def jobs(listed: Sequence[Job]) -> RenderableType:
         for job in listed
         if job.failure is not None
     ]
-    return Group(_indented(table), *failed)
+    warned = [
+        Text.from_markup(f"\n[bold yellow]![/] {escape(f'{job.class_name}: {one}')}")
+        for job in listed
+        if isinstance(job.result, GenerationResult)
+        for one in job.result.warnings
+    ]
+    return Group(_indented(table), *failed, *warned)
 
 
 def _at(job: Job) -> str:

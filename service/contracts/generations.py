@@ -1,7 +1,9 @@
 """Generation: how images are made, what a worker is told, and what it answers."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from pydantic import Field
 
@@ -40,6 +42,36 @@ class GenerationSettings(Word):
     )
 
 
+class SettingsInCommon(Word):
+    """What all classes of a generation are made with; null where they differ, each with what was found for it.
+
+    ``classes[].settings`` has every class's own.
+    """
+
+    mode: GenerationMode | None
+    strength: float | None
+    guidance_scale: float | None
+    num_inference_steps: int | None
+    lora_scale: float | None
+    splice_sources: bool | None
+    unadapted: bool | None
+
+    @classmethod
+    def of(cls, used: Sequence[GenerationSettings]) -> Self:
+        """Of at least one class."""
+        first, *others = [one.model_dump() for one in used]
+        same = {name: value if all(one[name] == value for one in others) else None for name, value in first.items()}
+        return cls.model_validate(same)
+
+
+class Origin(StrEnum):
+    """Who decided a setting: the client, the search after the adaptation, or the base model's registered default."""
+
+    CLIENT = "client"
+    SEARCH = "search"
+    BASE_MODEL = "base_model"
+
+
 class GateSettings(Word):
     """Every image is judged; one that fails a gate is counted by its reason and replaced.
 
@@ -58,7 +90,10 @@ class GateSettings(Word):
 
 
 class GenerationParams(Word):
-    """What a generation job's row tells the worker: one class of one generation."""
+    """What a generation job's row tells the worker: one class of one generation.
+
+    ``origins``: who decided each setting; empty in a row that an earlier version of the service wrote.
+    """
 
     generation_id: GenerationId
     adapter_id: AdapterId
@@ -67,6 +102,7 @@ class GenerationParams(Word):
     seed: int
     settings: GenerationSettings
     gates: GateSettings = GateSettings()
+    origins: dict[str, Origin] = Field(default_factory=dict)
 
 
 class GeneratedImage(Word):

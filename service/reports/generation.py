@@ -103,8 +103,7 @@ def generation_page(record: GenerationRecord, pictures: Pictures) -> GenerationP
 
 
 def _section(one: GenerationClass, number: int, record: GenerationRecord, pictures: Pictures) -> ClassSection:
-    result, adapter = one.result, one.adapter
-    entry = record.base_models.get(adapter.base_model) if adapter is not None else None
+    result = one.result
     warnings = [*result.warnings, *(result.quality.notes if result.quality else [])] if result is not None else []
     return ClassSection(
         name=one.params.class_name,
@@ -113,11 +112,7 @@ def _section(one: GenerationClass, number: int, record: GenerationRecord, pictur
         outcome=_outcome(one, result, record, pictures) if result is not None else None,
         warnings=list(dict.fromkeys(warnings)),
         decided=decided_sentence(record.decisions.get(one.params.class_name, DecisionCounts())),
-        settings=settings_used(
-            one.params.settings,
-            adapter.found if adapter is not None else None,
-            entry.generation if entry is not None else None,
-        ),
+        settings=settings_used(one.params),
         steps=_steps(result),
         lineage=_lineage(one, record),
         remake=_remake(one, record.seed),

@@ -13,7 +13,7 @@ from service.contracts.ids import TenantId
 from service.contracts.jobs import JobFailure, JobState, Progress
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
-from service.contracts.search import FoundSettings, SearchSoFar, SearchTrial
+from service.contracts.search import SearchSoFar, SearchTrial
 from service.errors import NotFound
 from service.registry import BaseModelEntry
 from service.store import adaptations, adapters, datasets, decisions, generations, jobs, recognitions
@@ -49,7 +49,6 @@ class AdapterRecord:
     base_model: str
     checkpoint: str | None
     archive_sha256: str
-    found: FoundSettings | None
     dataset: DatasetRecord
 
 
@@ -157,7 +156,6 @@ def _adapter(session: Session, tenant_id: TenantId, row: AdapterRow) -> AdapterR
         base_model=row.base_model,
         checkpoint=row.checkpoint,
         archive_sha256=row.archive_sha256,
-        found=FoundSettings.model_validate(row.found) if row.found is not None else None,
         dataset=_dataset(session, tenant_id, made_by.dataset_version_id),
     )
 

@@ -4,15 +4,18 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from service.contracts.generations import GenerationMode, GenerationSettings
-from service.contracts.search import FoundSettings
+from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings, Origin
 
-_FOUND, _GIVEN, _DEFAULT, _UNKNOWN = "found by the search", "given", "default of the base model", "not recorded"
+_ORIGINS = {
+    Origin.CLIENT: "given",
+    Origin.SEARCH: "found by the search",
+    Origin.BASE_MODEL: "default of the base model",
+}
 
 
 @dataclass(frozen=True)
 class SettingUsed:
-    """One setting. ``origin``: who decided it, in words; ``counts``: whether it has an effect in this mode."""
+    """One setting. ``origin``: who decided it, in words; ``counts``: whether it has an effect beside the others."""
 
     name: str
     value: str
@@ -20,23 +23,23 @@ class SettingUsed:
     counts: bool = True
 
 
-def settings_used(
-    used: GenerationSettings, found: FoundSettings | None, defaults: GenerationSettings | None
-) -> list[SettingUsed]:
-    """Every setting with its origin, told by whose value it equals: the search's first, then the base model's."""
-    found_values = found.model_dump() if found is not None and not used.unadapted else {}
-    default_values = defaults.model_dump(mode="json") if defaults is not None else None
-    rows = []
-    for name, value in used.model_dump(mode="json").items():
-        if name in found_values and found_values[name] == value:
-            origin = _FOUND
-        elif default_values is None:
-            origin = _UNKNOWN
-        else:
-            origin = _DEFAULT if default_values[name] == value else _GIVEN
-        counts = name != "strength" or used.mode is GenerationMode.IMAGE_ORIENTED
-        rows.append(SettingUsed(name, _shown(value), origin, counts))
-    return rows
+def settings_used(params: GenerationParams) -> list[SettingUsed]:
+    """Every setting with its origin, as it was recorded when the generation was accepted."""
+    without_effect = _without_effect(params.settings)
+    return [
+        SettingUsed(name, _shown(value), _origin(params.origins.get(name)), name not in without_effect)
+        for name, value in params.settings.model_dump(mode="json").items()
+    ]
+
+
+def _origin(recorded: Origin | None) -> str:
+    return _ORIGINS[recorded] if recorded is not None else "not recorded"
+
+
+def _without_effect(used: GenerationSettings) -> set[str]:
+    """From noise there is no source to keep or to splice, and without the adapter nothing to scale."""
+    from_noise = {"strength", "splice_sources"} if used.mode is GenerationMode.FROM_NOISE else set()
+    return from_noise | ({"lora_scale"} if used.unadapted else set())
 
 
 def _shown(value: object) -> str:

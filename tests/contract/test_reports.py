@@ -91,7 +91,8 @@ def test_the_request_that_remakes_a_class_makes_the_same_job_again(world: World)
         first, second = (
             jobs.get(session, DEFAULT_TENANT, one["jobs"][0]["id"]).params for one in (generation, again.json())
         )
-    assert {**first, "generation_id": None} == {**second, "generation_id": None}
+    assert set(second.pop("origins").values()) == {"client"}, "it names everything"
+    assert {**first, "generation_id": None, "origins": None} == {**second, "generation_id": None, "origins": None}
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(world: World) -> None:

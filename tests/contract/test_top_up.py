@@ -4,6 +4,7 @@ from typing import Any
 
 from service.contracts.ids import DEFAULT_TENANT
 from service.contracts.jobs import JobState
+from service.contracts.recognitions import RatioTried, RecognitionResult
 from service.store import jobs
 from tests.contract.conftest import World
 from tests.contract.test_recognitions import found, generated, three_classes
@@ -66,6 +67,14 @@ def test_images_that_are_there_are_taken_off_and_the_new_ones_are_made_as_the_ol
     assert world.client.post("/v1/generations", json=told["request"]).status_code == 202
 
 
+def test_a_setting_that_was_given_is_proposed_again_even_where_it_equals_the_default(world: World) -> None:
+    usual = next(one for one in world.client.get("/v1/base-models").json()["items"] if one["name"] == "mini")
+    strength = usual["generation"]["strength"]
+    generation = source(world, settings={"strength": strength})
+    told = proposed(world, generation_id=generation["id"], recall_by_class={"rust": 0.45})
+    assert told["request"]["settings"] == {"strength": strength}, "or what a search found would stand above it"
+
+
 def generation_classes(world: World, generation_id: str) -> list[dict[str, Any]]:
     classes: list[dict[str, Any]] = world.client.get(f"/v1/generations/{generation_id}").json()["classes"]
     return classes
@@ -78,16 +87,35 @@ def test_a_recognition_gives_recalls_and_the_ratio_it_chose(world: World) -> Non
     recognition = world.client.post("/v1/recognitions", json=asked).json()
     unfinished = world.client.post(PATH, json={"recognition_id": recognition["id"]})
     assert (unfinished.status_code, unfinished.json()["code"]) == (409, "recognition_unfinished")
-    result = found().model_copy(update={"chosen_ratio": 4.0})
-    with world.database.transaction() as session:
-        row = jobs.get(session, DEFAULT_TENANT, recognition["jobs"][0]["id"])
-        row.state, row.result = JobState.SUCCEEDED, result.model_dump(mode="json")
+    succeeded(world, recognition["jobs"][0]["id"], tried(1.0, 4.0))
     told = proposed(world, recognition_id=recognition["id"])
     assert (told["ratio"], told["ratio_source"]) == (4.0, "recognition")
     assert {one["class_name"]: one["recall"] for one in told["classes"]} == {"pits": 1.0, "rust": 0.8}
     assert list(told["request"]["num_images"]) == ["rust"]
     by_hand = proposed(world, generation_id=generation["id"], recall_by_class={"pits": 1, "rust": 0.8})
     assert by_hand["request"]["num_images"] == told["request"]["num_images"]
+
+
+def tried(*ratios: float) -> RecognitionResult:
+    """A result that chose the last of these."""
+    selection = [RatioTried(ratio=ratio, num_synthetic=8, validation_accuracy=0.8) for ratio in ratios]
+    return found().model_copy(update={"chosen_ratio": ratios[-1], "selection": selection})
+
+
+def succeeded(world: World, job_id: str, result: RecognitionResult) -> None:
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, job_id)
+        row.state, row.result = JobState.SUCCEEDED, result.model_dump(mode="json")
+
+
+def test_a_recognition_that_had_but_one_ratio_to_try_chose_none(world: World) -> None:
+    images = three_classes(world)
+    generation = generated(world, images["id"])
+    asked = {"dataset_id": images["id"], "generation_id": generation["id"], "classes": ["pits", "rust"]}
+    recognition = world.client.post("/v1/recognitions", json=asked).json()
+    succeeded(world, recognition["jobs"][0]["id"], tried(0.5))
+    told = proposed(world, recognition_id=recognition["id"])
+    assert (told["ratio"], told["ratio_source"]) == (1.0, "usual")
 
 
 def test_where_no_class_is_weak_nothing_is_proposed_in_words(world: World) -> None:

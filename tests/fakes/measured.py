@@ -2,7 +2,14 @@
 
 from service.contracts.adaptations import AdaptationResult, CurvePoint
 from service.contracts.datasets import Split
-from service.contracts.generations import GateReport, GeneratedImage, GenerationResult, Judging
+from service.contracts.generations import (
+    GateReport,
+    GeneratedImage,
+    GenerationResult,
+    GenerationSettings,
+    Judging,
+    Origin,
+)
 from service.contracts.ids import AdapterId, ImageId, Sha256
 from service.contracts.quality import CopySummary, Estimate, Extractor, Interval, QualityReport, Score
 from service.contracts.recognitions import Arm, ArmResult, Lift, RatioTried, RecognitionResult, TellingImage, Verdict
@@ -10,6 +17,12 @@ from service.contracts.search import FoundSettings, SearchReport, SearchTrial
 
 EXTRACTOR = Extractor(name="mini", digest="9f2c" * 16, resize_rule="bilinear to 64 px")
 FOUND = FoundSettings(strength=0.55, guidance_scale=3.5, lora_scale=1.25, num_inference_steps=30)
+#: Of a generation that was asked for with a guidance scale, by an adapter with FOUND.
+ORIGINS = {
+    **dict.fromkeys(GenerationSettings.model_fields, Origin.BASE_MODEL),
+    **dict.fromkeys(FoundSettings.model_fields, Origin.SEARCH),
+    "guidance_scale": Origin.CLIENT,
+}
 
 
 def score(kid: float, kid_std: float = 0.004, num: int = 12) -> Score:

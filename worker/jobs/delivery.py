@@ -178,12 +178,16 @@ class Delivery:
         ]
 
     def _advice(self) -> str:
+        """Ways that lie open on the page, too, which has no field for the budget."""
+        used = self.params.settings
         mostly_copies = self.rejected[RejectReason.COPY] * 2 > sum(self.rejected.values())
         ways = ["raise strength"] if mostly_copies else ["lower strength", "adapt the class with more images"]
-        if self.params.settings.mode is not GenerationMode.IMAGE_ORIENTED:
+        if used.mode is not GenerationMode.IMAGE_ORIENTED:
             ways = ["adapt the class with more images"]
+        elif used.splice_sources and not mostly_copies:
+            ways.insert(0, "begin with one real image each (splice_sources false)")
         if self.images:
-            ways.append("raise gates.max_candidates_per_image")
+            ways.append("generate again with another seed")
         return ", or ".join(ways)
 
     def closest(self) -> list[GeneratedImage]:

@@ -22,6 +22,15 @@ class ExpectedSeconds(Answer):
     high: float
 
 
+class PreflightMemory(Answer):
+    """Bytes that a job is expected to take at most, and that a worker has; None: nothing tells."""
+
+    expected_bytes: int | None = None
+    expected_device_bytes: int | None = None
+    worker_bytes: int | None = None
+    worker_device_bytes: int | None = None
+
+
 class PreflightClass(Answer):
     """One class of a pre-flight."""
 
@@ -43,6 +52,7 @@ class Preflight(Answer):
     seconds_waiting: float | None = None
     num_earlier_jobs: int
     num_workers: int
+    memory: PreflightMemory = PreflightMemory()
 
 
 class GenerationProposal(Answer):

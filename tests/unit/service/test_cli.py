@@ -57,6 +57,16 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(tmp_path: Pat
     assert status == 1 and "keys list" in told
 
 
+def test_keys_are_listed_whole_on_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    here = {"DEFECTSYNTH_DATA_DIR": str(tmp_path), "COLUMNS": "80"}
+    words = ("keys", "create", "line 3 camera", "--tenant", "plant-a", "--scope", "read", "--scope", "write", "--json")
+    made = json.loads(run(*words, **here)[1])
+    listed = run("keys", "list", **here)[1]
+    assert all(whole in listed for whole in (made["id"], "line 3 camera", "plant-a", "read, write", made["prefix"]))
+    assert "last used never" in listed
+    assert max(map(len, listed.splitlines())) <= 80
+
+
 def test_a_file_that_is_no_backup_ends_the_command_with_a_reason(tmp_path: Path) -> None:
     here = {"DEFECTSYNTH_DATA_DIR": str(tmp_path / "data")}
     status, told = run("restore", str(tmp_path / "nowhere.tar"), **here)

@@ -34,7 +34,7 @@ from tests.fakes.reading import check_self_contained, read_page
 AT = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 EVIL = "<script>alert(1)</script><img src=//evil.example onerror=alert(1)> & \"quoted\" 'too'"
 DATASET = DatasetRecord("ds_1", "line 3", "dsv_1", 2)
-ADAPTER = AdapterRecord("adp_1", "adn_1", "mini", "lora@250", "a" * 64, measured.FOUND, DATASET)
+ADAPTER = AdapterRecord("adp_1", "adn_1", "mini", "lora@250", "a" * 64, DATASET)
 FAILURE = JobFailure(code="out_of_memory", message="The device ran out of memory.", remedy="Lower the batch size.")
 
 
@@ -57,7 +57,7 @@ def generation(
     settings = GenerationSettings(**measured.FOUND.model_dump()).model_copy(update={"guidance_scale": 4.5})
     params = GenerationParams(
         generation_id=GenerationId("gen_1"), adapter_id=AdapterId("adp_1"), class_name="pits", num_images=3, seed=11,
-        settings=settings,
+        settings=settings, origins=measured.ORIGINS,
     )  # fmt: skip
     return GenerationRecord(
         id="gen_1",

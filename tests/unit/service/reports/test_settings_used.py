@@ -1,34 +1,40 @@
 import json
 import shlex
 
-from service.contracts.generations import GenerationMode, GenerationSettings
+import pytest
+
+from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings, Origin
+from service.contracts.ids import AdapterId, GenerationId
 from service.reports.settings_used import remake_request, settings_used
-from tests.fakes.measured import FOUND
 
 
-def origins(used: GenerationSettings, *, found: bool = True, defaults: bool = True) -> dict[str, str]:
-    rows = settings_used(used, FOUND if found else None, GenerationSettings() if defaults else None)
-    return {row.name: row.origin for row in rows}
+def params(settings: GenerationSettings, **origins: Origin) -> GenerationParams:
+    return GenerationParams(
+        generation_id=GenerationId("gen_1"), adapter_id=AdapterId("adp_1"), class_name="pits", num_images=3, seed=11,
+        settings=settings, origins=origins,
+    )  # fmt: skip
 
 
-def test_a_setting_is_from_the_search_the_client_or_the_base_model() -> None:
-    used = GenerationSettings(**FOUND.model_dump()).model_copy(update={"lora_scale": 0.5})
-    assert origins(used) == {
-        "mode": "default of the base model", "strength": "found by the search", "guidance_scale": "found by the search",
-        "num_inference_steps": "found by the search", "splice_sources": "found by the search", "lora_scale": "given",
-        "unadapted": "default of the base model",
-    }  # fmt: skip
-    assert set(origins(used, found=False, defaults=False).values()) == {"not recorded"}
+def test_a_setting_s_origin_is_the_recorded_one_and_unknown_where_none_was() -> None:
+    used = params(GenerationSettings(), strength=Origin.CLIENT, mode=Origin.BASE_MODEL, lora_scale=Origin.SEARCH)
+    told = {row.name: row.origin for row in settings_used(used)}
+    assert (told["strength"], told["mode"], told["lora_scale"], told["guidance_scale"]) == (
+        "given", "default of the base model", "found by the search", "not recorded",
+    )  # fmt: skip
 
 
-def test_the_unadapted_baseline_takes_nothing_from_the_search() -> None:
-    used = GenerationSettings(**FOUND.model_dump()).model_copy(update={"unadapted": True})
-    assert origins(used)["strength"] == "given"
-
-
-def test_strength_is_said_to_have_no_effect_from_noise() -> None:
-    rows = settings_used(GenerationSettings(mode=GenerationMode.FROM_NOISE), None, GenerationSettings())
-    assert [row.name for row in rows if not row.counts] == ["strength"]
+@pytest.mark.parametrize(
+    ("settings", "without_effect"),
+    [
+        (GenerationSettings(), []),
+        (GenerationSettings(mode=GenerationMode.FROM_NOISE), ["strength", "splice_sources"]),
+        (GenerationSettings(unadapted=True), ["lora_scale"]),
+    ],
+)
+def test_what_has_no_effect_beside_the_other_settings_is_said(
+    settings: GenerationSettings, without_effect: list[str]
+) -> None:
+    assert [row.name for row in settings_used(params(settings)) if not row.counts] == without_effect
 
 
 def test_the_command_holds_the_body_as_one_word_of_a_shell() -> None:
