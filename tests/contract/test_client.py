@@ -186,7 +186,7 @@ def test_webhooks_are_made_changed_and_deleted_and_their_secret_is_told_once(wor
     listed = settings.model_copy(update={"webhook_allow": "127.0.0.1"})
     app = create_app(listed, database=world.database, artifacts=world.artifacts, send=world.sender)
     with TestClient(app) as served:
-        client = Client("http://testserver", retries=Retries(total_seconds=0), transport=ThroughTestClient(served))
+        client = Client("http://127.0.0.1", retries=Retries(total_seconds=0), transport=ThroughTestClient(served))
         made = client.create_webhook("http://127.0.0.1:9000/hook", events=["generation.finished"])
         assert made.secret.startswith("whsec_")
         assert [one.id for one in client.webhooks()] == [made.id]

@@ -120,7 +120,7 @@ ALSO_REACHED = [
     *(f"GET /v1/{one}/x/report.html" for one in ("adaptations", "generations")),
     *(f"GET /v1/{one}/x/report.csv" for one in ("generations", "recognitions")),
     "GET /v1/generations/x/images/pits/1", "GET /v1/generations/x/images/pits/1/thumbnail",
-    "GET /v1/adaptations/x/classes/pits/trials/1/examples/1",
+    *(f"GET /v1/adaptations/x/classes/pits/trials/1/examples/1{one}" for one in ("", "/thumbnail")),
 ]  # fmt: skip
 LEFT_OUT = {
     "GET /v1/jobs/{job_id}/events": "wait() follows it",

@@ -285,7 +285,7 @@ def image_bytes(image: RealImage | SyntheticImage | TrialExample) -> Call[bytes]
     return Call(Request("GET", image.links["content"]), lambda answer: answer.content)
 
 
-def thumbnail_bytes(image: RealImage | SyntheticImage, size_px: int = 256) -> Call[bytes]:
+def thumbnail_bytes(image: RealImage | SyntheticImage | TrialExample, size_px: int = 256) -> Call[bytes]:
     """A JPEG of one image, whose longest side has 64, 128, 256 or 512 pixels at most."""
     request = Request("GET", image.links["thumbnail"], params={"size_px": size_px})
     return Call(request, lambda answer: answer.content)
