@@ -76,7 +76,7 @@ def adapt(
     latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed)
     progress("caching_latents", 1, 1)
     prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
-    purpose = f"{base.name}@{base.revision}:{placeholder_token}"
+    purpose = f"{base.identity}:{placeholder_token}"
     file = CheckpointFile(checkpoint_dir, config, purpose, checkpoint_seconds)
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
     state.stage_seconds["caching_latents"] = time.monotonic() - started
