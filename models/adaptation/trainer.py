@@ -163,5 +163,6 @@ def batch_loss(base: BaseModel, latents: torch.Tensor, stage: Stage, seed: int, 
     noise = torch.randn((stage.batch_size, *latents.shape[1:]), generator=draws).to(latents.device)
     timesteps = sample_timesteps(stage.batch_size, base.noise_scheduler.config.num_train_timesteps, draws)
     return denoising_loss(
-        base, latents[chosen.to(latents.device)], noise, timesteps.to(latents.device), stage.prompt_embeds()
-    )
+        base, stage.unet, latents[chosen.to(latents.device)], noise, timesteps.to(latents.device),
+        stage.prompt_embeds(),
+    )  # fmt: skip
