@@ -165,7 +165,8 @@ class Residents:
         )  # fmt: skip
         self._observe(What.LOAD, time.monotonic() - started)
         _log.info(
-            "base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device, precision=base.precision,
+            "base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device,
+            precision=base.precision,
         )  # fmt: skip
         return _Resident(base, LoraSlot(base))
 

@@ -86,8 +86,9 @@ def load_base_model(
     """Open a Stable Diffusion folder, or a hub id at a pinned ``revision``.
 
     ``dtype``: ``float32``, ``bfloat16`` or ``float16``. ``bfloat16_on_cpu``: compute float32 weights in bfloat16 where
-    the device is a CPU with instructions for it (`models.diffusion.precision`), else as they are. Pickled weights are never read and a safety checker never
-    loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or unfitting model.
+    the device is a CPU with instructions for it (`models.diffusion.precision`), else as they are. Pickled weights are
+    never read and a safety checker never loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or unfitting
+    model.
     """
     if dtype not in _DTYPES:
         raise BaseModelUnusable(
