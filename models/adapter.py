@@ -30,10 +30,10 @@ _LORA_FILE, _EMBEDS_FILE, _PROMPTS_FILE = (
 
 @dataclass(frozen=True)
 class AdapterCard:
-    """``adapter.json``: nothing in it depends on when or where the adapter was trained.
+    """``adapter.json``: nothing in it depends on when or where the adapter was trained, but for ``precision``.
 
     ``fit``: how images were brought to the native size; ``settings``: the adaptation's, whole. ``stage`` and ``step``:
-    how far the training had gone, for an adapter may be one that was kept on the way.
+    how far the training had gone, for an adapter may be one that was kept on the way. ``precision``: of the arithmetic.
     """
 
     base_model: str
@@ -47,6 +47,7 @@ class AdapterCard:
     settings: dict[str, Any]
     stage: str = "lora"
     step: int = 0
+    precision: str = "float32"
     format_version: int = 1
 
     @property

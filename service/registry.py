@@ -57,6 +57,10 @@ class BaseModelEntry(Word):
     path: str = Field(description="A diffusers folder or a hub id; only the operator names paths.")
     revision: str | None = None
     dtype: str = Field(default="float32", pattern="^(float32|float16|bfloat16)$")
+    bfloat16_on_cpu: bool = Field(
+        default=False,
+        description="With dtype float32: compute in bfloat16 on CPUs that have instructions for it, else as ever.",
+    )
     adaptation: AdaptationSettings = AdaptationSettings()
     generation: GenerationSettings = GenerationSettings()
     pace: Pace | None = None

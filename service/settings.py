@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
     base_models: Path | None = Field(default=None, description="TOML registry of further base models and extractors.")
     extractor: str = Field(default="mini", description="Name of the extractor where a request names none.")
-    torch_threads: int | None = Field(default=None, ge=1, description="Of a worker on the CPU; None: as torch chooses.")
+    torch_threads: int | None = Field(default=None, ge=1, description="Of a worker on the CPU; None: its cores.")
 
     artifacts_url: str | None = Field(
         default=None, description="s3://bucket/prefix for images and adapters; None: files in data_dir."

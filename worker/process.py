@@ -22,6 +22,7 @@ from service.store.database import Database
 from service.store.leases import ClaimedJob
 from service.store.placement import artifact_store
 from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
+from worker.cores import usable_cores
 from worker.credentials import signing
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
@@ -128,8 +129,7 @@ def compose(
     own = WorkerSettings()
     transformers_logging.disable_progress_bar()
     diffusers_logging.disable_progress_bar()
-    if settings.torch_threads is not None:
-        torch.set_num_threads(settings.torch_threads)
+    torch.set_num_threads(settings.torch_threads or min(torch.get_num_threads(), usable_cores()))
     artifacts, registry = artifact_store(settings), load_registry(settings)
     residents = Residents(
         registry.base_models,

@@ -160,10 +160,14 @@ class Residents:
     def _load_base(self, entry: BaseModelEntry) -> _Resident:
         started = time.monotonic()
         base = load_base_model(
-            entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name
-        )
+            entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name,
+            bfloat16_on_cpu=entry.bfloat16_on_cpu,
+        )  # fmt: skip
         self._observe(What.LOAD, time.monotonic() - started)
-        _log.info("base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device)
+        _log.info(
+            "base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device,
+            precision=base.precision,
+        )  # fmt: skip
         return _Resident(base, LoraSlot(base))
 
     def _load_adapter(self, stored: StoredAdapter) -> Adapter:

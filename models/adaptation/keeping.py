@@ -58,6 +58,7 @@ class Keeper:
             settings=dataclasses.asdict(self.config),
             stage=stage.name,
             step=step,
+            precision=self.base.precision,
         )
         learned = self.prompt.embedding.vector.detach().cpu().clone()
         prompt_embeds, empty_embeds = self.prompt.embeds().cpu(), self.prompt.empty_embeds().cpu()

@@ -1,6 +1,8 @@
 """The class's own copy of the text encoder, with one more token in it."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,17 +54,19 @@ class ClassPrompt:
         placeholder_id = int(tokenizer.convert_tokens_to_ids(placeholder_token))
         self.embedding = PlaceholderEmbedding(table, placeholder_id, vector).to(base.device)
         self.text_encoder.embeddings.token_embedding = self.embedding
+        #: (1, L) ids -> an answer whose first part is (1, L, D); the second stage of training puts its own here.
+        self.encode: Callable[..., Any] = self.text_encoder
         self._prompt_ids = base.token_ids(self.prompt, tokenizer)
         self._empty_ids = base.token_ids("", tokenizer)
 
     def embeds(self) -> torch.Tensor:
         """The prompt's embedding, differentiable: (1, L, D) float32."""
-        return torch.as_tensor(self.text_encoder(self._prompt_ids)[0]).float()
+        return torch.as_tensor(self.encode(self._prompt_ids)[0]).float()
 
     @torch.no_grad()
     def empty_embeds(self) -> torch.Tensor:
         """The empty prompt's embedding under the same text encoder: (1, L, D) float32."""
-        return torch.as_tensor(self.text_encoder(self._empty_ids)[0]).float()
+        return torch.as_tensor(self.encode(self._empty_ids)[0]).float()
 
 
 def initial_vector(base: BaseModel, table: nn.Embedding, text: str) -> torch.Tensor:

@@ -1,25 +1,29 @@
 """The two stages of adaptation: what each one trains, and how it is stored between steps."""
 
 import math
+from collections.abc import Callable
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
 
 from models.adaptation.checkpoint import Checkpoint
 from models.adaptation.config import AdaptationConfig
+from models.adaptation.low_rank import LowRank, low_rank
 from models.adaptation.placeholder import ClassPrompt
 from models.diffusion import lora
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import derived_seed
 
-_TRAINING = "adapting"  # peft keeps adapters in a ModuleDict, where "training" is taken
 _WARM_UP = 0.05
 
 
 class Stage:
-    """What the training loop knows of a stage. ``parameters``: trained tensors by name, in a fixed order."""
+    """What the training loop knows of a stage. ``parameters``: trained tensors by name, in a fixed order.
+
+    ``unet``: the U-Net with whatever the stage trains in it.
+    """
 
     name: ClassVar[str]
     next_name: ClassVar[str]
@@ -27,6 +31,7 @@ class Stage:
     batch_size: int
     optimizer: torch.optim.Optimizer
     parameters: dict[str, nn.Parameter]
+    unet: Callable[..., Any]
     _prompt: ClassPrompt
 
     def __enter__(self) -> Self:
@@ -79,7 +84,7 @@ class TextualInversionStage(Stage):
     next_name = "lora"
 
     def __init__(self, base: BaseModel, prompt: ClassPrompt, config: AdaptationConfig) -> None:
-        self._prompt = prompt
+        self._prompt, self.unet = prompt, base.unet
         self.steps, self.batch_size = config.textual_inversion.steps, config.textual_inversion.batch_size
         self.parameters = {"learned_embeds": prompt.embedding.vector}
         rate = config.textual_inversion.learning_rate
@@ -97,37 +102,40 @@ class TextualInversionStage(Stage):
 class LoraStage(Stage):
     """Stage 2 (Hu et al. 2021): low-rank matrices in the attention of text encoder and U-Net, the token fixed.
 
-    The matrices are taken out of the base model's U-Net on exit, whatever happened.
+    The base model's U-Net is left as it was found, whatever happened.
     """
 
     name = "lora"
     next_name = "done"
 
     def __init__(self, base: BaseModel, prompt: ClassPrompt, config: AdaptationConfig) -> None:
-        self._base, self._prompt = base, prompt
+        self._prompt = prompt
         settings = config.lora
         self.steps, self.batch_size = settings.steps, settings.batch_size
         self._trained = settings.steps > 0
-        modules = {"text_encoder": prompt.text_encoder, "unet": base.unet}
-        targets = {"text_encoder": lora.TEXT_ENCODER_TARGETS, "unet": lora.UNET_TARGETS}
-        rates = {"text_encoder": settings.text_encoder_learning_rate, "unet": settings.learning_rate}
-        self.parameters, groups = {}, []
-        for name, module in modules.items():
+
+        def trained(name: str, module: nn.Module, targets: list[str]) -> LowRank:
             seed = derived_seed(config.seed, "lora", name)
-            lora.inject(module, _TRAINING, targets[name], settings.rank, settings.lora_alpha, seed)
-            parameters = lora.trainable(module, _TRAINING)
-            self.parameters |= {f"{name}.{index}": parameter for index, parameter in enumerate(parameters)}
-            groups.append({"params": parameters, "base_lr": rates[name]})
+            return low_rank(module, targets, settings.rank, settings.lora_alpha, seed)
+
+        self._text = trained("text_encoder", prompt.text_encoder, lora.TEXT_ENCODER_TARGETS)
+        self._image = trained("unet", base.unet, lora.UNET_TARGETS)
+        prompt.encode, self.unet = self._text, self._image
+        rates = (settings.text_encoder_learning_rate, settings.learning_rate)
+        self.parameters, groups = {}, []
+        for name, matrices, rate in zip(("text_encoder", "unet"), (self._text, self._image), rates, strict=True):
+            self.parameters |= {f"{name}.{index}": matrix for index, matrix in enumerate(matrices.parameters)}
+            groups.append({"params": matrices.parameters, "base_lr": rate})
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=1e-2)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the base model its U-Net back."""
-        lora.remove(self._base.unet, _TRAINING)
+        self._image.remove()
 
     def weights(self) -> tuple[lora.LoraWeights, lora.LoraWeights]:
         """The trained matrices so far; none when the stage was skipped."""
         if not self._trained:
             return {}, {}
-        return lora.read(self._prompt.text_encoder, _TRAINING), lora.read(self._base.unet, _TRAINING)
+        return self._text.read(), self._image.read()

@@ -76,7 +76,7 @@ def adapt(
     latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed)
     progress("caching_latents", 1, 1)
     prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
-    purpose = f"{base.name}@{base.revision}:{placeholder_token}"
+    purpose = f"{base.identity}:{placeholder_token}"
     file = CheckpointFile(checkpoint_dir, config, purpose, checkpoint_seconds)
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
     state.stage_seconds["caching_latents"] = time.monotonic() - started
@@ -163,5 +163,6 @@ def batch_loss(base: BaseModel, latents: torch.Tensor, stage: Stage, seed: int, 
     noise = torch.randn((stage.batch_size, *latents.shape[1:]), generator=draws).to(latents.device)
     timesteps = sample_timesteps(stage.batch_size, base.noise_scheduler.config.num_train_timesteps, draws)
     return denoising_loss(
-        base, latents[chosen.to(latents.device)], noise, timesteps.to(latents.device), stage.prompt_embeds()
-    )
+        base, stage.unet, latents[chosen.to(latents.device)], noise, timesteps.to(latents.device),
+        stage.prompt_embeds(),
+    )  # fmt: skip

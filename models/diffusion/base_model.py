@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from models.diffusion.precision import compute_in_bfloat16, has_bfloat16
 from models.errors import BaseModelUnusable
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -19,7 +20,7 @@ class BaseModel:
     """The frozen components of one Stable Diffusion checkpoint on one device.
 
     ``noise_scheduler`` holds the training noise schedule; solvers for generation are made from its configuration.
-    ``name`` and ``revision`` are what lineage records.
+    ``name``, ``revision`` and ``precision`` are what lineage records.
     """
 
     name: str
@@ -31,6 +32,17 @@ class BaseModel:
     noise_scheduler: DDPMScheduler
     device: torch.device
     dtype: torch.dtype
+    autocast: torch.dtype | None = None
+
+    @property
+    def precision(self) -> str:
+        """What it computes with: the dtype of its weights, or that which they are cast to for every product."""
+        return _name(self.dtype) if self.autocast is None else f"{_name(self.autocast)} autocast"
+
+    @property
+    def identity(self) -> str:
+        """All that decides its numbers: what was begun with one identity is not gone on with under another."""
+        return f"{self.name}@{self.revision} in {self.precision}"
 
     @property
     def vae_scale_factor(self) -> int:
@@ -68,12 +80,15 @@ class BaseModel:
 
 
 def load_base_model(
-    path: str, *, revision: str | None = None, device: str = "cpu", dtype: str = "float32", name: str = ""
-) -> BaseModel:
+    path: str, *, revision: str | None = None, device: str = "cpu", dtype: str = "float32", name: str = "",
+    bfloat16_on_cpu: bool = False,
+) -> BaseModel:  # fmt: skip
     """Open a Stable Diffusion folder, or a hub id at a pinned ``revision``.
 
-    ``dtype``: ``float32``, ``bfloat16`` or ``float16``. Pickled weights are never read and a safety checker never
-    loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or unfitting model.
+    ``dtype``: ``float32``, ``bfloat16`` or ``float16``. ``bfloat16_on_cpu``: compute float32 weights in bfloat16 where
+    the device is a CPU with instructions for it (`models.diffusion.precision`), else as they are. Pickled weights are
+    never read and a safety checker never loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or unfitting
+    model.
     """
     if dtype not in _DTYPES:
         raise BaseModelUnusable(
@@ -96,6 +111,9 @@ def load_base_model(
     frozen = torch.device(device)
     for module in (text_encoder, vae, unet):
         module.requires_grad_(False).eval().to(frozen)
+    is_cast = bfloat16_on_cpu and dtype == "float32" and has_bfloat16(frozen)
+    if is_cast:
+        compute_in_bfloat16(unet, vae)
     base = BaseModel(
         name or path,
         _revision(path, revision),
@@ -106,9 +124,14 @@ def load_base_model(
         noise_scheduler,
         frozen,
         _DTYPES[dtype],
+        torch.bfloat16 if is_cast else None,
     )
     _check_fit(base)
     return base
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _revision(path: str, revision: str | None) -> str:

@@ -1,6 +1,6 @@
 """Low-rank adapters (Hu et al. 2021) in attention layers, through peft: put in, read out, take away."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -36,8 +36,13 @@ def inject(module: nn.Module, adapter_name: str, targets: list[str], rank: int, 
         down.float()
         up.float()
         with torch.no_grad():
-            bound = down.weight.shape[1] ** -0.5
-            down.weight.copy_((torch.rand(down.weight.shape, generator=draws) * 2 - 1) * bound)
+            down.weight.copy_(drawn(down.weight.shape, draws))
+
+
+def drawn(shape: Sequence[int], draws: torch.Generator) -> torch.Tensor:
+    """An untrained A of (rank, in) numbers, evenly distributed within 1 / sqrt(in) of zero: float32 on the CPU."""
+    bound: float = shape[1] ** -0.5
+    return (torch.rand(tuple(shape), generator=draws) * 2 - 1) * bound
 
 
 def trainable(module: nn.Module, adapter_name: str) -> list[nn.Parameter]:

@@ -1,5 +1,8 @@
 """The training objective of a diffusion model: predict what the noise schedule's prediction type asks for."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -32,14 +35,15 @@ def target(base: BaseModel, latents: torch.Tensor, noise: torch.Tensor, timestep
 
 
 def denoising_loss(
-    base: BaseModel, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, prompt_embeds: torch.Tensor
-) -> torch.Tensor:
-    """Mean squared error of the U-Net's prediction, in float32 (Ho et al. 2020, eq. 14).
+    base: BaseModel, unet: Callable[..., Any], latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor,
+    prompt_embeds: torch.Tensor,
+) -> torch.Tensor:  # fmt: skip
+    """Mean squared error of the prediction of ``unet``, adapted or not, in float32 (Ho et al. 2020, eq. 14).
 
     ``latents``, ``noise``: (B, C, h, w) float32, scaled; ``timesteps``: (B,); ``prompt_embeds``: (1, L, D), the same
     prompt for the whole batch. Returns a scalar.
     """
     noisy_latents = base.noise_scheduler.add_noise(latents, noise, timesteps)
     context = prompt_embeds.to(base.dtype).expand(len(latents), -1, -1)
-    predicted = base.unet(noisy_latents.to(base.dtype), timesteps, context, return_dict=False)[0]
+    predicted = unet(noisy_latents.to(base.dtype), timesteps, context, return_dict=False)[0]
     return F.mse_loss(predicted.float(), target(base, latents, noise, timesteps).float())

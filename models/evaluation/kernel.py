@@ -1,14 +1,20 @@
 """Kernel distance between two sets of features (KID, arXiv 1801.01401), unbiased at any number of images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from models.errors import DatasetUnusable, InvalidSettings
 from models.evaluation.features import Features
 
 _BLOCK = 1024
 _LARGEST_SUBSET = 1000
+#: Up to so many images a side the kernels of all pairs are kept: three matrices of 128 MiB at most.
+_LARGEST_WHOLE = 4096
+
+_Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,8 @@ def kernel_distance(
     x, y = x.astype(np.float64), y.astype(np.float64)
     sizes = _subset_sizes(len(x), len(y), subset_size, num_subsets)
     rng = np.random.default_rng(seed)
-    values = [
-        squared_mmd(x[rng.permutation(len(x))[: sizes[0]]], y[rng.permutation(len(y))[: sizes[1]]])
-        for _ in range(num_subsets)
-    ]
+    subsets = ((rng.permutation(len(x))[: sizes[0]], rng.permutation(len(y))[: sizes[1]]) for _ in range(num_subsets))
+    values = _of_subsets(x, y, subsets)
     return KidScore(squared_mmd(x, y), float(np.std(values)), min(sizes), num_subsets)
 
 
@@ -66,8 +70,9 @@ def kernel_noise(x: Features, y: Features, num_subsets: int = 100, seed: int = 0
     if half < 2:
         return 0.0
     x, y = x.astype(np.float64), y.astype(np.float64)
-    rng = np.random.default_rng(seed)
-    return float(np.std([squared_mmd(x, y[rng.permutation(len(y))[:half]]) for _ in range(num_subsets)]))
+    rng, every = np.random.default_rng(seed), np.arange(len(x))
+    subsets = ((every, rng.permutation(len(y))[:half]) for _ in range(num_subsets))
+    return float(np.std(_of_subsets(x, y, subsets)))
 
 
 def squared_mmd(x: Features, y: Features) -> float:
@@ -76,6 +81,33 @@ def squared_mmd(x: Features, y: Features) -> float:
     within_x = (_kernel_sum(x, x) - _diagonal_sum(x)) / (n * (n - 1))
     within_y = (_kernel_sum(y, y) - _diagonal_sum(y)) / (m * (m - 1))
     return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
+
+
+def _of_subsets(x: Features, y: Features, subsets: Iterable[tuple[_Indices, _Indices]]) -> list[float]:
+    """`squared_mmd` of each pair of subsets, from one matrix of kernels where that has room in memory.
+
+    A matrix for each subset would multiply features of 2048 dimensions a hundred times over.
+    """
+    if max(len(x), len(y)) > _LARGEST_WHOLE:
+        return [squared_mmd(x[in_x], y[in_y]) for in_x, in_y in subsets]
+    within_x, within_y, across = _kernel(x, x), _kernel(y, y), _kernel(x, y)
+    return [
+        _mean_of_pairs(within_x[np.ix_(in_x, in_x)])
+        + _mean_of_pairs(within_y[np.ix_(in_y, in_y)])
+        - 2.0 * float(across[np.ix_(in_x, in_y)].mean())
+        for in_x, in_y in subsets
+    ]
+
+
+def _mean_of_pairs(kernel: Features) -> float:
+    """Of a square matrix, its diagonal left out."""
+    count = len(kernel)
+    return float(kernel.sum() - np.trace(kernel)) / (count * (count - 1))
+
+
+def _kernel(x: Features, y: Features) -> Features:
+    kernel: Features = (x @ y.T / x.shape[1] + 1.0) ** 3
+    return kernel
 
 
 def _subset_sizes(n: int, m: int, subset_size: int | None, num_subsets: int) -> tuple[int, int]:
@@ -96,7 +128,7 @@ def _subset_sizes(n: int, m: int, subset_size: int | None, num_subsets: int) -> 
 def _kernel_sum(x: Features, y: Features) -> float:
     """Sum of the kernel over all pairs, by blocks of rows: memory stays at `_BLOCK` x m."""
     blocks = (x[first : first + _BLOCK] for first in range(0, len(x), _BLOCK))
-    return sum(float(((block @ y.T / x.shape[1] + 1.0) ** 3).sum()) for block in blocks)
+    return sum(float(_kernel(block, y).sum()) for block in blocks)
 
 
 def _diagonal_sum(x: Features) -> float:

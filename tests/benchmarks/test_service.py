@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
+from service.contracts.ids import AdapterId
 from service.contracts.jobs import JobState
+from service.registry import load_base_models
 from tests.benchmarks.conftest import Figures
 from tests.fakes.worker_world import ROOT, World, quick
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.benchmark
 
 LOAD = Path(__file__).with_name("load.py")
 PER_SECOND, LOAD_SECONDS = 200, 10
+NUM_FIRST = 6
 IMPORT_PROGRAM = """
 import sys, time
 began = time.perf_counter()
@@ -114,6 +118,24 @@ def test_jobs_are_polled_while_the_worker_is_idle_and_while_it_is_busy(figures: 
         figures.add("worker, resident memory while adapting", rss_mb(psutil.Process(worker.pid)), "MB", below=3000)
         world.cancel(job_id)
         world.wait(job_id, lambda row: JobState(row.state).is_final)
+
+
+def test_the_first_image_of_an_adapter_comes_soon(figures: Figures, world: World) -> None:
+    """From the request's commit to the job's success: queue, image, gates and quality are in it."""
+    settings = load_base_models(world.settings)["mini"].generation
+    with world.running("worker"):
+        done = world.wait(world.submit_adaptation(), lambda row: JobState(row.state).is_final, timeout_seconds=180)
+        assert done.result is not None, done.failure
+        adapter_id = AdapterId(done.result["adapter_id"])
+        seconds = []
+        for _ in range(NUM_FIRST):
+            began = time.perf_counter()
+            _, job_id = world.submit_generation(adapter_id, settings, num_images=1)
+            row = world.wait(job_id, lambda row: JobState(row.state).is_final)
+            seconds.append(time.perf_counter() - began)
+            assert row.state == JobState.SUCCEEDED, row.failure
+    figures.add("first image of an adapter that is not yet resident", seconds[0], "s")
+    figures.add("first image of a resident adapter, median", statistics.median(seconds[1:]), "s", below=3)
 
 
 def report(figures: Figures, worker: str, found: dict[str, float], below: float | None) -> None:

@@ -144,7 +144,7 @@ def _models(workshop: Workshop, params: GenerationParams, inputs: Inputs) -> tup
 def _made_with(base: BaseModel, inputs: Inputs, extractor: FeatureExtractor) -> str:
     """Images of an earlier attempt are gone on from where all of this is the same."""
     adapter = inputs.adapter.archive_sha256
-    return f"{base.name}@{base.revision}, {adapter}, {extractor.name}@{extractor.digest}, {software()}"
+    return f"{base.identity}, {adapter}, {extractor.name}@{extractor.digest}, {software()}"
 
 
 def _configured(params: GenerationParams) -> GenerationConfig:
@@ -169,6 +169,7 @@ def _lineage(params: GenerationParams, base: BaseModel, adapter: Adapter | None)
         "adapter_id": params.adapter_id if adapter is not None else "none",
         "base_model": base.name,
         "base_model_revision": base.revision,
+        "precision": base.precision,
         "generation_id": params.generation_id,
         "job_seed": params.seed,
         "mode": settings.mode.value,

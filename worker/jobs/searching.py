@@ -85,7 +85,7 @@ def find_settings(
     try:
         floors = _floors(workshop, base, real, extractor, FitPolicy(params.settings.fit.value))
         material = _material(workshop, base, params, real, extractor, kept)
-        made_with = f"{base.name}@{base.revision}, {extractor.name}@{extractor.digest}"
+        made_with = f"{base.identity}, {extractor.name}@{extractor.digest}"
         done = _done(attempt, made_with)
         examples = _examples(attempt, workshop, base, params, real, len(done))
         scorer = TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done))
@@ -199,8 +199,7 @@ class _Record:
 def _examples(
     attempt: Attempt, workshop: Workshop, base: BaseModel, params: AdaptationParams, real: Real, num_done: int
 ) -> Examples:
-    made_by = f"{base.name}@{base.revision}"
-    examples = Examples(workshop.artifacts, attempt.job.tenant_id, params, made_by, real.train)
+    examples = Examples(workshop.artifacts, attempt.job.tenant_id, params, base.identity, real.train)
     with workshop.database.reading() as session:
         examples.go_on(session, num_done)
     return examples

@@ -22,7 +22,10 @@ EXAMPLE_PX = 256
 
 @dataclass
 class Examples:
-    """The examples of one search's trials, of earlier attempts and this one. ``sources``: what samples count in."""
+    """The examples of one search's trials, of earlier attempts and this one. ``sources``: what samples count in.
+
+    ``base_model``: its identity, with the precision that it computes in.
+    """
 
     artifacts: ArtifactStore
     tenant_id: TenantId

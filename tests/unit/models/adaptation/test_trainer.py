@@ -1,5 +1,6 @@
 """Both stages on a tiny real model: what moves, what stays, what survives a kill."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,24 @@ def test_a_run_that_is_interrupted_goes_on_with_the_very_next_step(
     assert reported == steps
     assert outcome.loss_curve == whole.loss_curve
     assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "whole")
+
+
+def test_what_was_begun_in_one_precision_is_not_gone_on_with_in_another(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    reported: list[tuple[str, int]] = []
+
+    def interrupt_once(stage: str, step: int, total: int, **figures: float) -> None:
+        reported.append((stage, step))
+        if reported.count((stage, step)) == 1 and (stage, step) == ("lora", 2):
+            raise Interrupted("stop")
+
+    with pytest.raises(Interrupted):
+        run(tiny_base, pictures, tmp_path, CONFIG, interrupt_once)
+    elsewhere = replace(tiny_base, autocast=torch.bfloat16)
+    run(elsewhere, pictures, tmp_path, CONFIG, interrupt_once)
+    assert reported.count(("textual_inversion", 1)) == 2
+    assert load_adapter(tmp_path / "adapter").card.precision == "bfloat16 autocast"
 
 
 def test_adapters_are_kept_along_both_stages_and_the_last_is_the_adapter(

@@ -29,7 +29,7 @@ def test_the_loss_of_a_network_that_answers_zero_is_the_targets_mean_square(tiny
         tiny_base.unet.conv_out.bias.zero_()
     noise = torch.randn(2, *tiny_base.latent_shape)
     prompt = tiny_base.encode_prompt("a pit")
-    loss = denoising_loss(tiny_base, torch.randn_like(noise), noise, torch.tensor([3, 700]), prompt)
+    loss = denoising_loss(tiny_base, tiny_base.unet, torch.randn_like(noise), noise, torch.tensor([3, 700]), prompt)
     assert float(loss) == pytest.approx(float(noise.square().mean()), rel=1e-5)
 
 

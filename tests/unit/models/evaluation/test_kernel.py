@@ -59,6 +59,14 @@ def test_subsets_as_large_as_the_set_are_refused_because_they_have_no_spread() -
     assert refused.value.field == "subset_size"
 
 
+def test_subsets_of_one_matrix_of_kernels_are_subsets_of_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = sample(21, 1), sample(16, 2, shift=0.4)
+    spread, noise = kernel_distance(x, y).kid_std, kernel_noise(x, y)
+    monkeypatch.setattr(kernel, "_LARGEST_WHOLE", 0)
+    assert spread == pytest.approx(kernel_distance(x, y).kid_std, rel=1e-9)
+    assert noise == pytest.approx(kernel_noise(x, y), rel=1e-9)
+
+
 def test_one_image_is_refused() -> None:
     with pytest.raises(DatasetUnusable):
         kernel_distance(sample(1, 1), sample(30, 2))
