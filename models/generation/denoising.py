@@ -67,7 +67,7 @@ class Run:
         else:
             begun_at = self._timesteps[:1].repeat(len(seeds))
             self.latents = torch.as_tensor(self._solver.add_noise(source_latents, noise, begun_at))
-        contexts = [conditioning.unconditional, conditioning.conditional] if self._guided else [conditioning.conditional]
+        contexts = [conditioning.unconditional] * self._guided + [conditioning.conditional]
         self.context = torch.cat([one.expand(len(seeds), -1, -1) for one in contexts])
 
     @property
@@ -110,7 +110,7 @@ def predict(base: BaseModel, runs: Sequence[Run]) -> tuple[torch.Tensor, ...]:
     with beside(base.unet, [run.conditioning.low_rank for run in runs for _ in range(run.num_rows)]):
         context = torch.cat([run.context for run in runs])
         predicted = base.unet(latents.to(base.dtype), timesteps, context, return_dict=False)[0].float()
-    return predicted.split([run.num_rows for run in runs])
+    return torch.split(predicted, [run.num_rows for run in runs])
 
 
 @torch.inference_mode()

@@ -83,12 +83,13 @@ class Sampler:
         self.stage_seconds = {"denoising": 0.0, "decoding": 0.0}
         self._base, self._conditioning, self._sources, self._config = base, conditioning, sources, config
         self._seed, self._progress, self._denoiser = seed, progress, denoiser
+        self._some_finite = False
 
     def draw(self, indices: Sequence[int]) -> list[Sample]:
         """The images ``indices`` as one batch, in their order.
 
-        An image with NaN or infinite values is left out; if all are, ``NonFiniteLoss`` is raised. What the progress
-        callback raises passes through.
+        An image with NaN or infinite values is left out; ``NonFiniteLoss`` is raised where no image that this sampler
+        made has been another. What the progress callback raises passes through.
         """
         begun = time.monotonic()
         from_noise = self._config.mode is GenerationMode.FROM_NOISE
@@ -105,9 +106,10 @@ class Sampler:
             if torch.isfinite(image_pixels).all():
                 image = deliver(image_pixels, Fitted.of(self._sources.images[source], self._sources.fit))
                 samples.append(Sample(index, image, seed, None if from_noise else source, second))
-        if not samples:
+        self._some_finite = self._some_finite or bool(samples)
+        if not self._some_finite:
             raise NonFiniteLoss(
-                "Every image of a batch holds NaN or infinite values.", field="settings",
+                "Every image holds NaN or infinite values.", field="settings",
                 remedy="Lower guidance_scale, use bfloat16 or float32, or adapt again with a lower learning rate.",
             )  # fmt: skip
         self.stage_seconds["denoising"] += between - begun

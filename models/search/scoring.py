@@ -62,9 +62,7 @@ class TrialScorer:
     broken images lack.
     """
 
-    def __init__(
-        self, material: TrialMaterial, progress: Progress, max_trials: int, num_done: int = 0
-    ) -> None:
+    def __init__(self, material: TrialMaterial, progress: Progress, max_trials: int, num_done: int = 0) -> None:
         self.examples: dict[Candidate, tuple[Sample, ...]] = {}
         self._material, self._progress = material, progress
         self._total_images = max_trials * material.num_images
@@ -110,15 +108,15 @@ class TrialScorer:
             batch_size=self._material.batch_size,
             splice_sources=candidate.splice_sources,
         )
-        adapter = self._material.adapters[candidate.checkpoint]
-        conditioning = Conditioning.of_adapter(adapter, self._material.base, candidate.lora_scale)
+        material = self._material
+        adapter = material.adapters[candidate.checkpoint]
+        conditioning = Conditioning.of_adapter(adapter, material.base, candidate.lora_scale)
         samples: list[Sample] = []
         indices = range(self._material.num_images)
         batches = [indices[first : first + config.batch_size] for first in indices[:: config.batch_size]]
         for batch in batches:
-            sampler = Sampler(
-                self._material.base, conditioning, self._material.sources, config, self._material.seed, self._told(batch)
-            )
+            told = self._told(batch)
+            sampler = Sampler(material.base, conditioning, material.sources, config, material.seed, told)
             samples += sampler.draw(batch)
         return samples
 

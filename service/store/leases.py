@@ -26,7 +26,7 @@ from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.store import usage
 from service.store.events import record_ended
-from service.store.tables import JobRow, Json
+from service.store.tables import AdapterRow, JobRow, Json
 from service.store.usage import Usage
 
 #: How often a claim tries again when another worker was faster.
@@ -69,6 +69,26 @@ class ClaimedJob:
     request_id: str | None
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a worker may run beside the generation by ``adapter_id``: a generation by an adapter of its base model.
+
+    It was submitted before ``submitted_before``, so that it is not taken from a worker that is idle. And it was never
+    tried before: a job that was lost with its worker may be why the worker died.
+    """
+
+    adapter_id: AdapterId
+    submitted_before: datetime
+
+    def suits(self, session: Session, job: JobRow) -> bool:
+        """Whether ``job``, which is queued, is one."""
+        if job.kind != JobKind.GENERATION or job.attempts > 0 or job.created_at > self.submitted_before:
+            return False
+        pair = select(AdapterRow.base_model).where(AdapterRow.id.in_([self.adapter_id, job.adapter_id]))
+        models = session.scalars(pair).all()
+        return len(set(models)) == 1 and (len(models) == 2 or self.adapter_id == job.adapter_id)
+
+
 def claim(
     session: Session,
     *,
@@ -77,8 +97,9 @@ def claim(
     resident_adapter_id: AdapterId | None,
     now: datetime,
     lease_seconds: float,
+    beside: Beside | None = None,
 ) -> ClaimedJob | None:
-    """Take the best runnable job, or None when there is none.
+    """Take the best runnable job, or None when there is none; where it is not what suits ``beside``, None too.
 
     Order: the tenant with the fewest running jobs, and of those the one served longest ago; then its own priorities,
     so that nobody gets ahead of others by them; then what suits the resident adapter, where it is at most
@@ -86,7 +107,7 @@ def claim(
     """
     for _ in range(CLAIM_TRIES):
         row = _best_runnable(session, kinds, resident_adapter_id)
-        if row is None:
+        if row is None or (beside is not None and not beside.suits(session, row)):
             return None
         changes = {
             "state": JobState.RUNNING,

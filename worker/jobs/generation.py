@@ -72,7 +72,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         workshop.sign,
     )  # fmt: skip
     encoded = encode_sources(base, sources, inputs.fit)
-    sampler = Sampler(base, conditioning, encoded, _configured(params), params.seed, Steps(writer, delivery))
+    steps = Steps(writer, delivery)
+    sampler = Sampler(base, conditioning, encoded, _configured(params), params.seed, steps, workshop.denoiser)
     begun = time.monotonic()
     earlier = EarlierImages(attempt, workshop, _made_with(base, inputs, delivery.extractor))
     earlier.restore(delivery)
