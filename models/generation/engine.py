@@ -43,20 +43,30 @@ class Sample:
         return tuple(one for one in (self.source_index, self.second_source_index) if one is not None)
 
 
-@dataclass(frozen=True)
 class Sources:
-    """Real images of a class and their ``latents`` (N, C, h, w) float32 on the device, encoded once for many runs."""
+    """Real images of a class, each encoded once for many runs, when the first begins with it.
 
-    images: tuple[Image.Image, ...]
-    latents: torch.Tensor
-    fit: FitPolicy
+    One at a time, so that its latents do not depend on which others are used.
+    """
+
+    def __init__(self, base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> None:
+        self.images, self.fit = tuple(images), fit
+        self._base = base
+        self._latents: dict[int, torch.Tensor] = {}
+
+    def latents(self, index: int) -> torch.Tensor:
+        """(C, h, w) float32 on the device."""
+        if index not in self._latents:
+            pixel_values = latent_space.fitted(self._base, [self.images[index]], self.fit)
+            self._latents[index] = latent_space.encode(self._base, pixel_values)[0]
+        return self._latents[index]
 
 
 def encode_sources(base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> Sources:
-    """Encode the real images that generation starts from. Raises ``DatasetUnusable`` without any."""
+    """The real images that generation starts from. Raises ``DatasetUnusable`` without any."""
     if not images:
         raise DatasetUnusable("There is no source image.", field="sources", remedy="Give at least one real image.")
-    return Sources(tuple(images), latent_space.encode(base, latent_space.fitted(base, images, fit)), fit)
+    return Sources(base, images, fit)
 
 
 def source_of(index: int, num_sources: int, seed: int) -> int:
@@ -123,8 +133,8 @@ class Sampler:
 
     def _start(self, index: int, source: int, second: int | None) -> torch.Tensor:
         """(C, h, w): the clean latents that image ``index`` begins as."""
-        latents = self._sources.latents
-        return latents[source] if second is None else spliced(latents[source], latents[second], self._seed, index)
+        latents = self._sources.latents(source)
+        return latents if second is None else spliced(latents, self._sources.latents(second), self._seed, index)
 
     def samples(self, indices: range) -> Iterator[Sample]:
         """The images ``indices``, batch by batch as they are asked for."""

@@ -3,8 +3,8 @@
     python tests/benchmarks/generation.py --page docs/performance.md          # two cores, some minutes
     python tests/benchmarks/generation.py --rounds 1 --images 8 --classes 2   # smoke test
 
-Both sides run in turns, in one process, with equal base model, adapters, sources, solver, steps, batch and dtype; a row
-is the median of the rounds. The adapters are trained for a few steps on drawn surfaces: what they cost is what any cost.
+Both sides run in turns, in one process, with equal base model, adapters, sources, solver, steps, batch and dtype; a
+row is the median of the rounds. The adapters are trained for a few steps on drawn surfaces: what they cost is what any cost.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_jobs_run_together_make_the_images_that_they_make_alone(adapted: tuple[W
     assert [row.state for row in rows] == [JobState.SUCCEEDED] * 3
     assert max(span(row)[0] for row in rows) < min(span(row)[1] for row in rows), "all were under way at once"
     apart = sorted(span(world.job(job_id)) for _, job_id in alone)
-    assert all(before[1] <= after[0] for before, after in zip(apart, apart[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(apart))
     for (one, _), (other, _) in zip(alone, together, strict=True):
         assert_same_images(world, one, other)
 
@@ -105,7 +106,7 @@ def test_jobs_lost_together_are_taken_up_again_each_alone(adapted: tuple[World, 
     rows = [world.job(job_id) for _, job_id in made]
     assert [(row.state, row.attempts) for row in rows] == [(JobState.SUCCEEDED, 2)] * 3
     apart = sorted(span(row) for row in rows)
-    assert all(before[1] <= after[0] for before, after in zip(apart, apart[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(apart))
 
 
 def test_a_worker_that_is_asked_to_stop_gives_all_of_them_back(adapted: tuple[World, AdapterId]) -> None:

@@ -18,12 +18,11 @@ def test_one_goes_at_a_time_and_who_passes_on_goes_after_all_who_wait() -> None:
             turns.pass_on()
             log.append(name)
 
-    with ThreadPoolExecutor(3) as threads:
-        with turns.turn():
-            for number, name in enumerate("abc", start=1):
-                threads.submit(work, name)
-                while len(turns._line) < number:
-                    time.sleep(0.001)
+    with ThreadPoolExecutor(3) as threads, turns.turn():
+        for number, name in enumerate("abc", start=1):
+            threads.submit(work, name)
+            while len(turns._line) < number:
+                time.sleep(0.001)
     assert "".join(log) == "abcabc"
 
 
