@@ -20,8 +20,9 @@ from service.logs import get_logger
 from service.registry import load_registry
 from service.settings import Settings
 from service.store import leases
+from service.store.company import Beside
 from service.store.database import Database
-from service.store.leases import Beside, ClaimedJob
+from service.store.leases import ClaimedJob
 from service.store.placement import artifact_store
 from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
 from worker.company import LEFT_TO_OTHERS, Company

@@ -25,8 +25,9 @@ from service.contracts.adaptations import CurvePoint
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.store import usage
+from service.store.company import Beside
 from service.store.events import record_ended
-from service.store.tables import AdapterRow, JobRow, Json
+from service.store.tables import JobRow, Json
 from service.store.usage import Usage
 
 #: How often a claim tries again when another worker was faster.
@@ -67,26 +68,6 @@ class ClaimedJob:
     attempts: int
     created_at: datetime
     request_id: str | None
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What a worker may run beside the generation by ``adapter_id``: a generation by an adapter of its base model.
-
-    It was submitted before ``submitted_before``, so that it is not taken from a worker that is idle. And it was never
-    tried before: a job that was lost with its worker may be why the worker died.
-    """
-
-    adapter_id: AdapterId
-    submitted_before: datetime
-
-    def suits(self, session: Session, job: JobRow) -> bool:
-        """Whether ``job``, which is queued, is one."""
-        if job.kind != JobKind.GENERATION or job.attempts > 0 or job.created_at > self.submitted_before:
-            return False
-        pair = select(AdapterRow.base_model).where(AdapterRow.id.in_([self.adapter_id, job.adapter_id]))
-        models = session.scalars(pair).all()
-        return len(set(models)) == 1 and (len(models) == 2 or self.adapter_id == job.adapter_id)
 
 
 def claim(
@@ -229,48 +210,59 @@ def hold(session: Session, job_id: JobId, fencing_token: int) -> None:
         raise LeaseLost(job_id, fencing_token)
 
 
-def succeed(session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime) -> None:
-    """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`."""
+def succeed(
+    session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime, taken: float | None = None
+) -> None:
+    """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`.
+
+    ``taken``, here and below: seconds of a device; where it is not given, all since the claim.
+    """
     changes: dict[str, Any] = {"result": result, "failure": None, "interim": None, "losses": None}
     reported = session.scalar(select(JobRow.progress).where(JobRow.id == job_id))
     if reported is not None:  # Not every report is written, and a bar that stays at 94 % looks like a job that hangs.
         changes["progress"] = {**reported, "step": reported["total"], "fraction": 1.0, "seconds_left": 0.0}
-    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, changes)
+    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, changes, taken)
 
 
-def fail(session: Session, job_id: JobId, fencing_token: int, *, failure: JobFailure, now: datetime) -> None:
+def fail(
+    session: Session, job_id: JobId, fencing_token: int, *, failure: JobFailure, now: datetime,
+    taken: float | None = None,
+) -> None:  # fmt: skip
     """Final: failed. Raises `LeaseLost`."""
-    _finish(session, job_id, fencing_token, JobState.FAILED, now, {"failure": failure.model_dump(mode="json")})
+    _finish(session, job_id, fencing_token, JobState.FAILED, now, {"failure": failure.model_dump(mode="json")}, taken)
 
 
-def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
+def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime, taken: float | None = None) -> None:
     """Final: canceled. Raises `LeaseLost`."""
-    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {"interim": None})
+    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {"interim": None}, taken)
 
 
-def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
+def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetime, taken: float | None = None) -> None:
     """Give a job back that this worker must leave (it is asked to stop); the attempt is not counted.
 
     Raises `LeaseLost`. The row is due to be sent again at once.
     """
-    _end_attempt(session, job_id, fencing_token, now, {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1})
+    _end_attempt(session, job_id, fencing_token, now, {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1}, taken)
 
 
 def _finish(
-    session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any]
-) -> None:
+    session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any],
+    taken: float | None,
+) -> None:  # fmt: skip
     final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
-    _end_attempt(session, job_id, fencing_token, now, final)
+    _end_attempt(session, job_id, fencing_token, now, final, taken)
     record_ended(session, [job_id], now)
 
 
-def _end_attempt(session: Session, job_id: JobId, fencing_token: int, now: datetime, changes: dict[str, Any]) -> None:
+def _end_attempt(
+    session: Session, job_id: JobId, fencing_token: int, now: datetime, changes: dict[str, Any], taken: float | None
+) -> None:
     """Change the row, and count what the attempt took of a device: to the job and to its tenant."""
     query = select(JobRow.tenant_id, JobRow.started_at).where(JobRow.id == job_id, *_held(fencing_token))
     held = session.execute(query).one_or_none()
     if held is None:
         raise LeaseLost(job_id, fencing_token)
-    taken = seconds_since(held.started_at, now)
+    taken = seconds_since(held.started_at, now) if taken is None else taken
     changes = {**changes, "device_seconds": JobRow.device_seconds + taken}
     if not _change(session, job_id, _held(fencing_token), changes):
         raise LeaseLost(job_id, fencing_token)

@@ -4,7 +4,7 @@
     python tests/benchmarks/generation.py --rounds 1 --images 8 --classes 2   # smoke test
 
 Both sides run in turns, in one process, with equal base model, adapters, sources, solver, steps, batch and dtype; a
-row is the median of the rounds. The adapters are trained for a few steps on drawn surfaces: what they cost is what any cost.
+row is the median of the rounds. The adapters are trained for a few steps on drawn surfaces: they cost what any cost.
 """
 
 import argparse

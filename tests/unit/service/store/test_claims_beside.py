@@ -8,8 +8,8 @@ import pytest
 from service.contracts.ids import AdapterId, JobId
 from service.contracts.jobs import JobKind, JobState
 from service.store import leases
+from service.store.company import Beside
 from service.store.database import Database
-from service.store.leases import Beside
 from service.store.tables import AdaptationRow, AdapterRow, DatasetRow, DatasetVersionRow, JobRow
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
