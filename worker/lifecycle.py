@@ -37,6 +37,7 @@ from worker.failures import failure_of, is_unexpected
 from worker.losses import Losses
 from worker.metrics import Observe, What, unobserved
 from worker.progress import Gauge, ProgressWriter
+from worker.shares import Shares
 
 _log = get_logger()
 
@@ -241,6 +242,7 @@ class Lifecycle:
         self._stopping = stopping
         self._on_stall = on_stall
         self._observe = observe
+        self._shares = Shares()
 
     def run(self, job: ClaimedJob, work: Work) -> Ending:
         """Do the work and write how it ended."""
@@ -251,8 +253,8 @@ class Lifecycle:
             started = time.monotonic()
             _log.info("job.claimed", attempt=job.attempts, fencing_token=job.fencing_token, class_name=job.class_name)
             try:
-                with Heartbeat(attempt, self._times, self._on_stall):
-                    ending = self._attempt(attempt, work)
+                with Heartbeat(attempt, self._times, self._on_stall), self._shares.one() as taken:
+                    ending = self._attempt(attempt, work, taken)
             except LeaseLost:
                 ending = Ending.FORFEITED
             except RECORD_AWAY as error:  # The ending itself cannot be written, so the lease runs out.
@@ -263,48 +265,48 @@ class Lifecycle:
             _log.info(f"job.{ending}", seconds=round(seconds, 2))
         return ending
 
-    def _attempt(self, attempt: Attempt, work: Work) -> Ending:
+    def _attempt(self, attempt: Attempt, work: Work, taken: Callable[[], float]) -> Ending:
         try:
             finished = work(attempt)
-            self._succeed(attempt.job, finished)
+            self._succeed(attempt.job, finished, taken)
         except LeaseLost:
             raise
         except Canceled:
-            return self._cancel(attempt.job)
+            return self._cancel(attempt.job, taken())
         except Interrupted:
-            return self._release(attempt.job)
+            return self._release(attempt.job, taken())
         except OperationalError:  # The record is out of reach: nothing can be written of this attempt.
             raise
         except Exception as error:  # The border: whatever a job raises becomes a failure that a client can read.
-            return self._fail(attempt.job, error)
+            return self._fail(attempt.job, error, taken())
         return Ending.SUCCEEDED
 
-    def _succeed(self, job: ClaimedJob, finished: Finished) -> None:
+    def _succeed(self, job: ClaimedJob, finished: Finished, taken: Callable[[], float]) -> None:
         result = finished.result.model_dump(mode="json")
         with self._database.transaction() as session:
             leases.hold(session, job.id, job.fencing_token)
             finished.publish(session)
             session.flush()
-            leases.succeed(session, job.id, job.fencing_token, result=result, now=utc_now())
+            leases.succeed(session, job.id, job.fencing_token, result=result, now=utc_now(), taken=taken())
 
-    def _cancel(self, job: ClaimedJob) -> Ending:
+    def _cancel(self, job: ClaimedJob, taken: float) -> Ending:
         with self._database.transaction() as session:
-            leases.cancel(session, job.id, job.fencing_token, now=utc_now())
+            leases.cancel(session, job.id, job.fencing_token, now=utc_now(), taken=taken)
         return Ending.CANCELED
 
-    def _release(self, job: ClaimedJob) -> Ending:
+    def _release(self, job: ClaimedJob, taken: float) -> Ending:
         with self._database.transaction() as session:
-            leases.release(session, job.id, job.fencing_token, now=utc_now())
+            leases.release(session, job.id, job.fencing_token, now=utc_now(), taken=taken)
         return Ending.RELEASED
 
-    def _fail(self, job: ClaimedJob, error: Exception) -> Ending:
+    def _fail(self, job: ClaimedJob, error: Exception, taken: float) -> Ending:
         failure = failure_of(error)
         if is_unexpected(failure):
             _log.exception("job.unexpected_error", exc_info=error)
         else:
             _log.warning("job.error", code=failure.code, message=failure.message)
         with self._database.transaction() as session:
-            leases.fail(session, job.id, job.fencing_token, failure=failure, now=utc_now())
+            leases.fail(session, job.id, job.fencing_token, failure=failure, now=utc_now(), taken=taken)
         self._observe(What.FAILURE, 1, job.kind, failure.code)
         return Ending.FAILED
 

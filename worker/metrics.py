@@ -85,7 +85,7 @@ OF_WORKER: Final[Mapping[What, Kind]] = {
     What.STEP: Kind(Histogram, "Seconds of a training step or a denoising step.", {"stage": STEPS}, _SHORT),
     What.ACCEPTED: Kind(Counter, "Synthetic images that passed the gates."),
     What.REJECTED: Kind(Counter, "Synthetic images that did not, by the gate that said so.", {"reason": REASONS}),
-    What.SWAP: Kind(Histogram, "Seconds to swap another adapter into the base model.", buckets=_SHORT),
+    What.SWAP: Kind(Histogram, "Seconds to bring an adapter's matrices to the base model's device.", buckets=_SHORT),
     What.LOAD: Kind(Histogram, "Seconds to load a base model.", buckets=_LONG),
     What.RESIDENT: Kind(Gauge, "Models kept in memory between jobs.", {"what": ("base_model", "adapter", "extractor")}),
     What.MEMORY: Kind(Gauge, "Memory of the process that works."),

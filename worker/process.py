@@ -12,30 +12,38 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from models.generation.sharing import SharedDenoiser
+from service.contracts.ids import JobId
 from service.contracts.jobs import JobKind
 from service.errors import StorageFull
 from service.logs import get_logger
 from service.registry import load_registry
 from service.settings import Settings
 from service.store import leases
+from service.store.company import Beside
 from service.store.database import Database
 from service.store.leases import ClaimedJob
 from service.store.placement import artifact_store
 from worker.bounds import NO_BOUNDS, Bounds, resident_bytes
+from worker.company import LEFT_TO_OTHERS, Company
 from worker.cores import usable_cores
 from worker.credentials import signing
 from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.footprint import device_name
 from worker.jobs import adaptation, evaluation, generation, recognition
-from worker.lifecycle import Attempt, Finished, LeaseTimes, Lifecycle, utc_now
+from worker.jobs.delivery import BATCH_SIZE
+from worker.lifecycle import RECORD_AWAY, Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.metrics import Observe, unobserved
 from worker.presence import Doing
 from worker.residents import Residents
 from worker.settings import WorkerSettings
+from worker.turns import Turns
 from worker.workshop import Workshop
 
 _log = get_logger()
+#: Of a U-Net call, shared or not: a batch of one job, under guidance.
+MAX_ROWS = 2 * BATCH_SIZE
 
 JOBS: Mapping[JobKind, Callable[[Attempt, Workshop], Finished]] = {
     JobKind.ADAPTATION: adaptation.run,
@@ -51,6 +59,7 @@ class WorkingProcess:
     def __init__(
         self, database: Database, workshop: Workshop, lifecycle: Lifecycle, *, worker_id: str, lease_seconds: float,
         stopping: Callable[[], bool], bounds: Bounds = NO_BOUNDS, replace: Callable[[], None] = lambda: None,
+        turns: Turns | None = None, max_shared_generations: int = 1,
     ) -> None:  # fmt: skip
         self._database = database
         self._workshop = workshop
@@ -60,7 +69,9 @@ class WorkingProcess:
         self._stopping = stopping
         self._bounds = bounds
         self._replace = replace
-        self._job_id: str | None = None
+        self._turns = turns or Turns()
+        self._company = Company(self._run, self._claim_beside, max_shared_generations, stopping)
+        self._job_ids: list[JobId] = []
         self._looked_at: datetime | None = None
 
     @property
@@ -68,7 +79,7 @@ class WorkingProcess:
         """What the process's row says."""
         residents, on_gpu = self._workshop.residents, torch.cuda.is_initialized()
         return Doing(
-            self._job_id,
+            next(iter(self._job_ids), None),
             residents.adapter_id,
             self._looked_at,
             device_memory_bytes=torch.cuda.memory_reserved() if on_gpu else 0,
@@ -83,38 +94,53 @@ class WorkingProcess:
             job = self._claim()
             if job is None:
                 break
-            self._run(job)
-            count += 1
+            if self._company.suits(job):
+                count += self._company.run(job)
+            else:
+                self._run(job)
+                count += 1
             if self._bounds.is_memory_exceeded():  # What a process took it hardly gives back.
                 _log.warning("worker.memory_exceeded", resident_bytes=resident_bytes())
                 self._replace()
         return count
 
-    def _claim(self) -> ClaimedJob | None:
+    def _claim(self, beside: Beside | None = None) -> ClaimedJob | None:
         self._looked_at = utc_now()
         with self._database.transaction() as session:
             return leases.claim(
                 session,
                 worker_id=self._worker_id,
                 kinds=list(JOBS),
-                resident_adapter_id=self._workshop.residents.adapter_id,
+                resident_adapter_id=self._workshop.residents.adapter_id if beside is None else None,
                 now=utc_now(),
                 lease_seconds=self._lease_seconds,
+                beside=beside,
             )
 
+    def _claim_beside(self, job: ClaimedJob) -> ClaimedJob | None:
+        """What may be run beside it now. A record that is away for a moment ends nothing that runs."""
+        if job.adapter_id is None:
+            return None
+        try:
+            return self._claim(Beside(job.adapter_id, utc_now() - LEFT_TO_OTHERS))
+        except RECORD_AWAY as error:
+            _log.warning("worker.claim_failed", error=str(error))
+            return None
+
     def _run(self, job: ClaimedJob) -> None:
-        self._job_id = job.id
+        self._job_ids.append(job.id)
         try:
             ending = self._lifecycle.run(job, self._work)
         finally:
-            self._job_id = None
+            self._job_ids.remove(job.id)
         if ending.is_final:
             self._workshop.workspace(job).remove()
 
     def _work(self, attempt: Attempt) -> Finished:
         """A full disk is given back what the job wrote, or there might be no room to record how it ended."""
         try:
-            return JOBS[attempt.job.kind](attempt, self._workshop)
+            with self._turns.turn():
+                return JOBS[attempt.job.kind](attempt, self._workshop)
         except (OSError, StorageFull) as error:
             if is_storage_full(error):
                 self._workshop.workspace(attempt.job).discard()
@@ -142,6 +168,7 @@ def compose(
         observe=observe,
     )
     times = LeaseTimes(settings.lease_seconds, settings.heartbeat_seconds, own.stall_seconds, own.progress_seconds)
+    turns = Turns()
     bounds = Bounds(own.max_job_seconds, own.max_resident_bytes)
     return WorkingProcess(
         database,
@@ -155,6 +182,7 @@ def compose(
             registry.classifiers,
             observe,
             signing(own),
+            SharedDenoiser(max_rows=MAX_ROWS, pass_on=turns.pass_on),
         ),
         Lifecycle(database, times, stopping=stopping, on_stall=end_this_process, bounds=bounds, observe=observe),
         worker_id=worker_id,
@@ -162,6 +190,8 @@ def compose(
         stopping=stopping,
         bounds=bounds,
         replace=end_this_process,
+        turns=turns,
+        max_shared_generations=own.max_shared_generations,
     )
 
 

@@ -1,4 +1,4 @@
-"""What stays in memory between jobs: base models, their LoRA slot, adapters and feature extractors.
+"""What stays in memory between jobs: base models, adapters and feature extractors.
 
 Nothing is loaded before a job needs it. Of each the least recently used go.
 """
@@ -20,7 +20,7 @@ from models.diffusion.base_model import BaseModel, load_base_model
 from models.errors import AdapterUnusable, BaseModelUnusable, ExtractorUnusable
 from models.evaluation.extractors import open_extractor
 from models.evaluation.features import FeatureExtractor
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
 from service.contracts.ids import AdapterId
 from service.logs import get_logger
 from service.registry import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
@@ -42,10 +42,9 @@ class StoredAdapter:
 
 @dataclass
 class _Resident:
-    """One base model with what its U-Net holds now."""
+    """One base model, and the adapter that was asked for with it last."""
 
     base: BaseModel
-    slot: LoraSlot
     adapter_id: AdapterId | None = None
 
 
@@ -98,31 +97,25 @@ class Residents:
 
     @property
     def adapter_id(self) -> AdapterId | None:
-        """The adapter that the base model used last computes with."""
+        """The adapter that was used last, with the base model used last."""
         return self._last.adapter_id if self._last is not None else None
 
     def bare(self, base_model: str) -> BaseModel:
-        """The base model by its registered name, with no adapter in it. Raises `BaseModelUnusable`."""
+        """The base model by its registered name. Raises `BaseModelUnusable`."""
         resident = self._resident(base_model)
-        resident.slot.clear()
         resident.adapter_id = None
         return resident.base
 
-    def adapted(self, base_model: str, stored: StoredAdapter, lora_scale: float) -> tuple[BaseModel, Adapter]:
-        """The base model with the adapter swapped in. Raises `BaseModelUnusable`, `AdapterUnusable`."""
+    def adapted(self, base_model: str, stored: StoredAdapter, lora_scale: float) -> tuple[BaseModel, Conditioning]:
+        """The base model, and what the adapter adds to it. Raises `BaseModelUnusable`, `AdapterUnusable`."""
         adapter = self._adapters.get(stored.id, lambda: self._load_adapter(stored))
         self._observe(What.RESIDENT, len(self._adapters), "adapter")
         resident = self._resident(base_model)
-        if resident.adapter_id == stored.id:
-            if adapter.unet_lora:
-                resident.slot.set_lora_scale(lora_scale)
-            return resident.base, adapter
-        resident.adapter_id = None
         started = time.monotonic()
-        resident.slot.swap_in(adapter, lora_scale)
+        conditioning = Conditioning.of_adapter(adapter, resident.base, lora_scale)
         self._observe(What.SWAP, time.monotonic() - started)
         resident.adapter_id = stored.id
-        return resident.base, adapter
+        return resident.base, conditioning
 
     def extractor(self, name: str | None = None) -> FeatureExtractor:
         """The feature extractor by its registered name, that of the settings if none. Raises `ExtractorUnusable`."""
@@ -168,7 +161,7 @@ class Residents:
             "base_model.loaded", base_model=entry.name, revision=base.revision, device=self.device,
             precision=base.precision,
         )  # fmt: skip
-        return _Resident(base, LoraSlot(base))
+        return _Resident(base)
 
     def _load_adapter(self, stored: StoredAdapter) -> Adapter:
         archive = whole(self._artifacts, stored.archive_sha256)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.generation.denoising import Denoiser, denoise
 from service.contracts.recognitions import SMALL_RESNET
 from service.registry import ClassifierEntry
 from service.store.artifacts import ArtifactStore
@@ -21,7 +22,8 @@ class Workshop:
     """One process's; ``work_dir`` holds a scratch folder for each unfinished job.
 
     ``checkpoint_seconds``: how much work a killed job may lose. ``classifiers``: by name; one without an entry starts
-    from random weights. ``sign``: what each synthetic PNG goes through before it is stored.
+    from random weights. ``sign``: what each synthetic PNG goes through before it is stored. ``denoiser``: alone, or
+    together with the generations of other threads.
     """
 
     database: Database
@@ -33,6 +35,7 @@ class Workshop:
     classifiers: Mapping[str, ClassifierEntry | None] = field(default_factory=lambda: {SMALL_RESNET: None})
     observe: Observe = unobserved
     sign: Sign = unsigned
+    denoiser: Denoiser = denoise
 
     def workspace(self, job: ClaimedJob) -> Workspace:
         """The job's scratch folder, in the hands of this holder."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from models.adapter import Adapter
 from models.diffusion import latents as latent_space
 from models.diffusion.base_model import BaseModel
-from models.diffusion.seeding import generator, image_noise, image_seed
-from models.diffusion.timesteps import denoising_steps, equivalent_strength, solver
+from models.diffusion.seeding import generator, image_seed
+from models.diffusion.timesteps import denoising_steps, equivalent_strength
 from models.errors import DatasetUnusable, NonFiniteLoss
 from models.generation.config import GenerationConfig, GenerationMode
+from models.generation.denoising import Conditioning, Denoiser, Run, denoise
 from models.generation.splicing import partner_of, spliced
 from models.imaging.arrays import deliver
 from models.imaging.fit import FitPolicy, Fitted
@@ -43,38 +43,30 @@ class Sample:
         return tuple(one for one in (self.source_index, self.second_source_index) if one is not None)
 
 
-@dataclass(frozen=True)
 class Sources:
-    """Real images of a class and their ``latents`` (N, C, h, w) float32 on the device, encoded once for many runs."""
+    """Real images of a class, each encoded once for many runs, when the first begins with it.
 
-    images: tuple[Image.Image, ...]
-    latents: torch.Tensor
-    fit: FitPolicy
+    One at a time, so that its latents do not depend on which others are used.
+    """
+
+    def __init__(self, base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> None:
+        self.images, self.fit = tuple(images), fit
+        self._base = base
+        self._latents: dict[int, torch.Tensor] = {}
+
+    def latents(self, index: int) -> torch.Tensor:
+        """(C, h, w) float32 on the device."""
+        if index not in self._latents:
+            pixel_values = latent_space.fitted(self._base, [self.images[index]], self.fit)
+            self._latents[index] = latent_space.encode(self._base, pixel_values)[0]
+        return self._latents[index]
 
 
 def encode_sources(base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> Sources:
-    """Encode the real images that generation starts from. Raises ``DatasetUnusable`` without any."""
+    """The real images that generation starts from. Raises ``DatasetUnusable`` without any."""
     if not images:
         raise DatasetUnusable("There is no source image.", field="sources", remedy="Give at least one real image.")
-    return Sources(tuple(images), latent_space.encode(base, latent_space.fitted(base, images, fit)), fit)
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Embeddings of the class's prompt and of the empty one: (1, L, D) float32 each, on the base model's device."""
-
-    conditional: torch.Tensor
-    unconditional: torch.Tensor
-
-    @classmethod
-    def of_adapter(cls, adapter: Adapter, base: BaseModel) -> "Prompts":
-        """Those stored in the adapter, computed under its text encoder's LoRA."""
-        return cls(adapter.prompt_embeds.to(base.device), adapter.negative_prompt_embeds.to(base.device))
-
-    @classmethod
-    def of_words(cls, words: str, base: BaseModel) -> "Prompts":
-        """What the frozen base model is asked for: the unadapted baseline."""
-        return cls(base.encode_prompt(words), base.encode_prompt(""))
+    return Sources(base, images, fit)
 
 
 def source_of(index: int, num_sources: int, seed: int) -> int:
@@ -84,7 +76,7 @@ def source_of(index: int, num_sources: int, seed: int) -> int:
 
 
 class Sampler:
-    """Makes images of a class. The adapter of ``prompts`` must be in the U-Net's ``LoraSlot`` while it does.
+    """Makes images of a class; ``denoiser`` decides whether alone or with others.
 
     From noise, the sources only tell size and mode. ``equivalent_strength`` is what gives as many ``denoising_steps``
     in stock diffusers; ``stage_seconds`` adds up where the time went. Raises ``InvalidSettings`` when the settings
@@ -92,21 +84,22 @@ class Sampler:
     """
 
     def __init__(
-        self, base: BaseModel, prompts: Prompts, sources: Sources, config: GenerationConfig, seed: int,
-        progress: Progress,
+        self, base: BaseModel, conditioning: Conditioning, sources: Sources, config: GenerationConfig, seed: int,
+        progress: Progress, denoiser: Denoiser = denoise,
     ) -> None:  # fmt: skip
         strength = config.strength if config.mode is GenerationMode.IMAGE_ORIENTED else 1.0
         self.denoising_steps = denoising_steps(config.num_inference_steps, strength)
         self.equivalent_strength = equivalent_strength(config.num_inference_steps, self.denoising_steps)
         self.stage_seconds = {"denoising": 0.0, "decoding": 0.0}
-        self._base, self._prompts, self._sources, self._config = base, prompts, sources, config
-        self._seed, self._progress = seed, progress
+        self._base, self._conditioning, self._sources, self._config = base, conditioning, sources, config
+        self._seed, self._progress, self._denoiser = seed, progress, denoiser
+        self._some_finite = False
 
     def draw(self, indices: Sequence[int]) -> list[Sample]:
         """The images ``indices`` as one batch, in their order.
 
-        An image with NaN or infinite values is left out; if all are, ``NonFiniteLoss`` is raised. What the progress
-        callback raises passes through.
+        An image with NaN or infinite values is left out; ``NonFiniteLoss`` is raised where no image that this sampler
+        made has been another. What the progress callback raises passes through.
         """
         begun = time.monotonic()
         from_noise = self._config.mode is GenerationMode.FROM_NOISE
@@ -114,18 +107,19 @@ class Sampler:
         seconds = [None if from_noise else self._second(index, one) for index, one in zip(indices, chosen, strict=True)]
         seeds = [image_seed(self._seed, index) for index in indices]
         starts = None if from_noise else torch.stack([*map(self._start, indices, chosen, seconds)])
-        embeds = (self._prompts.conditional, self._prompts.unconditional)
-        latents = denoise(self._base, *embeds, starts, seeds, self.denoising_steps, self._config, self._progress)
+        run = Run(self._base, self._conditioning, starts, seeds, self.denoising_steps, self._config)
+        self._denoiser(self._base, run, self._progress)
         between = time.monotonic()
-        pixels = latent_space.decode(self._base, latents).cpu()
+        pixels = latent_space.decode(self._base, run.latents).cpu()
         samples = []
         for index, image_pixels, source, second, seed in zip(indices, pixels, chosen, seconds, seeds, strict=True):
             if torch.isfinite(image_pixels).all():
                 image = deliver(image_pixels, Fitted.of(self._sources.images[source], self._sources.fit))
                 samples.append(Sample(index, image, seed, None if from_noise else source, second))
-        if not samples:
+        self._some_finite = self._some_finite or bool(samples)
+        if not self._some_finite:
             raise NonFiniteLoss(
-                "Every image of a batch holds NaN or infinite values.", field="settings",
+                "Every image holds NaN or infinite values.", field="settings",
                 remedy="Lower guidance_scale, use bfloat16 or float32, or adapt again with a lower learning rate.",
             )  # fmt: skip
         self.stage_seconds["denoising"] += between - begun
@@ -139,49 +133,10 @@ class Sampler:
 
     def _start(self, index: int, source: int, second: int | None) -> torch.Tensor:
         """(C, h, w): the clean latents that image ``index`` begins as."""
-        latents = self._sources.latents
-        return latents[source] if second is None else spliced(latents[source], latents[second], self._seed, index)
+        latents = self._sources.latents(source)
+        return latents if second is None else spliced(latents, self._sources.latents(second), self._seed, index)
 
     def samples(self, indices: range) -> Iterator[Sample]:
         """The images ``indices``, batch by batch as they are asked for."""
         for first in range(indices.start, indices.stop, self._config.batch_size):
             yield from self.draw(range(first, min(first + self._config.batch_size, indices.stop)))
-
-
-@torch.inference_mode()
-def denoise(
-    base: BaseModel,
-    prompt_embeds: torch.Tensor,
-    negative_prompt_embeds: torch.Tensor,
-    source_latents: torch.Tensor | None,
-    seeds: Sequence[int],
-    steps: int,
-    config: GenerationConfig,
-    progress: Progress,
-) -> torch.Tensor:
-    """One batch, from noised sources (or noise) to clean latents: (B, C, h, w) float32.
-
-    ``source_latents``: (B, C, h, w) or none; ``seeds``: one an image. The last ``steps`` of the solver's steps are
-    taken. Classifier-free guidance (Ho & Salimans 2022) doubles the batch, and is left out where its scale is 1.
-    """
-    steps_taken = solver(base, config.num_inference_steps, steps)
-    timesteps = steps_taken.timesteps[config.num_inference_steps - steps :]
-    noise = torch.cat([image_noise(seed, base.latent_shape) for seed in seeds]).to(base.device)
-    if source_latents is None:
-        latents = noise * float(steps_taken.init_noise_sigma)
-    else:
-        latents = torch.as_tensor(steps_taken.add_noise(source_latents, noise, timesteps[:1].repeat(len(seeds))))
-    guided = config.guidance_scale > 1
-    context = prompt_embeds.expand(len(seeds), -1, -1)
-    if guided:
-        context = torch.cat([negative_prompt_embeds.expand(len(seeds), -1, -1), context])
-    context = context.to(base.dtype)
-    for number, timestep in enumerate(timesteps, start=1):
-        batch = torch.cat([latents, latents]) if guided else latents
-        predicted = base.unet(batch.to(base.dtype), timestep, context, return_dict=False)[0].float()
-        if guided:
-            unconditional, conditional = predicted.chunk(2)
-            predicted = unconditional + config.guidance_scale * (conditional - unconditional)
-        latents = torch.as_tensor(steps_taken.step(predicted, timestep, latents, return_dict=False)[0])
-        progress("denoising", number, steps)
-    return latents

@@ -13,8 +13,8 @@ from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import kernel_distance, kernel_noise
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sample, Sampler, Sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sample, Sampler, Sources
 from models.progress import Progress
 from models.search.space import Candidate
 from models.search.trials import Observation
@@ -55,21 +55,18 @@ class TrialMaterial:
 
 
 class TrialScorer:
-    """Candidate -> Observation. Its adapter stays in ``slot``, and is swapped when the checkpoint changes.
+    """Candidate -> Observation.
 
     Progress is told as stage ``search``: images made, of those of ``max_trials`` trials, of which ``num_done`` were
     made before. ``examples`` of each candidate scored here are of the same indices, so of the same sources and noise;
     broken images lack.
     """
 
-    def __init__(
-        self, material: TrialMaterial, slot: LoraSlot, progress: Progress, max_trials: int, num_done: int = 0
-    ) -> None:
+    def __init__(self, material: TrialMaterial, progress: Progress, max_trials: int, num_done: int = 0) -> None:
         self.examples: dict[Candidate, tuple[Sample, ...]] = {}
-        self._material, self._slot, self._progress = material, slot, progress
+        self._material, self._progress = material, progress
         self._total_images = max_trials * material.num_images
         self._trials_begun = num_done
-        self._checkpoint: str | None = None
 
     def __call__(self, candidate: Candidate) -> Observation:
         """Make and score the images of ``candidate``.
@@ -79,7 +76,6 @@ class TrialScorer:
         """
         begun = time.monotonic()
         self._trials_begun += 1
-        self._swap_in(candidate)
         samples = self._drawn(candidate)
         images = [sample.image for sample in samples]
         self.examples[candidate] = tuple(one for one in samples if one.index < self._material.num_examples)
@@ -103,14 +99,6 @@ class TrialScorer:
             kid_noise=kernel_noise(self._material.reference, scored),
         )
 
-    def _swap_in(self, candidate: Candidate) -> None:
-        adapter = self._material.adapters[candidate.checkpoint]
-        if self._checkpoint != candidate.checkpoint:
-            self._slot.swap_in(adapter, candidate.lora_scale)
-            self._checkpoint = candidate.checkpoint
-        elif adapter.unet_lora:
-            self._slot.set_lora_scale(candidate.lora_scale)
-
     def _drawn(self, candidate: Candidate) -> list[Sample]:
         config = GenerationConfig(
             mode=GenerationMode.IMAGE_ORIENTED,
@@ -120,14 +108,15 @@ class TrialScorer:
             batch_size=self._material.batch_size,
             splice_sources=candidate.splice_sources,
         )
-        prompts = Prompts.of_adapter(self._material.adapters[candidate.checkpoint], self._material.base)
+        material = self._material
+        adapter = material.adapters[candidate.checkpoint]
+        conditioning = Conditioning.of_adapter(adapter, material.base, candidate.lora_scale)
         samples: list[Sample] = []
         indices = range(self._material.num_images)
         batches = [indices[first : first + config.batch_size] for first in indices[:: config.batch_size]]
         for batch in batches:
-            sampler = Sampler(
-                self._material.base, prompts, self._material.sources, config, self._material.seed, self._told(batch)
-            )
+            told = self._told(batch)
+            sampler = Sampler(material.base, conditioning, material.sources, config, material.seed, told)
             samples += sampler.draw(batch)
         return samples
 

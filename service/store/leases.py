@@ -25,6 +25,7 @@ from service.contracts.adaptations import CurvePoint
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.store import usage
+from service.store.company import Beside
 from service.store.events import record_ended
 from service.store.tables import JobRow, Json
 from service.store.usage import Usage
@@ -77,8 +78,9 @@ def claim(
     resident_adapter_id: AdapterId | None,
     now: datetime,
     lease_seconds: float,
+    beside: Beside | None = None,
 ) -> ClaimedJob | None:
-    """Take the best runnable job, or None when there is none.
+    """Take the best runnable job, or None when there is none; where it is not what suits ``beside``, None too.
 
     Order: the tenant with the fewest running jobs, and of those the one served longest ago; then its own priorities,
     so that nobody gets ahead of others by them; then what suits the resident adapter, where it is at most
@@ -86,7 +88,7 @@ def claim(
     """
     for _ in range(CLAIM_TRIES):
         row = _best_runnable(session, kinds, resident_adapter_id)
-        if row is None:
+        if row is None or (beside is not None and not beside.suits(session, row)):
             return None
         changes = {
             "state": JobState.RUNNING,
@@ -208,48 +210,59 @@ def hold(session: Session, job_id: JobId, fencing_token: int) -> None:
         raise LeaseLost(job_id, fencing_token)
 
 
-def succeed(session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime) -> None:
-    """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`."""
+def succeed(
+    session: Session, job_id: JobId, fencing_token: int, *, result: Json, now: datetime, taken: float | None = None
+) -> None:
+    """Final: succeeded with ``result`` (a result contract as JSON); its progress is complete. Raises `LeaseLost`.
+
+    ``taken``, here and below: seconds of a device; where it is not given, all since the claim.
+    """
     changes: dict[str, Any] = {"result": result, "failure": None, "interim": None, "losses": None}
     reported = session.scalar(select(JobRow.progress).where(JobRow.id == job_id))
     if reported is not None:  # Not every report is written, and a bar that stays at 94 % looks like a job that hangs.
         changes["progress"] = {**reported, "step": reported["total"], "fraction": 1.0, "seconds_left": 0.0}
-    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, changes)
+    _finish(session, job_id, fencing_token, JobState.SUCCEEDED, now, changes, taken)
 
 
-def fail(session: Session, job_id: JobId, fencing_token: int, *, failure: JobFailure, now: datetime) -> None:
+def fail(
+    session: Session, job_id: JobId, fencing_token: int, *, failure: JobFailure, now: datetime,
+    taken: float | None = None,
+) -> None:  # fmt: skip
     """Final: failed. Raises `LeaseLost`."""
-    _finish(session, job_id, fencing_token, JobState.FAILED, now, {"failure": failure.model_dump(mode="json")})
+    _finish(session, job_id, fencing_token, JobState.FAILED, now, {"failure": failure.model_dump(mode="json")}, taken)
 
 
-def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
+def cancel(session: Session, job_id: JobId, fencing_token: int, *, now: datetime, taken: float | None = None) -> None:
     """Final: canceled. Raises `LeaseLost`."""
-    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {"interim": None})
+    _finish(session, job_id, fencing_token, JobState.CANCELED, now, {"interim": None}, taken)
 
 
-def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetime) -> None:
+def release(session: Session, job_id: JobId, fencing_token: int, *, now: datetime, taken: float | None = None) -> None:
     """Give a job back that this worker must leave (it is asked to stop); the attempt is not counted.
 
     Raises `LeaseLost`. The row is due to be sent again at once.
     """
-    _end_attempt(session, job_id, fencing_token, now, {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1})
+    _end_attempt(session, job_id, fencing_token, now, {**_BACK_IN_QUEUE, "attempts": JobRow.attempts - 1}, taken)
 
 
 def _finish(
-    session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any]
-) -> None:
+    session: Session, job_id: JobId, fencing_token: int, state: JobState, now: datetime, changes: dict[str, Any],
+    taken: float | None,
+) -> None:  # fmt: skip
     final = {**changes, "state": state, "finished_at": now, "lease_expires_at": None}
-    _end_attempt(session, job_id, fencing_token, now, final)
+    _end_attempt(session, job_id, fencing_token, now, final, taken)
     record_ended(session, [job_id], now)
 
 
-def _end_attempt(session: Session, job_id: JobId, fencing_token: int, now: datetime, changes: dict[str, Any]) -> None:
+def _end_attempt(
+    session: Session, job_id: JobId, fencing_token: int, now: datetime, changes: dict[str, Any], taken: float | None
+) -> None:
     """Change the row, and count what the attempt took of a device: to the job and to its tenant."""
     query = select(JobRow.tenant_id, JobRow.started_at).where(JobRow.id == job_id, *_held(fencing_token))
     held = session.execute(query).one_or_none()
     if held is None:
         raise LeaseLost(job_id, fencing_token)
-    taken = seconds_since(held.started_at, now)
+    taken = seconds_since(held.started_at, now) if taken is None else taken
     changes = {**changes, "device_seconds": JobRow.device_seconds + taken}
     if not _change(session, job_id, _held(fencing_token), changes):
         raise LeaseLost(job_id, fencing_token)

@@ -28,8 +28,8 @@ from models.evaluation.kernel import squared_mmd
 from models.evaluation.mini import load_mini
 from models.evaluation.quality import QualitySettings, split_scores
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sample, Sampler, Sources, encode_sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sample, Sampler, Sources, encode_sources
 from models.imaging.arrays import load_image
 from models.imaging.contact_sheet import contact_sheet
 from models.imaging.fit import FitPolicy
@@ -64,18 +64,15 @@ def quality_rows(
     sheets: Path,
 ) -> Iterator[str]:  # fmt: skip
     """KID to the test images: before, after, image-oriented, spliced; the floor is half of them against the rest."""
-    slot = LoraSlot(base)
     for name, sources in real[0].items():
         reference, known = extract(extractor, real[1][name]), extract(extractor, sources)
         gate, encoded = CopyGate.fit(sources, known), encode_sources(base, sources, FitPolicy.RESIZE)
         floor = split_scores(reference, reference, QualitySettings())[0].kid
         for seed in seeds:
-            slot.clear()
-            unadapted = Prompts.of_words(f"a photo of {entry.adaptation.textual_inversion.initializer_text}", base)
+            unadapted = Conditioning.of_words(f"a photo of {entry.adaptation.textual_inversion.initializer_text}", base)
             before = made(base, unadapted, encoded, entry, GenerationMode.FROM_NOISE, seed)
             adapter = adapted(base, entry, sources, seed)
-            slot.swap_in(adapter)
-            prompts = Prompts.of_adapter(adapter, base)
+            prompts = Conditioning.of_adapter(adapter, base)
             after = made(base, prompts, encoded, entry, GenerationMode.FROM_NOISE, seed)
             oriented = made(base, prompts, encoded, entry, GenerationMode.IMAGE_ORIENTED, seed)
             spliced = made(base, prompts, encoded, entry, GenerationMode.IMAGE_ORIENTED, seed, splice_sources=True)
@@ -90,7 +87,6 @@ def quality_rows(
             contact_sheet(sources, shown, name, "two rows each: from noise, image-oriented, spliced").save(
                 sheets / f"{name}-{seed}.png"
             )
-    slot.clear()
 
 
 def passes(gate: CopyGate, extractor: FeatureExtractor, samples: list[Sample]) -> str:
@@ -104,7 +100,7 @@ def passes(gate: CopyGate, extractor: FeatureExtractor, samples: list[Sample]) -
 
 
 def made(
-    base: BaseModel, prompts: Prompts, encoded: Sources, entry: BaseModelEntry, mode: GenerationMode, seed: int,
+    base: BaseModel, prompts: Conditioning, encoded: Sources, entry: BaseModelEntry, mode: GenerationMode, seed: int,
     splice_sources: bool = False,
 ) -> list[Sample]:  # fmt: skip
     usual = entry.generation

@@ -26,8 +26,8 @@ from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.kernel import kernel_distance
 from models.evaluation.mini import load_mini
 from models.generation.config import GenerationConfig
-from models.generation.engine import Prompts, Sampler, encode_sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from models.prior.samples import SAMPLE_CLASSES, write_samples
 from models.progress import no_progress
@@ -76,18 +76,15 @@ def shown(base: BaseModel, surface: Surface, seed: int, steps: tuple[int, int] |
         )  # fmt: skip
         trained = time.perf_counter()
         adapter = load_adapter(Path(scratch) / "adapter")
-    slot = LoraSlot(base)
-    slot.swap_in(adapter)
     usual = entry.generation
     settings = GenerationConfig(
         strength=usual.strength, guidance_scale=usual.guidance_scale, num_inference_steps=usual.num_inference_steps
     )
     sources = encode_sources(base, surface.train, FitPolicy.RESIZE)
-    sampler = Sampler(base, Prompts.of_adapter(adapter, base), sources, settings, seed, no_progress)
+    sampler = Sampler(base, Conditioning.of_adapter(adapter, base), sources, settings, seed, no_progress)
     encoded = time.perf_counter()
     images = [sample.image for sample in sampler.samples(range(num_images))]
     made = time.perf_counter()
-    slot.clear()
     score = kernel_distance(surface.held_out, extract(surface.extractor, images))
     losses = [point.loss for point in outcome.loss_curve if point.stage == "lora"]
     last = losses[-max(1, len(losses) // 5) :]

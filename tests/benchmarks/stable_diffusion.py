@@ -37,8 +37,8 @@ from models.evaluation.mini import load_mini
 from models.evaluation.outliers import OutlierGate
 from models.evaluation.quality import ExtractorIdentity, assess
 from models.generation.config import GenerationConfig
-from models.generation.engine import Prompts, Sampler, encode_sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from models.prior.samples import SAMPLE_CLASSES, write_samples
 from models.progress import no_progress
@@ -147,11 +147,9 @@ def _searched(
         num_images=size.images,
         batch_size=size.batch,
     )
-    slot = LoraSlot(base)
     space = SearchSpace(tuple(outcome.kept), num_inference_steps=(size.inference_steps,))
     settings = SearchSettings(max_trials=size.trials)
-    search(space, settings, TrialScorer(material, slot, no_progress, size.trials))
-    slot.clear()
+    search(space, settings, TrialScorer(material, no_progress, size.trials))
 
 
 def _generated(
@@ -159,8 +157,7 @@ def _generated(
     measured: Measured,
 ) -> None:  # fmt: skip
     """Judged images; the report is of all that were made, for random weights make outliers alone."""
-    slot, adapter = LoraSlot(base), load_adapter(list(outcome.kept.values())[-1])
-    slot.swap_in(adapter)
+    adapter = load_adapter(list(outcome.kept.values())[-1])
     features = extract(extractor, real)
     gates = Gates(
         copy=CopyGate.fit(real, features), klass=None, outlier=OutlierGate.fit(features), class_name=_CLASS
@@ -171,7 +168,7 @@ def _generated(
     begun = time.monotonic()
     sources = encode_sources(base, real, FitPolicy.RESIZE)
     encoded = time.monotonic()
-    sampler = Sampler(base, Prompts.of_adapter(adapter, base), sources, config, 0, no_progress)
+    sampler = Sampler(base, Conditioning.of_adapter(adapter, base), sources, config, 0, no_progress)
     samples = list(sampler.samples(range(size.images)))
     made = time.monotonic()
     images = [sample.image for sample in samples]
@@ -192,7 +189,6 @@ def _generated(
         "denoising steps": sampler.denoising_steps,
         "accepted": sum(verdict.reason is None for verdict in verdicts),
     }
-    slot.clear()
 
 
 def _pictures(scratch: Path, count: int) -> list[Image.Image]:

@@ -22,8 +22,8 @@ from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import kernel_distance
 from models.evaluation.mini import load_mini
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sampler, encode_sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sampler, encode_sources
 from models.imaging.arrays import load_image
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
@@ -65,8 +65,7 @@ def main() -> None:
     train, reference = images_in(arguments.train), extract(extractor, images_in(arguments.reference))
     trained_on = extract(extractor, train)
     adapter = adapted(base, train)
-    LoraSlot(base).swap_in(adapter)
-    prompts, sources = Prompts.of_adapter(adapter, base), encode_sources(base, train, FitPolicy.RESIZE)
+    prompts, sources = Conditioning.of_adapter(adapter, base), encode_sources(base, train, FitPolicy.RESIZE)
     lines, rows = ["| strength | FID | KID | copies |", "|---|---|---|---|"], [row(train)]
     for strength in (*STRENGTHS, None):
         mode = GenerationMode.FROM_NOISE if strength is None else GenerationMode.IMAGE_ORIENTED

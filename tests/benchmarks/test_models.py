@@ -1,6 +1,5 @@
 """What adaptation, generation and the swap of adapters cost with `mini` and its registered settings."""
 
-import dataclasses
 import statistics
 import time
 from pathlib import Path
@@ -12,8 +11,8 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.generation.config import GenerationConfig
-from models.generation.engine import Prompts, Sampler, encode_sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from models.prior.samples import SAMPLE_CLASSES, write_samples
 from models.progress import no_progress
@@ -70,22 +69,18 @@ def test_images_are_generated(
     config = GenerationConfig(
         strength=chosen.strength, guidance_scale=chosen.guidance_scale, num_inference_steps=chosen.num_inference_steps
     )
-    LoraSlot(base).swap_in(adapter)
     began = time.perf_counter()
     sources = encode_sources(base, pictures, FitPolicy.RESIZE)
-    sampler = Sampler(base, Prompts.of_adapter(adapter, base), sources, config, 0, no_progress)
+    sampler = Sampler(base, Conditioning.of_adapter(adapter, base), sources, config, 0, no_progress)
     made = list(sampler.samples(range(NUM_IMAGES)))
     figures.add(f"generation of {NUM_IMAGES} images", time.perf_counter() - began, "s", below=20)
     assert len(made) == NUM_IMAGES
 
 
 def test_a_resident_adapter_is_swapped(figures: Figures, base: BaseModel, adapter: Adapter) -> None:
-    other = dataclasses.replace(adapter, unet_lora={name: 1.1 * value for name, value in adapter.unet_lora.items()})
-    slot = LoraSlot(base)
-    slot.swap_in(adapter)
     seconds = []
-    for number in range(NUM_SWAPS):
+    for _ in range(NUM_SWAPS):
         began = time.perf_counter()
-        slot.swap_in(adapter if number % 2 else other)
+        Conditioning.of_adapter(adapter, base)
         seconds.append(time.perf_counter() - began)
     figures.add("swap of a resident adapter, median", 1000 * statistics.median(seconds), "ms", below=100)

@@ -31,15 +31,18 @@ def started(
     disk_full_at: int | None = None,
     frozen_at: int | None = None,
     record_full: range = range(0),
+    max_shared_generations: int = 1,
 ) -> ForkServerProcess:
     """A process that works off the queue of the service with these settings.
 
     ``disk_full_at``: its n-th file opened for writing finds no room, and every later one of the same job.
     ``frozen_at``: as it has opened its n-th file for writing it stops, until SIGCONT.
+    ``max_shared_generations``: by default none, so that equal work has equal bytes.
     ``record_full``: these of its changes to the record, counted from 1, find no room in SQLite's file.
     """
     process = _SERVER.Process(
-        target=_work_off, args=(settings, checkpoint_seconds, Disk(disk_full_at, frozen_at), Record(record_full))
+        target=_work_off,
+        args=(settings, checkpoint_seconds, max_shared_generations, Disk(disk_full_at, frozen_at), Record(record_full)),
     )
     process.start()
     return process
@@ -50,7 +53,9 @@ def is_frozen(process: ForkServerProcess) -> bool:
     return not process.is_alive() or ") T " in Path(f"/proc/{process.pid}/stat").read_text()
 
 
-def _work_off(settings: dict[str, Any], checkpoint_seconds: float, disk: "Disk", record: "Record") -> None:
+def _work_off(
+    settings: dict[str, Any], checkpoint_seconds: float, max_shared: int, disk: "Disk", record: "Record"
+) -> None:
     import logging
 
     import torch
@@ -62,6 +67,7 @@ def _work_off(settings: dict[str, Any], checkpoint_seconds: float, disk: "Disk",
     from worker.process import compose
 
     os.environ["DEFECTSYNTH_WORKER_CHECKPOINT_SECONDS"] = str(checkpoint_seconds)
+    os.environ["DEFECTSYNTH_WORKER_MAX_SHARED_GENERATIONS"] = str(max_shared)
     disk.use()
     record.use()
     configure_logs(logging.CRITICAL)

@@ -12,8 +12,8 @@ from models.adaptation.trainer import adapt
 from models.adapter import load_adapter
 from models.diffusion.base_model import load_base_model
 from models.generation.config import GenerationConfig
-from models.generation.engine import Prompts, Sampler, encode_sources
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 from tests.fakes.tiny_base_model import build_tiny_base_model
@@ -32,9 +32,8 @@ def test_a_class_is_adapted_and_images_are_made_on_the_device(tmp_path: Path, dt
     adapt(base, pictures, config, placeholder_token="<pit-1>", out_dir=tmp_path / "adapter",
           checkpoint_dir=tmp_path / "checkpoints", progress=no_progress)  # fmt: skip
     adapter = load_adapter(tmp_path / "adapter")
-    LoraSlot(base).swap_in(adapter)
     sources = encode_sources(base, pictures, FitPolicy.RESIZE)
     config = GenerationConfig(num_inference_steps=5)
-    sampler = Sampler(base, Prompts.of_adapter(adapter, base), sources, config, 1, no_progress)
+    sampler = Sampler(base, Conditioning.of_adapter(adapter, base), sources, config, 1, no_progress)
     samples = sampler.draw(range(3))
     assert [sample.image.size for sample in samples] == [(40, 40)] * 3

@@ -67,6 +67,12 @@ class Delivery:
         """The budget."""
         return ceil(self.params.num_images * self.params.gates.max_candidates_per_image)
 
+    @property
+    def next_batch(self) -> int:
+        """How many to make next: as many as will be enough if as many pass as have until now."""
+        expected = ceil(self.num_missing * max(self.num_candidates, 1) / max(len(self.images), 1))
+        return min(BATCH_SIZE, expected, self.max_candidates - self.num_candidates)
+
     def features(self) -> Features:
         """(N, d) float64 of the accepted images, in their order."""
         return np.stack(self._rows) if self._rows else np.zeros((0, self.extractor.dim))
@@ -89,19 +95,17 @@ class Delivery:
     def fill(self, sampler: Sampler, keep: Callable[[], None] = lambda: None) -> None:
         """Have images made until there are enough or the budget is spent. Raises `StorageFull`, and what making raises.
 
-        Batches are always whole, so that an image's bytes do not depend on how many were asked for, nor on where an
-        earlier attempt stopped: ``keep`` is called between batches.
+        A batch follows from what is there, so it is the same wherever an earlier attempt stopped: ``keep`` is called
+        between batches.
         """
-        for first in range(self.num_candidates, self.max_candidates, BATCH_SIZE):
-            if self.num_missing == 0:
-                return
-            indices = range(first, min(first + BATCH_SIZE, self.max_candidates))
-            self._take(sampler.draw(range(first, first + BATCH_SIZE)), indices)
+        while self.num_missing and self.num_candidates < self.max_candidates:
+            indices = range(self.num_candidates, self.num_candidates + self.next_batch)
+            self._take(sampler.draw(indices), indices)
             keep()
 
     def _take(self, samples: Sequence[Sample], indices: range) -> None:
         """Judge one batch; what is more than enough is not looked at."""
-        within = {sample.index: sample for sample in samples if sample.index in indices}
+        within = {sample.index: sample for sample in samples}
         features = extract(self.extractor, [sample.image for sample in within.values()])
         verdicts = self.gates.judge(
             [sample.image for sample in within.values()],
@@ -212,7 +216,7 @@ class Steps:
         """Pass one report on. Raises what the writer raises."""
         done, asked = len(self.delivery.images), self.delivery.params.num_images
         figures |= {Figure.IMAGES_DONE: float(done), Figure.NUM_CANDIDATES: float(self.delivery.num_candidates)}
-        progress = done * total + step * min(BATCH_SIZE, asked - done)
+        progress = done * total + step * min(self.delivery.next_batch, asked - done)
         self.writer.pace.done(stage, step)
         self.writer.report(stage, progress, asked * total, **figures)
         self.writer.pace.begin()

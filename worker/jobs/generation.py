@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.errors import Interrupted
 from models.evaluation.features import FeatureExtractor
 from models.generation.config import GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sampler, encode_sources
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from service.contracts import generations as contracts
 from service.contracts.adaptations import AdaptationSettings
@@ -62,17 +62,18 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     inputs = _inputs(attempt, workshop, params.adapter_id)
     train, validation = inputs.of_class(Split.TRAIN), inputs.of_class(Split.VALIDATION)
     sources = load_images(workshop.artifacts, (record.sha256 for record in train))
-    base, adapter = _models(workshop, params, inputs)
+    base, conditioning = _models(workshop, params, inputs)
+    adapted = not params.settings.unadapted
     writer = attempt.progress(_WEIGHTS)
     started = time.monotonic()
     gates = fitted_gates(params, inputs.records, sources, workshop, writer)
     delivery = Delivery(
-        workshop.artifacts, params, train, _lineage(params, base, adapter), gates, workshop.residents.extractor(),
+        workshop.artifacts, params, train, _lineage(params, base), gates, workshop.residents.extractor(),
         workshop.sign,
     )  # fmt: skip
-    prompts = Prompts.of_words(inputs.prompt, base) if adapter is None else Prompts.of_adapter(adapter, base)
     encoded = encode_sources(base, sources, inputs.fit)
-    sampler = Sampler(base, prompts, encoded, _configured(params), params.seed, Steps(writer, delivery))
+    steps = Steps(writer, delivery)
+    sampler = Sampler(base, conditioning, encoded, _configured(params), params.seed, steps, workshop.denoiser)
     begun = time.monotonic()
     earlier = EarlierImages(attempt, workshop, _made_with(base, inputs, delivery.extractor))
     earlier.restore(delivery)
@@ -83,8 +84,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         raise
     _count(delivery, workshop.observe)
     between = time.monotonic()
-    searched = adapter is not None and inputs.adapter.found is not None
-    made = Made(params.class_name, delivery.features(), delivery.shown, adapter is not None, searched)
+    searched = adapted and inputs.adapter.found is not None
+    made = Made(params.class_name, delivery.features(), delivery.shown, adapted, searched)
     real = RealImages([one.sha256 for one in train], [one.sha256 for one in validation], sources)
     quality, warnings = judge(made, real, workshop, base, inputs.fit, writer)
     picture = sheet(made, sources, _caption(params))
@@ -134,9 +135,10 @@ def _inputs(attempt: Attempt, workshop: Workshop, adapter_id: AdapterId) -> Inpu
     return Inputs(adapter, AdaptationSettings.model_validate(adapter.settings), records)
 
 
-def _models(workshop: Workshop, params: GenerationParams, inputs: Inputs) -> tuple[BaseModel, Adapter | None]:
+def _models(workshop: Workshop, params: GenerationParams, inputs: Inputs) -> tuple[BaseModel, Conditioning]:
     if params.settings.unadapted:
-        return workshop.residents.bare(inputs.adapter.base_model), None
+        base = workshop.residents.bare(inputs.adapter.base_model)
+        return base, Conditioning.of_words(inputs.prompt, base)
     stored = StoredAdapter(params.adapter_id, inputs.adapter.archive_sha256)
     return workshop.residents.adapted(inputs.adapter.base_model, stored, params.settings.lora_scale)
 
@@ -159,14 +161,14 @@ def _configured(params: GenerationParams) -> GenerationConfig:
     )
 
 
-def _lineage(params: GenerationParams, base: BaseModel, adapter: Adapter | None) -> dict[str, object]:
+def _lineage(params: GenerationParams, base: BaseModel) -> dict[str, object]:
     """What all images of the job have in common."""
     settings = params.settings
     return {
         "synthetic": "true",
         "software": software(),
         "class_name": params.class_name,
-        "adapter_id": params.adapter_id if adapter is not None else "none",
+        "adapter_id": "none" if settings.unadapted else params.adapter_id,
         "base_model": base.name,
         "base_model_revision": base.revision,
         "precision": base.precision,

@@ -14,7 +14,6 @@ from models.errors import DatasetUnusable
 from models.evaluation.copies import CopyGate
 from models.evaluation.features import FeatureExtractor, Features
 from models.generation.engine import Sample, encode_sources
-from models.generation.lora_slot import LoraSlot
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from models.search.scoring import TrialMaterial, TrialScorer
@@ -81,14 +80,13 @@ def find_settings(
         return Found(last, None, None, [])
     real = Real.of(records)
     extractor = workshop.residents.extractor()
-    slot = LoraSlot(base)
     try:
         floors = _floors(workshop, base, real, extractor, FitPolicy(params.settings.fit.value))
         material = _material(workshop, base, params, real, extractor, kept)
         made_with = f"{base.identity}, {extractor.name}@{extractor.digest}"
         done = _done(attempt, made_with)
         examples = _examples(attempt, workshop, base, params, real, len(done))
-        scorer = TrialScorer(material, slot, progress, params.settings.search.max_trials, len(done))
+        scorer = TrialScorer(material, progress, params.settings.search.max_trials, len(done))
         outcome = search(
             _space(params, kept, len(real.train)),
             _settings(params),
@@ -99,8 +97,6 @@ def find_settings(
         )
     except DatasetUnusable as error:
         return Found(last, None, None, [f"No settings were searched for: {error}"])
-    finally:
-        slot.clear()
     return replace(_found(outcome, last, _report(outcome, params, real, floors), real), publish=examples.publish)
 
 

@@ -52,7 +52,7 @@ def trained(residents: Residents, artifacts: LocalArtifacts, folder: Path, name:
     return StoredAdapter(AdapterId(name), artifacts.put_file(folder / f"{name}.zip").sha256)
 
 
-def test_adapters_take_turns_in_one_base_model_and_leave_it_bare_when_asked(
+def test_adapters_take_turns_with_one_base_model_and_leave_it_as_it_is(
     residents: Residents, artifacts: LocalArtifacts, tmp_path: Path
 ) -> None:
     one, two = (trained(residents, artifacts, tmp_path, f"adp-{seed}", seed) for seed in (1, 2))
@@ -61,7 +61,7 @@ def test_adapters_take_turns_in_one_base_model_and_leave_it_bare_when_asked(
     same_base, second = residents.adapted("mini", two, 0.5)
     assert same_base is base
     assert residents.adapter_id == two.id
-    assert not torch.equal(first.learned_embeds, second.learned_embeds)
+    assert not torch.equal(first.conditional, second.conditional)
     assert residents.bare("mini") is base
     assert residents.adapter_id is None
     assert not any("lora" in name for name, _ in base.unet.named_parameters())

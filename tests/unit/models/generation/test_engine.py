@@ -16,8 +16,8 @@ from models.diffusion import latents
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.errors import AdapterUnusable, InvalidSettings, NonFiniteLoss
 from models.generation.config import MIN_SPLICED_STRENGTH, GenerationConfig, GenerationMode
-from models.generation.engine import Prompts, Sample, Sampler, denoise, encode_sources, source_of
-from models.generation.lora_slot import LoraSlot
+from models.generation.denoising import Conditioning, Run, denoise
+from models.generation.engine import Sample, Sampler, encode_sources, source_of
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 from service.contracts import generations as contracts
@@ -51,12 +51,18 @@ def made(
     base: BaseModel, adapter: Adapter | None, pictures: list[Image.Image], config: GenerationConfig = CONFIG,
     num_images: int = 5, first_index: int = 0,
 ) -> list[Sample]:  # fmt: skip
-    slot = LoraSlot(base)
-    if adapter is not None:
-        slot.swap_in(adapter)
-    prompts = Prompts.of_words("a pit", base) if adapter is None else Prompts.of_adapter(adapter, base)
+    prompts = Conditioning.of_words("a pit", base) if adapter is None else Conditioning.of_adapter(adapter, base)
     sources = encode_sources(base, pictures, FitPolicy.RESIZE)
     return list(Sampler(base, prompts, sources, config, 7, no_progress).samples(range(first_index, num_images)))
+
+
+def denoised(
+    base: BaseModel, adapter: Adapter, starts: torch.Tensor | None, seeds: list[int], steps: int,
+    config: GenerationConfig,
+) -> torch.Tensor:  # fmt: skip
+    run = Run(base, Conditioning.of_adapter(adapter, base), starts, seeds, steps, config)
+    denoise(base, run, no_progress)
+    return run.latents
 
 
 def pixels(sample: Sample) -> np.ndarray:
@@ -75,11 +81,9 @@ def stock(kind: type, tiny_folder: Path, adapter_folder: Path) -> object:
 def test_stock_img2img_gives_the_same_images(
     tiny_base: BaseModel, tiny_folder: Path, adapter_folder: Path, adapter: Adapter, pictures: list[Image.Image]
 ) -> None:
-    LoraSlot(tiny_base).swap_in(adapter)
     source_latents = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:3], FitPolicy.RESIZE))
     seeds = [11, 12, 13]
-    clean = denoise(tiny_base, adapter.prompt_embeds, adapter.negative_prompt_embeds, source_latents, seeds, 6, CONFIG,
-                    no_progress)  # fmt: skip
+    clean = denoised(tiny_base, adapter, source_latents, seeds, 6, CONFIG)
     ours = (latents.decode(tiny_base, clean) / 2 + 0.5).clamp(0, 1)
     pipeline = stock(StableDiffusionImg2ImgPipeline, tiny_folder, adapter_folder)
     theirs = pipeline(
@@ -96,9 +100,8 @@ def test_stock_img2img_gives_the_same_images(
 def test_stock_text_to_image_gives_the_same_images(
     tiny_base: BaseModel, tiny_folder: Path, adapter_folder: Path, adapter: Adapter
 ) -> None:
-    LoraSlot(tiny_base).swap_in(adapter)
     config = GenerationConfig(mode=GenerationMode.FROM_NOISE, num_inference_steps=8, guidance_scale=3.0)
-    clean = denoise(tiny_base, adapter.prompt_embeds, adapter.negative_prompt_embeds, None, [4], 8, config, no_progress)
+    clean = denoised(tiny_base, adapter, None, [4], 8, config)
     ours = (latents.decode(tiny_base, clean) / 2 + 0.5).clamp(0, 1)
     pipeline = stock(StableDiffusionPipeline, tiny_folder, adapter_folder)
     theirs = pipeline(
@@ -179,38 +182,16 @@ def test_low_strength_stays_near_its_source(
 
     def change(steps: int) -> float:
         config = GenerationConfig(num_inference_steps=20, guidance_scale=1.0)
-        prompts = (adapter.prompt_embeds, adapter.negative_prompt_embeds)
-        clean = denoise(tiny_base, *prompts, source, [1], steps, config, no_progress)
+        clean = denoised(tiny_base, adapter, source, [1], steps, config)
         return float((clean - source).square().mean().sqrt())
 
     assert change(1) < 0.25 * change(10)
 
 
-def test_swapping_back_gives_the_first_adapters_images_again(
-    tiny_base: BaseModel, adapter: Adapter, pictures: list[Image.Image]
-) -> None:
-    slot = LoraSlot(tiny_base)
-    plain = made(tiny_base, None, pictures, num_images=1)
-    slot.swap_in(adapter)
-    first = made(tiny_base, adapter, pictures, num_images=1)
-    other = Adapter(
-        adapter.card, adapter.learned_embeds, {k: v * 3 for k, v in adapter.unet_lora.items()},
-        adapter.text_encoder_lora, adapter.prompt_embeds, adapter.negative_prompt_embeds,
-    )  # fmt: skip
-    slot = LoraSlot(tiny_base)
-    for _ in range(20):
-        slot.swap_in(other)
-        slot.swap_in(adapter)
-    again = made(tiny_base, adapter, pictures, num_images=1)
-    assert np.array_equal(pixels(first[0]), pixels(again[0]))
-    slot.clear()
-    assert np.array_equal(pixels(made(tiny_base, None, pictures, num_images=1)[0]), pixels(plain[0]))
-
-
 def test_an_adapter_of_another_base_model_is_refused(tiny_base: BaseModel, adapter: Adapter) -> None:
     tiny_base.revision = "another"
     with pytest.raises(AdapterUnusable, match="not on tiny"):
-        LoraSlot(tiny_base).swap_in(adapter)
+        Conditioning.of_adapter(adapter, tiny_base)
 
 
 def test_every_source_is_used_once_before_any_is_used_twice() -> None:

@@ -16,7 +16,6 @@ from models.evaluation.features import Features, extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import squared_mmd
 from models.generation.engine import Sample, encode_sources
-from models.generation.lora_slot import LoraSlot
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 from models.search.scoring import TrialMaterial, TrialScorer
@@ -34,14 +33,6 @@ class Moments:
         grey = pixel_values.mean(dim=1)
         slope = (grey[:, 1:] - grey[:, :-1]).mean(dim=(1, 2))
         return torch.stack([grey.mean(dim=(1, 2)), grey.std(dim=(1, 2)), slope], dim=1)
-
-
-class CountingSlot(LoraSlot):
-    swaps = 0
-
-    def swap_in(self, adapter: Adapter, lora_scale: float = 1.0) -> None:
-        self.swaps += 1
-        super().swap_in(adapter, lora_scale)
 
 
 def adapter_of(base: BaseModel, step: int) -> Adapter:
@@ -74,19 +65,17 @@ def material(tiny_base: BaseModel, pictures: list[Image.Image]) -> TrialMaterial
 
 
 def scores(material: TrialMaterial, *candidates: Candidate) -> list[tuple[float | None, ...]]:
-    scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=len(candidates))
+    scorer = TrialScorer(material, no_progress, max_trials=len(candidates))
     seen = [scorer(candidate) for candidate in candidates]
     return [(one.kid, one.kid_std, one.fid, one.share_copies) for one in seen]
 
 
-def test_a_candidate_scores_the_same_after_others_and_only_a_new_checkpoint_swaps(material: TrialMaterial) -> None:
+def test_a_candidate_scores_the_same_after_others(material: TrialMaterial) -> None:
     weaker, other = replace(CANDIDATE, lora_scale=0.5), replace(CANDIDATE, checkpoint="lora@2")
     token_only = replace(CANDIDATE, checkpoint="lora@0", lora_scale=0.7)
-    slot = CountingSlot(material.base)
-    scorer = TrialScorer(material, slot, no_progress, max_trials=6)
+    scorer = TrialScorer(material, no_progress, max_trials=6)
     tried = [CANDIDATE, weaker, other, token_only, CANDIDATE]
     seen = [scorer(candidate) for candidate in tried]
-    assert slot.swaps == 4
     assert seen[0].kid == seen[-1].kid and seen[0].fid == seen[-1].fid
     assert len({one.kid for one in seen}) == 4
     for candidate, one in zip(tried, seen, strict=True):
@@ -98,7 +87,7 @@ def test_copies_are_not_scored_unless_there_are_too_many_of_them(material: Trial
     strict, none = replace(material, max_share_copies=0.3), replace(material, are_copies=lambda samples, _: [False] * 5)
     assert scores(strict, CANDIDATE)[0][:3] == scores(none, CANDIDATE)[0][:3]
     ((kid, _, fid, _),) = scores(material, CANDIDATE)
-    drawn = TrialScorer(replace(none, num_examples=5), LoraSlot(none.base), no_progress, max_trials=1)
+    drawn = TrialScorer(replace(none, num_examples=5), no_progress, max_trials=1)
     drawn(CANDIDATE)
     delivered = extract(Moments(), [one.image for one in drawn.examples[CANDIDATE][2:]])
     assert kid == pytest.approx(squared_mmd(material.reference, delivered))
@@ -106,7 +95,7 @@ def test_copies_are_not_scored_unless_there_are_too_many_of_them(material: Trial
 
 
 def test_a_few_images_are_kept_to_be_shown(material: TrialMaterial, pictures: list[Image.Image]) -> None:
-    scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)
+    scorer = TrialScorer(material, no_progress, max_trials=1)
     scorer(CANDIDATE)
     assert [one.image.size for one in scorer.examples[CANDIDATE]] == [pictures[0].size] * 3
     assert [one.index for one in scorer.examples[CANDIDATE]] == [0, 1, 2]
@@ -118,7 +107,7 @@ def test_progress_counts_images_of_all_trials_and_can_stop_the_search(material: 
     def listening(stage: str, step: int, total: int, **figures: float) -> None:
         told.append((stage, step, total))
 
-    scorer = TrialScorer(material, LoraSlot(material.base), listening, max_trials=4, num_done=1)
+    scorer = TrialScorer(material, listening, max_trials=4, num_done=1)
     scorer(CANDIDATE)
     assert {(stage, total) for stage, _, total in told} == {("search", 20)}
     assert [step for _, step, _ in told] == sorted(step for _, step, _ in told)
@@ -128,7 +117,7 @@ def test_progress_counts_images_of_all_trials_and_can_stop_the_search(material: 
         raise Canceled("stop")
 
     with pytest.raises(Canceled):
-        TrialScorer(material, LoraSlot(material.base), canceling, max_trials=4)(CANDIDATE)
+        TrialScorer(material, canceling, max_trials=4)(CANDIDATE)
 
 
 def test_a_broken_image_makes_the_trial_unusable_and_says_so(
@@ -142,7 +131,7 @@ def test_a_broken_image_makes_the_trial_unusable_and_says_so(
         return pixels
 
     monkeypatch.setattr(latents, "decode", first_broken)
-    scorer = TrialScorer(material, LoraSlot(material.base), no_progress, max_trials=1)
+    scorer = TrialScorer(material, no_progress, max_trials=1)
     seen = scorer(CANDIDATE)
     assert [one.index for one in scorer.examples[CANDIDATE]] == [1], (
         "examples of two trials are compared by their place"
