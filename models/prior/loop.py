@@ -11,6 +11,9 @@ from tqdm import tqdm
 
 Step = Callable[[int], tuple[torch.Tensor, dict[str, float]]]
 
+#: A process that was stopped for a while, or a machine that slept, has not trained meanwhile.
+_LONGEST_STEP_SECONDS = 60.0
+
 
 class AveragedWeights:
     """Exponential moving average of a module's parameters (decay warms up with the number of steps)."""
@@ -74,7 +77,7 @@ class Training:
         while self.seconds < seconds:
             started = time.monotonic()
             figures = self._advance(self.seconds / seconds)
-            self.seconds += time.monotonic() - started
+            self.seconds += min(time.monotonic() - started, _LONGEST_STEP_SECONDS)
             bar.n = min(round(self.seconds), round(seconds))
             bar.set_postfix(
                 step=self.num_steps, **{key: f"{value:.4f}" for key, value in figures.items()}, refresh=False

@@ -1,6 +1,6 @@
 """Archives as others load them: by a reader of each library's documented rules, and by the library where it is there.
 
-The libraries (torchvision, pycocotools, anomalib, datasets) are not part of the project's environment.
+The libraries (pycocotools, anomalib, datasets) are not part of the project's environment.
 """
 
 import importlib.util
@@ -26,15 +26,14 @@ EXAMPLE = runpy.run_path(str(ROOT / "examples" / "load_archive.py"))
 #: Names that a loader or a file system might take for something else.
 CLASSES = ("test", "good", "CON")
 NEEDED = {
-    "imagefolder": ("torchvision",), "coco": ("torchvision", "pycocotools"), "anomalib": ("anomalib",),
-    "huggingface": ("datasets",),
+    "imagefolder": (), "coco": ("pycocotools",), "anomalib": ("anomalib",), "huggingface": ("datasets",),
 }  # fmt: skip
 #: A word of these in a folder's name, apart from other letters, makes `datasets` take it for a split.
 SPLIT_WORDS = re.compile(r"(?<![a-z])(train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?![a-z])")
 
 
 def as_imagefolder(folder: Path) -> Counter[str]:
-    """torchvision: each folder is a class, with every picture below it; one without pictures is an error."""
+    """ImageFolder: each folder is a class, with every picture below it; one without pictures is an error."""
     found = {one.name: len(list(one.rglob("*.png"))) for one in folder.iterdir() if one.is_dir()}
     assert all(found.values())
     return Counter(found)

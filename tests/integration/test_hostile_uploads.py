@@ -20,7 +20,7 @@ from tests.integration.test_embedded import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_BYTES = 3_000_000
-HEAD = b"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+HEAD = b"POST /v1/datasets HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="images"; filename="pits/a.png"\r\n\r\n'
 
 

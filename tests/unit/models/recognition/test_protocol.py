@@ -1,6 +1,6 @@
 """The protocol on tiny pictures: it shows a gain where there is one, none where there is none, and never peeks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -141,7 +141,7 @@ def test_arms_take_equal_steps_share_their_seeds_and_differ_in_their_images(help
 def test_without_validation_images_train_images_are_held_out_for_the_choice_and_their_children_with_them() -> None:
     train = pictures(12, 1)
     synthetic = pictures(24, 4)
-    sources: Sequence[int | None] = [index % 12 for index in range(24)]
+    sources = [(index % 12,) for index in range(24)]
     groups = [f"strip {index // 4}" for index in range(12)]
     development = Development(NAMES, train, Labelled([], []), synthetic, sources, groups)
     held = development.held_out(0.25, seed=0)
@@ -150,7 +150,7 @@ def test_without_validation_images_train_images_are_held_out_for_the_choice_and_
     assert kept | out == set(range(12)) and not kept & out
     for label in (0, 1):  # Within a class, a strip is on one side.
         assert not {groups[i] for i in kept if i % 2 == label} & {groups[i] for i in out if i % 2 == label}
-    parents = [train.images.index(held.train.images[source]) for source in held.sources if source is not None]
+    parents = [train.images.index(held.train.images[source]) for (source,) in held.sources]
     assert parents == [index % 12 for index in range(24) if index % 12 in kept]
     outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(SHORT, ratios=(1.0,)))
     assert any("held out" in note for note in outcome.notes)
