@@ -150,27 +150,30 @@ def of_diffusers(
     return made
 
 
-def against_diffusers(base: BaseModel, path: str, of: list[Class], arguments: argparse.Namespace) -> str:
-    """Two rows: the same settings, and ours with few steps; KID to the real images beside each."""
+def against_diffusers(base: BaseModel, fast: BaseModel, of: list[Class], arguments: argparse.Namespace) -> str:
+    """The same settings, then ours in the arithmetic that it is registered with, then with few steps; KID of each."""
+    path = arguments.model
     extractor, pipeline = load_mini(Path(path) / "extractor"), stock(path, arguments.dtype)
     equal = GenerationConfig(
         strength=_STRENGTH, guidance_scale=_GUIDANCE, num_inference_steps=_STEPS, batch_size=_BATCH
     )
     few = replace(equal, num_inference_steps=arguments.few_steps, guidance_scale=arguments.few_guidance)
+    few_name = f"ours, {fast.precision}, {few.num_inference_steps} steps, guidance {few.guidance_scale:g}"
     sides: dict[str, Callable[[], list[list[Image.Image]]]] = {
         f"diffusers, {_STEPS} steps": lambda: of_diffusers(pipeline, of, arguments.images, equal),
         f"ours, {_STEPS} steps": lambda: of_ours(base, of, arguments.images, equal),
-        f"ours, {few.num_inference_steps} steps, guidance {few.guidance_scale:g}": lambda: of_ours(
-            base, of, arguments.images, few
-        ),
+        f"ours, {fast.precision}, {_STEPS} steps": lambda: of_ours(fast, of, arguments.images, equal),
+        few_name: lambda: of_ours(fast, of, arguments.images, few),
     }
+    unets = {name: pipeline.unet if name.startswith("diffusers") else base.unet for name in sides}
+    unets |= {name: fast.unet for name in sides if fast.precision in name}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     inside: dict[str, list[float]] = {name: [] for name in sides}
     kids: dict[str, list[float]] = {}
     for turn in range(arguments.rounds + 1):
         for name, side in sides.items():
             clock = Clock()
-            with clock.around(pipeline.unet if name.startswith("diffusers") else base.unet):
+            with clock.around(unets[name]):
                 begun = time.perf_counter()
                 made = side()
                 taken = time.perf_counter() - begun
@@ -289,17 +292,23 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="also write a section of this page, such as docs/performance.md")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    base = load_base_model(arguments.model, device=arguments.device, dtype=arguments.dtype, name="mini")
+    base, fast = (
+        load_base_model(
+            arguments.model, device=arguments.device, dtype=arguments.dtype, name="mini", bfloat16_on_cpu=cast
+        )
+        for cast in (False, True)
+    )
     count = max([arguments.classes, *arguments.adapters])
     with tempfile.TemporaryDirectory() as scratch:
         of = classes(base, count, arguments.training_steps, Path(scratch))
-        tables = [in_shared_batches(base, of, arguments)] if arguments.adapters else []
+        tables = [in_shared_batches(fast, of, arguments)] if arguments.adapters else []
         if arguments.classes:
-            tables.insert(0, against_diffusers(base, arguments.model, of[: arguments.classes], arguments))
+            tables.insert(0, against_diffusers(base, fast, of[: arguments.classes], arguments))
     text = (
         f"## Generation\n\n`{results_page.command()}`\n\n"
         f"Commit {results_page.commit()}; {results_page.machine()}; {results_page.today()}; "
-        f"{torch.get_num_threads()} torch threads; {arguments.dtype}. Strength {_STRENGTH:g}, guidance {_GUIDANCE:g}, "
+        f"{torch.get_num_threads()} torch threads; {base.precision}, "
+        f"and {fast.precision} in shared batches. Strength {_STRENGTH:g}, guidance {_GUIDANCE:g}, "
         f"DPM-Solver++ 2M, batches of {_BATCH}.\n\n" + "\n\n".join(tables)
     )
     print(text)
