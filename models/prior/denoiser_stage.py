@@ -1,49 +1,28 @@
-"""Stage 3: U-Net and text encoder together, on latents that were encoded once."""
+"""Stage 4: U-Net and text encoder together, on latents that were encoded once."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler
 from PIL import Image
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from models.prior.decoder_stage import finished_vae
+from models.prior.latents import cached_latents
 from models.prior.loop import Training
 from models.prior.pool import Pool
 from models.prior.recipe import NOISE_SCHEDULE, Recipe, build_text_encoder, build_unet, seeded
 from models.prior.vae_stage import frozen_vae
 from models.prior.vocabulary import trained_tokenizer
 
-_ENCODE_BATCH = 64
 _SAMPLED_PROMPTS = ("", "a photo of scratches", "a photo of patches", "a photo of cracks", "a photo of a defect",
                     "a photo of grey fine metal surface with many small dark pits",
                     "a photo of bright rough metal surface with some large dark stains",
                     "a photo of dark cloudy metal surface with no marks")  # fmt: skip
-
-
-def cached_latents(
-    recipe: Recipe, pool: Pool, folder: Path, vae: AutoencoderKL, device: str
-) -> npt.NDArray[np.float16]:
-    """Latents (posterior means) of each surface, encoded once: (N, C, h, w) float16."""
-    path, side = folder / "latents.npy", recipe.resolution_px // 4
-    shape = (len(pool.captions), recipe.latent_channels, side, side)
-    if not path.exists():
-        partial = folder / "latents.partial.npy"
-        latents = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        for first in tqdm(range(0, len(pool.captions), _ENCODE_BATCH), desc="latents", unit=f"x{_ENCODE_BATCH}"):
-            pixels = torch.from_numpy(np.array(pool.pixels[first : first + _ENCODE_BATCH])).permute(0, 3, 1, 2)
-            with torch.no_grad(), torch.autocast(device.split(":")[0], torch.bfloat16):
-                mean = vae.encode((pixels.float() / 127.5 - 1).to(device)).latent_dist.mean
-            latents[first : first + len(pixels)] = mean.float().cpu().numpy()
-        latents.flush()
-        partial.rename(path)
-    opened: npt.NDArray[np.float16] = np.load(path, mmap_mode="r")
-    return opened
 
 
 def caption_of(full: str, rng: np.random.Generator, dropout: float) -> str:
@@ -138,7 +117,7 @@ def write_samples(recipe: Recipe, pool: Pool, folder: Path, device: str) -> None
     """A sheet of samples from noise, a row a prompt, drawn with the averaged weights: ``samples.png``."""
     module, tokenizer, _ = trained_denoiser(recipe, pool, folder)
     module.to(device)
-    vae = frozen_vae(recipe, folder, device)
+    vae = finished_vae(recipe, folder, device)
     noise_scheduler = DDPMScheduler(**_training_schedule())
     rows = []
     for prompt in _SAMPLED_PROMPTS:

@@ -1,4 +1,4 @@
-"""Stage 2: the `mini` feature extractor, which learns to tell surface parameters and kinds apart."""
+"""Stage 3: the `mini` feature extractor, which learns to tell surface parameters and kinds apart."""
 
 from pathlib import Path
 

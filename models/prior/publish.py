@@ -10,11 +10,11 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from models.evaluation.mini import save_mini
+from models.prior.decoder_stage import finished_vae
 from models.prior.denoiser_stage import trained_denoiser
 from models.prior.extractor_stage import trained_extractor
 from models.prior.pool import drawn_pool
 from models.prior.recipe import NOISE_SCHEDULE, Recipe
-from models.prior.vae_stage import frozen_vae
 
 BUNDLED = Path(__file__).parent / "mini"
 _MAX_SHARD = "14MB"
@@ -23,7 +23,7 @@ _MAX_SHARD = "14MB"
 def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
     """Write the Stable Diffusion folder, the extractor and ``manifest.json`` to ``out_dir``; its card is kept."""
     pool = drawn_pool(recipe, folder / "pool")
-    vae = frozen_vae(recipe, folder, "cpu")
+    vae = finished_vae(recipe, folder, "cpu")
     vae.register_to_config(scaling_factor=1.0)
     denoiser, tokenizer, images_seen = trained_denoiser(recipe, pool, folder)
     pipeline = StableDiffusionPipeline(
@@ -57,7 +57,7 @@ def _write_manifest(recipe: Recipe, staging: Path, folder: Path, images_seen: in
     revision = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
     seconds = {
         stage: round(torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)["seconds"])
-        for stage in ("vae", "extractor", "denoiser")
+        for stage in ("vae", "decoder", "extractor", "denoiser")
     }
     manifest = {
         "revision": revision, "recipe": asdict(recipe), "denoiser_images_seen": images_seen,

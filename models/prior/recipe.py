@@ -23,6 +23,10 @@ class Recipe:
     vae_lr: float = 1e-3
     vae_kl_weight: float = 1e-5
     vae_spectrum_weight: float = 0.1
+    decoder_crop_px: int = 96
+    decoder_batch: int = 8
+    decoder_lr: float = 5e-4
+    decoder_power_weight: float = 0.2
     extractor_batch: int = 48
     extractor_lr: float = 1e-3
     denoiser_batch: int = 32
@@ -31,7 +35,8 @@ class Recipe:
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.9995
     checkpoint_seconds: float = 120.0
-    vae_share: float = 0.175
+    vae_share: float = 0.1
+    decoder_share: float = 0.075
     extractor_share: float = 0.05
 
 

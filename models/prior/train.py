@@ -1,8 +1,9 @@
 """Train the bundled base model from nothing: ``python -m models.prior.train --minutes M --device D``.
 
-Draws the surfaces, then trains the autoencoder, the feature extractor, and U-Net with text encoder; each stage takes
-its share of the minutes. Run again, it goes on where it stopped; with more minutes, it trains further. The autoencoder
-is frozen when its share is spent, because its latents are what the denoiser learns.
+Draws the surfaces, then trains the autoencoder, its decoder further, the feature extractor, and U-Net with text
+encoder; each stage takes its share of the minutes. Run again, it goes on where it stopped; with more minutes, it trains
+further. The encoder is frozen when the autoencoder's share is spent, because its latents are what decoder and denoiser
+learn from.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from models.prior import denoiser_stage, extractor_stage, vae_stage
+from models.prior import decoder_stage, denoiser_stage, extractor_stage, vae_stage
 from models.prior.pool import drawn_pool
 from models.prior.publish import publish
 from models.prior.recipe import Recipe
@@ -41,10 +42,12 @@ def train(recipe: Recipe, folder: Path, seconds: float, device: str) -> None:
         vae = vae_stage.training(recipe, pool, folder, device)
         vae.run(seconds * recipe.vae_share, recipe.checkpoint_seconds)
         vae_stage.freeze(recipe, pool, folder)
+    decoder = decoder_stage.training(recipe, pool, folder, device)
+    decoder.run(seconds * recipe.decoder_share, recipe.checkpoint_seconds)
     extractor = extractor_stage.training(recipe, pool, folder, device)
     extractor.run(seconds * recipe.extractor_share, recipe.checkpoint_seconds)
     denoiser = denoiser_stage.training(recipe, pool, folder, device)
-    share = 1 - recipe.vae_share - recipe.extractor_share
+    share = 1 - recipe.vae_share - recipe.decoder_share - recipe.extractor_share
     samples = _every(5, lambda: denoiser_stage.write_samples(recipe, pool, folder, device))
     denoiser.run(seconds * share, recipe.checkpoint_seconds, on_checkpoint=samples)
     denoiser_stage.write_samples(recipe, pool, folder, device)

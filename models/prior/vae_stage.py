@@ -21,11 +21,20 @@ def window_spectrum(grey: torch.Tensor, window_px: int) -> torch.Tensor:
 
     ``grey``: (B, 1, H, W) float32. Returns (B, windows, window_px, window_px // 2 + 1) float32.
     """
+    return torch.log(_magnitudes(grey, window_px) + 3e-3)
+
+
+def window_power(grey: torch.Tensor, window_px: int) -> torch.Tensor:
+    """Log of the power of each frequency, averaged over an image's windows: (B, window_px, window_px // 2 + 1)."""
+    return 0.5 * torch.log(_magnitudes(grey, window_px).square().mean(1) + 1e-5)
+
+
+def _magnitudes(grey: torch.Tensor, window_px: int) -> torch.Tensor:
     tiles = F.unfold(grey, window_px, stride=window_px // 2).transpose(1, 2)
     hann = torch.hann_window(window_px, device=grey.device)
     tiles = tiles.unflatten(2, (window_px, window_px)) * (hann[:, None] * hann[None, :])
-    magnitude = torch.fft.rfft2(tiles, norm="ortho").abs()
-    return torch.log(magnitude + 3e-3)
+    magnitudes: torch.Tensor = torch.fft.rfft2(tiles, norm="ortho").abs()
+    return magnitudes
 
 
 def crops(pool: Pool, recipe: Recipe, step: int) -> torch.Tensor:

@@ -1,0 +1,76 @@
+"""Stage 2: the decoder further, on latents that stay as they are.
+
+Where grain cannot be known, L1 between log-magnitudes asks for the median of what may be there, which is 1.6 dB below
+the mean power of Rayleigh-distributed magnitudes. So here the power of each frequency, averaged over the windows of an
+image, must agree as well.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import nn
+
+from models.prior.latents import cached_latents
+from models.prior.loop import Training
+from models.prior.pool import Pool
+from models.prior.recipe import Recipe
+from models.prior.vae_stage import frozen_vae, window_power, window_spectrum
+
+_DOWNSAMPLING = 4
+#: As much as the posterior's own deviation, so that the decoder does not lean on digits that a denoiser will not give.
+_LATENT_NOISE = 0.01
+_WINDOWS_PX = (8, 16, 32)
+
+
+def decoder_of(vae: AutoencoderKL) -> nn.Sequential:
+    """The half that turns latents into pixels; training it leaves every latent what it was."""
+    return nn.Sequential(vae.post_quant_conv, vae.decoder)
+
+
+def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
+    """The decoder's training, from the frozen autoencoder or resumed from ``folder``."""
+    vae = frozen_vae(recipe, folder, device)
+    latents = cached_latents(recipe, pool, folder, vae, device)
+    decoder = decoder_of(vae).requires_grad_(True)
+    side, room = recipe.decoder_crop_px // _DOWNSAMPLING, recipe.resolution_px - recipe.decoder_crop_px
+
+    def step(number: int) -> tuple[torch.Tensor, dict[str, float]]:
+        rng = np.random.default_rng([recipe.seed, 4, number])
+        some_latents, some_pixels = [], []
+        for index in rng.integers(len(latents), size=recipe.decoder_batch):
+            row, column = rng.integers(room // _DOWNSAMPLING + 1, size=2)
+            top, left = row * _DOWNSAMPLING, column * _DOWNSAMPLING
+            crop = recipe.decoder_crop_px
+            some_latents.append(latents[index, :, row : row + side, column : column + side])
+            some_pixels.append(pool.pixels[index, top : top + crop, left : left + crop])
+        clean = torch.from_numpy(np.stack(some_latents).astype(np.float32))
+        noise = torch.from_numpy(rng.normal(0, _LATENT_NOISE, clean.shape).astype(np.float32))
+        real = torch.from_numpy(np.stack(some_pixels)).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
+        with torch.autocast(device.split(":")[0], torch.bfloat16):
+            decoded = decoder((clean + noise).to(device))
+        return _loss(recipe, decoded.float(), real)
+
+    return Training("decoder", folder, decoder, step, recipe.decoder_lr, 0.998, recipe.denoiser_cooldown_share)
+
+
+def _loss(recipe: Recipe, decoded: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+    """Of (B, 3, H, W) float32 in [-1, 1]."""
+    pixel = F.l1_loss(decoded, real)
+    ours, theirs = decoded.mean(1, keepdim=True), real.mean(1, keepdim=True)
+    spectrum, power = (
+        torch.stack([F.l1_loss(of_windows(ours, size), of_windows(theirs, size)) for size in _WINDOWS_PX]).mean()
+        for of_windows in (window_spectrum, window_power)
+    )
+    loss = pixel + recipe.vae_spectrum_weight * spectrum + recipe.decoder_power_weight * power
+    return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "power": power.item()}
+
+
+def finished_vae(recipe: Recipe, folder: Path, device: str) -> AutoencoderKL:
+    """The autoencoder with its averaged decoder, as it is published."""
+    vae = frozen_vae(recipe, folder, device)
+    state = torch.load(folder / "decoder.pt", map_location="cpu", weights_only=True)
+    decoder_of(vae).load_state_dict(state["average"])
+    return vae

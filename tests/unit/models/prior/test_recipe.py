@@ -1,0 +1,66 @@
+"""The recipe of the bundled base model, in seconds: every stage is run, gone on with, and published."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.diffusion.base_model import load_base_model
+from models.prior import denoiser_stage
+from models.prior.decoder_stage import finished_vae
+from models.prior.publish import publish
+from models.prior.recipe import Recipe
+from models.prior.train import train
+from models.prior.vae_stage import frozen_vae, window_power
+
+SMALL = replace(
+    Recipe(), num_surfaces=64, vae_batch=2, decoder_batch=2, extractor_batch=8, denoiser_batch=2, vae_share=0.2,
+    decoder_share=0.2, extractor_share=0.2,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _short_sheet() -> Iterator[None]:
+    """The sheet of samples has one row instead of eight."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(denoiser_stage, "_SAMPLED_PROMPTS", ("a photo of scratches",))
+        yield
+
+
+def steps(folder: Path) -> dict[str, int]:
+    stages = ("vae", "decoder", "extractor", "denoiser")
+    return {stage: torch.load(folder / f"{stage}.pt", weights_only=True)["num_steps"] for stage in stages}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of checkpoints of two seconds of training."""
+    folder = tmp_path_factory.mktemp("prior")
+    train(SMALL, folder, 2.0, "cpu")
+    return folder
+
+
+def test_more_time_trains_all_but_the_frozen_encoder_further_and_the_result_opens(
+    trained: Path, tmp_path: Path
+) -> None:
+    before = steps(trained)
+    train(SMALL, trained, 4.0, "cpu")
+    after = steps(trained)
+    assert all(before.values()) and after["vae"] == before["vae"]
+    assert all(after[stage] > before[stage] for stage in ("decoder", "extractor", "denoiser"))
+    publish(SMALL, trained, tmp_path / "mini")
+    assert load_base_model(str(tmp_path / "mini")).latent_shape == (4, 32, 32)
+
+
+def test_the_decoder_is_trained_on_latents_that_stay_as_they_are(trained: Path) -> None:
+    frozen, finished = (maker(SMALL, trained, "cpu").state_dict() for maker in (frozen_vae, finished_vae))
+    changed = {name for name in frozen if not torch.equal(frozen[name], finished[name])}
+    assert changed and all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
+
+
+def test_window_power_tells_decibels() -> None:
+    grain = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.2
+    louder = window_power(2 * grain, 16) - window_power(grain, 16)
+    assert torch.allclose(louder, torch.full_like(louder, 2.0).log(), atol=2e-2)
