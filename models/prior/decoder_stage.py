@@ -2,7 +2,8 @@
 
 Where grain cannot be known, L1 between log-magnitudes asks for the median of what may be there, which is 1.6 dB below
 the mean power of Rayleigh-distributed magnitudes. So here the power of each frequency, averaged over the windows of an
-image, must agree as well.
+image, must agree as well. Power alone is had most cheaply by a dot in every latent's corner, so what is left of an image
+above its local mean must be the same, in mean and in power, at each of the 16 places that a pixel has in its latent.
 """
 
 from pathlib import Path
@@ -23,6 +24,7 @@ _DOWNSAMPLING = 4
 #: As much as the posterior's own deviation, so that the decoder does not lean on digits that a denoiser will not give.
 _LATENT_NOISE = 0.01
 _WINDOWS_PX = (8, 16, 32)
+_LOCAL_PX = 9
 
 
 def decoder_of(vae: AutoencoderKL) -> nn.Sequential:
@@ -56,6 +58,17 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
     return Training("decoder", folder, decoder, step, recipe.decoder_lr, 0.998, recipe.denoiser_cooldown_share)
 
 
+def lattice(grey: torch.Tensor) -> torch.Tensor:
+    """Mean and log root mean square of the detail of (B, 1, H, W) at each place in a latent: (B, 32).
+
+    Means are in units of the image's own detail. Without a lattice all means are 0 and all powers equal.
+    """
+    local = F.avg_pool2d(grey, _LOCAL_PX, 1, _LOCAL_PX // 2, count_include_pad=False)
+    places = F.pixel_unshuffle(grey - local, _DOWNSAMPLING).flatten(2)
+    power = places.square().mean(2) + 1e-5
+    return torch.cat([places.mean(2) / power.mean(1, keepdim=True).sqrt().detach(), 0.5 * power.log()], dim=1)
+
+
 def _loss(recipe: Recipe, decoded: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
     """Of (B, 3, H, W) float32 in [-1, 1]."""
     pixel = F.l1_loss(decoded, real)
@@ -64,8 +77,9 @@ def _loss(recipe: Recipe, decoded: torch.Tensor, real: torch.Tensor) -> tuple[to
         torch.stack([F.l1_loss(of_windows(ours, size), of_windows(theirs, size)) for size in _WINDOWS_PX]).mean()
         for of_windows in (window_spectrum, window_power)
     )
-    loss = pixel + recipe.vae_spectrum_weight * spectrum + recipe.decoder_power_weight * power
-    return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "power": power.item()}
+    regular = F.l1_loss(lattice(ours), lattice(theirs))
+    loss = pixel + recipe.vae_spectrum_weight * spectrum + recipe.decoder_power_weight * (power + regular)
+    return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "power": power.item(), "lattice": regular.item()}
 
 
 def finished_vae(recipe: Recipe, folder: Path, device: str) -> AutoencoderKL:

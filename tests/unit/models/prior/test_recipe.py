@@ -9,7 +9,7 @@ import torch
 
 from models.diffusion.base_model import load_base_model
 from models.prior import denoiser_stage
-from models.prior.decoder_stage import finished_vae
+from models.prior.decoder_stage import finished_vae, lattice
 from models.prior.publish import publish
 from models.prior.recipe import Recipe
 from models.prior.train import train
@@ -64,3 +64,12 @@ def test_window_power_tells_decibels() -> None:
     grain = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.2
     louder = window_power(2 * grain, 16) - window_power(grain, 16)
     assert torch.allclose(louder, torch.full_like(louder, 2.0).log(), atol=2e-2)
+
+
+def test_a_dot_in_every_latent_is_told_from_grain() -> None:
+    grain = torch.randn(2, 1, 96, 96, generator=torch.Generator().manual_seed(0)) * 0.2
+    dotted = grain.clone()
+    dotted[:, :, 1::4, 2::4] += 0.2
+    plain, regular = (lattice(grey).abs().unflatten(1, (2, 16))[:, 0] for grey in (grain, dotted))
+    assert plain.max() < 0.15 < 0.5 < regular.max()
+    assert (regular.argmax(1) == 1 * 4 + 2).all()
