@@ -189,7 +189,10 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.sheets.mkdir(parents=True, exist_ok=True)
     entry = load_base_models(Settings())["mini"]
-    base, extractor = load_base_model(entry.path, name="mini"), load_mini(Path(entry.path) / "extractor")
+    base, extractor = (
+        load_base_model(entry.path, name="mini", bfloat16_on_cpu=entry.bfloat16_on_cpu),
+        load_mini(Path(entry.path) / "extractor"),
+    )
     real = images_in(arguments.folder / "train"), images_in(arguments.folder / "test")
     parts: list[tuple[str, Callable[[], Iterator[str]]]] = [
         (

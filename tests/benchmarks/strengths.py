@@ -61,7 +61,10 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, default=Path(".sheets/strengths.png"))
     arguments = parser.parse_args()
     entry = load_base_models(Settings())["mini"]
-    base, extractor = load_base_model(entry.path, name="mini"), load_mini(Path(entry.path) / "extractor")
+    base, extractor = (
+        load_base_model(entry.path, name="mini", bfloat16_on_cpu=entry.bfloat16_on_cpu),
+        load_mini(Path(entry.path) / "extractor"),
+    )
     train, reference = images_in(arguments.train), extract(extractor, images_in(arguments.reference))
     trained_on = extract(extractor, train)
     adapter = adapted(base, train)

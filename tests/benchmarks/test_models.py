@@ -27,8 +27,8 @@ NUM_REAL, NUM_IMAGES, NUM_SWAPS = 20, 24, 21
 
 
 @pytest.fixture(scope="module")
-def base(mini: Path) -> BaseModel:
-    return load_base_model(str(mini), name=BUNDLED_MODEL)
+def base(mini: Path, entry: BaseModelEntry) -> BaseModel:
+    return load_base_model(str(mini), name=BUNDLED_MODEL, bfloat16_on_cpu=entry.bfloat16_on_cpu)
 
 
 @pytest.fixture(scope="module")
