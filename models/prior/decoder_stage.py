@@ -1,9 +1,10 @@
-"""Stage 2: the decoder further, on latents that stay as they are.
+"""Stage 2: the decoder further, on latents that stay as they are, for the grain that they cannot hold.
 
 Where grain cannot be known, L1 between log-magnitudes asks for the median of what may be there, which is 1.6 dB below
 the mean power of Rayleigh-distributed magnitudes. So here the power of each frequency, averaged over the windows of an
-image, must agree as well. Power alone is had most cheaply by a dot in every latent's corner, so what is left of an image
-above its local mean must be the same, in mean and in power, at each of the 16 places that a pixel has in its latent.
+image, must agree as well. Power alone is had most cheaply by a dot in every latent's corner: so what is left of an
+image above its local mean must be the same, in mean and in power, at each of the 16 places that a pixel has in its
+latent; and as evenly spread as in the original, or a few loud dots would do for grain.
 """
 
 from pathlib import Path
@@ -63,10 +64,19 @@ def lattice(grey: torch.Tensor) -> torch.Tensor:
 
     Means are in units of the image's own detail. Without a lattice all means are 0 and all powers equal.
     """
-    local = F.avg_pool2d(grey, _LOCAL_PX, 1, _LOCAL_PX // 2, count_include_pad=False)
-    places = F.pixel_unshuffle(grey - local, _DOWNSAMPLING).flatten(2)
+    places = F.pixel_unshuffle(_detail(grey), _DOWNSAMPLING).flatten(2)
     power = places.square().mean(2) + 1e-5
     return torch.cat([places.mean(2) / power.mean(1, keepdim=True).sqrt().detach(), 0.5 * power.log()], dim=1)
+
+
+def evenness(grey: torch.Tensor) -> torch.Tensor:
+    """Mean of the detail's magnitude over its root mean square, (B,): 0.80 for Gaussian grain, less for sparse dots."""
+    detail = _detail(grey).flatten(1)
+    return detail.abs().mean(1) / (detail.square().mean(1) + 1e-5).sqrt()
+
+
+def _detail(grey: torch.Tensor) -> torch.Tensor:
+    return grey - F.avg_pool2d(grey, _LOCAL_PX, 1, _LOCAL_PX // 2, count_include_pad=False)
 
 
 def _loss(recipe: Recipe, decoded: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
@@ -77,9 +87,11 @@ def _loss(recipe: Recipe, decoded: torch.Tensor, real: torch.Tensor) -> tuple[to
         torch.stack([F.l1_loss(of_windows(ours, size), of_windows(theirs, size)) for size in _WINDOWS_PX]).mean()
         for of_windows in (window_spectrum, window_power)
     )
-    regular = F.l1_loss(lattice(ours), lattice(theirs))
-    loss = pixel + recipe.vae_spectrum_weight * spectrum + recipe.decoder_power_weight * (power + regular)
-    return loss, {"pixel": pixel.item(), "spectrum": spectrum.item(), "power": power.item(), "lattice": regular.item()}
+    regular, sparse = F.l1_loss(lattice(ours), lattice(theirs)), F.l1_loss(evenness(ours), evenness(theirs))
+    of_grain = recipe.decoder_power_weight * (power + regular) + recipe.decoder_evenness_weight * sparse
+    figures = {"pixel": pixel, "spectrum": spectrum, "power": power, "lattice": regular, "sparse": sparse}
+    loss = pixel + recipe.vae_spectrum_weight * spectrum + of_grain
+    return loss, {name: value.item() for name, value in figures.items()}
 
 
 def finished_vae(recipe: Recipe, folder: Path, device: str) -> AutoencoderKL:

@@ -27,6 +27,7 @@ class Recipe:
     decoder_batch: int = 8
     decoder_lr: float = 5e-4
     decoder_power_weight: float = 0.2
+    decoder_evenness_weight: float = 0.5
     extractor_batch: int = 48
     extractor_lr: float = 1e-3
     denoiser_batch: int = 32

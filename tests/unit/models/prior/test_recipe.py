@@ -9,7 +9,7 @@ import torch
 
 from models.diffusion.base_model import load_base_model
 from models.prior import denoiser_stage
-from models.prior.decoder_stage import finished_vae, lattice
+from models.prior.decoder_stage import evenness, finished_vae, lattice
 from models.prior.publish import publish
 from models.prior.recipe import Recipe
 from models.prior.train import train
@@ -73,3 +73,10 @@ def test_a_dot_in_every_latent_is_told_from_grain() -> None:
     plain, regular = (lattice(grey).abs().unflatten(1, (2, 16))[:, 0] for grey in (grain, dotted))
     assert plain.max() < 0.15 < 0.5 < regular.max()
     assert (regular.argmax(1) == 1 * 4 + 2).all()
+
+
+def test_sparse_dots_are_told_from_grain_of_the_same_power() -> None:
+    draws = torch.Generator().manual_seed(0)
+    grain = torch.randn(1, 1, 96, 96, generator=draws) * 0.2
+    dots = (torch.rand(1, 1, 96, 96, generator=draws) < 0.02) * 0.2 / 0.02**0.5
+    assert evenness(dots).item() < 0.4 < 0.78 < evenness(grain).item() < 0.82
