@@ -1,6 +1,7 @@
 """From rows to views."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
@@ -37,10 +38,12 @@ from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings
+from service.contracts.words import Word
 from service.reports.closeness import closeness
 from service.reports.generation import remake_body
 from service.reports.judged import copy_statement
 from service.store import adapters, datasets, decisions, jobs, trial_examples
+from service.store.jobs import PolledJob
 from service.store.tables import (
     AdaptationRow,
     AdapterRow,
@@ -49,8 +52,11 @@ from service.store.tables import (
     EvaluationRow,
     GenerationRow,
     JobRow,
+    Json,
     RecognitionRow,
 )
+
+W = TypeVar("W", bound=Word)
 
 _RESULTS: dict[
     JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult] | type[RecognitionResult]
@@ -64,10 +70,10 @@ _WARNINGS = TypeAdapter(list[DatasetWarning])
 _LOSSES = TypeAdapter(list[CurvePoint])
 
 
-def job_view(row: JobRow, queue_position: int | None, *, with_result: bool = True) -> JobView:
+def job_view(row: JobRow | PolledJob, queue_position: int | None, *, with_result: bool = True) -> JobView:
     """One job; the result, which is large, may be left out and is not read then."""
     kind = JobKind(row.kind)
-    progress = Progress.model_validate(row.progress) if row.progress is not None else None
+    progress = _read(Progress, row.progress)
     links = {"self": f"/v1/jobs/{row.id}", "resource": kind.path_of(row.resource_id)}
     if not JobState(row.state).is_final:
         links |= {"cancel": f"/v1/jobs/{row.id}/cancel", "events": f"/v1/jobs/{row.id}/events"}
@@ -79,8 +85,8 @@ def job_view(row: JobRow, queue_position: int | None, *, with_result: bool = Tru
         class_name=row.class_name,
         adapter_id=row.adapter_id,
         progress=progress,
-        result=_RESULTS[kind].model_validate(row.result) if with_result and row.result is not None else None,
-        failure=JobFailure.model_validate(row.failure) if row.failure is not None else None,
+        result=_read(_RESULTS[kind], row.result) if with_result else None,
+        failure=_read(JobFailure, row.failure),
         queue_position=queue_position,
         seconds_left=progress.seconds_left if progress is not None and row.state == JobState.RUNNING else None,
         attempts=row.attempts,
@@ -91,6 +97,13 @@ def job_view(row: JobRow, queue_position: int | None, *, with_result: bool = Tru
         cancel_requested_at=row.cancel_requested_at,
         links=links,
     )
+
+
+def _read(word: type[W], value: Json | str | None) -> W | None:
+    """From a column, parsed or not."""
+    if value is None:
+        return None
+    return word.model_validate_json(value) if isinstance(value, str) else word.model_validate(value)
 
 
 def job_views(session: Session, rows: Sequence[JobRow], *, with_results: bool = True) -> list[JobView]:
