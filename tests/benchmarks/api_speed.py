@@ -161,9 +161,8 @@ def downloads(data_dir: Path, rounds: int) -> Rows:
             taken = [_downloaded(server, number) for _ in range(rounds)]
             first, whole, gained = (statistics.median(one) for one in zip(*taken, strict=True))
             what = f"archive of {number} images, {number * api_record.IMAGE_BYTES / 1e6:.0f} MB"
-            rows.append(
-                [what, f"first byte {1e3 * first:.0f} ms, whole {whole:.2f} s", f"{gained:.1f} MB more", "flat"]
-            )
+            told = f"first byte {1e3 * first:.0f} ms, whole {whole:.2f} s, {gained:.1f} MB more memory"
+            rows.append([what, told, "", "flat"])
     return rows
 
 
@@ -202,11 +201,11 @@ def starts(data_dir: Path, rounds: int) -> Rows:
         for taken in found.values():
             with api(folder) as server:
                 taken.append((server.started_seconds, _cpu_seconds(server)))
+    medians = {name: [statistics.median(one) for one in zip(*taken, strict=True)] for name, taken in found.items()}
     return [
-        [f"start of the API, {name}", "{:.2f} s, {:.2f} s of processor".format(*map(statistics.median, zip(*taken))),
-         "", "< 2 s"]
-        for name, taken in found.items()
-    ]  # fmt: skip
+        [f"start of the API, {name}", f"{seconds:.2f} s, {cpu:.2f} s of processor", "", "< 2 s"]
+        for name, (seconds, cpu) in medians.items()
+    ]
 
 
 def main() -> None:
