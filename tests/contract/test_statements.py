@@ -134,3 +134,13 @@ def test_a_poll_is_one_statement_wherever_the_job_is(world: World) -> None:
     # And it tells what the lists tell, whose rows are read whole.
     assert told == {job["id"]: job for job in world.client.get("/v1/jobs").json()["items"]}
     assert [told[job["id"]]["queue_position"] for job in (queued, running, ended)] == [1, None, None]
+
+
+def test_a_poll_by_who_has_the_job_reads_no_result(world: World) -> None:
+    job_id = world.adaptation({"pits": 4})["jobs"][0]["id"]
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, job_id)
+        row.state, row.result = JobState.SUCCEEDED, {"of": "an unknown kind"}
+    answer = world.client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": '"0-0"'})
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert world.client.get(f"/v1/jobs/{job_id}").status_code == 500  # what reading it would have been
