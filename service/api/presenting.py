@@ -1,13 +1,13 @@
 """From rows to views."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from service.api.image_views import trial_views
+from service.api.job_views import job_view
 from service.api.views import (
     AdaptationView,
     AdapterView,
@@ -24,7 +24,7 @@ from service.api.views import (
     RecognitionView,
     WorkState,
 )
-from service.contracts.adaptations import AdaptationResult, AdaptationSettings, CurvePoint
+from service.contracts.adaptations import AdaptationSettings, CurvePoint
 from service.contracts.datasets import DatasetWarning
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import (
@@ -34,16 +34,14 @@ from service.contracts.generations import (
     SettingsInCommon,
 )
 from service.contracts.ids import JobId, TenantId
-from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.contracts.jobs import JobFailure, JobState
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings
-from service.contracts.words import Word
 from service.reports.closeness import closeness
 from service.reports.generation import remake_body
 from service.reports.judged import copy_statement
 from service.store import adapters, datasets, decisions, jobs, trial_examples
-from service.store.jobs import PolledJob
 from service.store.tables import (
     AdaptationRow,
     AdapterRow,
@@ -52,58 +50,11 @@ from service.store.tables import (
     EvaluationRow,
     GenerationRow,
     JobRow,
-    Json,
     RecognitionRow,
 )
 
-W = TypeVar("W", bound=Word)
-
-_RESULTS: dict[
-    JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult] | type[RecognitionResult]
-] = {
-    JobKind.ADAPTATION: AdaptationResult,
-    JobKind.GENERATION: GenerationResult,
-    JobKind.EVALUATION: EvaluationResult,
-    JobKind.RECOGNITION: RecognitionResult,
-}
 _WARNINGS = TypeAdapter(list[DatasetWarning])
 _LOSSES = TypeAdapter(list[CurvePoint])
-
-
-def job_view(row: JobRow | PolledJob, queue_position: int | None, *, with_result: bool = True) -> JobView:
-    """One job; the result, which is large, may be left out and is not read then."""
-    kind = JobKind(row.kind)
-    progress = _read(Progress, row.progress)
-    links = {"self": f"/v1/jobs/{row.id}", "resource": kind.path_of(row.resource_id)}
-    if not JobState(row.state).is_final:
-        links |= {"cancel": f"/v1/jobs/{row.id}/cancel", "events": f"/v1/jobs/{row.id}/events"}
-    return JobView(
-        id=row.id,
-        kind=kind,
-        state=JobState(row.state),
-        resource_id=row.resource_id,
-        class_name=row.class_name,
-        adapter_id=row.adapter_id,
-        progress=progress,
-        result=_read(_RESULTS[kind], row.result) if with_result else None,
-        failure=_read(JobFailure, row.failure),
-        queue_position=queue_position,
-        seconds_left=progress.seconds_left if progress is not None and row.state == JobState.RUNNING else None,
-        attempts=row.attempts,
-        revision=row.revision,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        cancel_requested_at=row.cancel_requested_at,
-        links=links,
-    )
-
-
-def _read(word: type[W], value: Json | str | None) -> W | None:
-    """From a column, parsed or not."""
-    if value is None:
-        return None
-    return word.model_validate_json(value) if isinstance(value, str) else word.model_validate(value)
 
 
 def job_views(session: Session, rows: Sequence[JobRow], *, with_results: bool = True) -> list[JobView]:

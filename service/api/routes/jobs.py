@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
-from service.api.presenting import job_view, job_views
+from service.api.job_views import job_view
+from service.api.presenting import job_views
 from service.api.responses import is_fresh, view_response
 from service.api.views import JobView, PageView
 from service.contracts.datasets import ClassName
