@@ -9,13 +9,14 @@ are measured by turns; figures are medians.
 import argparse
 import io
 import os
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -89,6 +90,10 @@ def api(data_dir: Path, **variables: str) -> AbstractContextManager[Server]:
     return running(data_dir, ["-m", "service.cli", "api"], "/health/live", free_port(), **variables)
 
 
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
 def polls(data_dir: Path, seconds: float, rounds: int) -> Rows:
     """Each way by turns, for jobs in three states."""
     keyed = {"DEFECTSYNTH_REQUIRE_KEYS": "true", "DEFECTSYNTH_ADMIN_KEY": ADMIN_KEY}
@@ -116,13 +121,19 @@ def _compared(what: str, path: str, ways: dict[str, Way], seconds: float, rounds
             one = rate(server.port, server.pid, path, headers, status, seconds, NUM_CLIENTS)
             if number:  # The first round warms up.
                 found[name].append(one)
-    rates = {name: statistics.median(one.per_second for one in many) for name, many in found.items()}
-    cpu = {name: statistics.median(one.cpu_us for one in many) for name, many in found.items()}
     return [
-        [what + name, f"{rates[name]:.0f} a second, {cpu[name]:.0f} us of processor",
-         *(f"{rates[name] / rates[one]:.2f}, by processor time {cpu[one] / cpu[name]:.2f}" for one in (PLAIN, "200"))]
-        for name in ways
+        [what + name, f"{_median(one.per_second for one in many):.0f} a second, "
+         f"{_median(one.cpu_us for one in many):.0f} us of processor",
+         *(_against(many, found[one]) for one in (PLAIN, "200"))]
+        for name, many in found.items()
     ]  # fmt: skip
+
+
+def _against(ours: list[Rate], theirs: list[Rate]) -> str:
+    """By rounds: what else the machine did then, it did to both."""
+    pairs = list(zip(ours, theirs, strict=True))
+    rates = _median(one.per_second / other.per_second for one, other in pairs)
+    return f"{rates:.2f}, by processor time {_median(other.cpu_us / one.cpu_us for one, other in pairs):.2f}"
 
 
 def uploads(data_dir: Path, rounds: int) -> Rows:
@@ -138,7 +149,7 @@ def uploads(data_dir: Path, rounds: int) -> Rows:
             seconds.append(time.perf_counter() - began)
             cpu.append(_cpu_seconds(server) - before)
             assert answer.json()["accepted"] == len(seeds), answer.text
-    told = f"{statistics.median(seconds[1:]):.2f} s, {statistics.median(cpu[1:]):.2f} s of processor"
+    told = f"{_median(seconds[1:]):.2f} s, {_median(cpu[1:]):.2f} s of processor"
     what = f"`POST /v1/datasets`, {NUM_UPLOADED} images of {IMAGE_SIDE_PX} px in a zip"
     return [[what, told, "< 1.5 s"]]
 
@@ -157,7 +168,7 @@ def downloads(data_dir: Path, rounds: int) -> Rows:
         _downloaded(server, NUM_DOWNLOADED[0])  # what is loaded once
         for number in NUM_DOWNLOADED:
             taken = [_downloaded(server, number) for _ in range(rounds)]
-            first, whole, gained = (statistics.median(one) for one in zip(*taken, strict=True))
+            first, whole, gained = (_median(one) for one in zip(*taken, strict=True))
             what = f"archive of {number} images, {number * api_record.IMAGE_BYTES / 1e6:.0f} MB"
             told = f"first byte {1e3 * first:.0f} ms, whole {whole:.2f} s, {gained:.1f} MB more memory"
             rows.append([what, told, "flat"])
@@ -199,7 +210,7 @@ def starts(data_dir: Path, rounds: int) -> Rows:
         for taken in found.values():
             with api(folder) as server:
                 taken.append((server.started_seconds, _cpu_seconds(server)))
-    medians = {name: [statistics.median(one) for one in zip(*taken, strict=True)] for name, taken in found.items()}
+    medians = {name: [_median(one) for one in zip(*taken, strict=True)] for name, taken in found.items()}
     return [
         [f"start of the API, {name}", f"{seconds:.2f} s, {cpu:.2f} s of processor", "< 2 s"]
         for name, (seconds, cpu) in medians.items()
@@ -209,8 +220,8 @@ def starts(data_dir: Path, rounds: int) -> Rows:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=0.7, help="of polling, each way and round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.4, help="of polling, each way and round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where the data folder is made; else where temporary files are")
     parser.add_argument("--only", choices=("polls", "uploads", "downloads", "starts"))
     arguments = parser.parse_args()
@@ -224,7 +235,8 @@ def main() -> None:
             "starts": lambda: starts(data_dir, arguments.rounds),
         }
         found = {name: part() for name, part in parts.items() if arguments.only in (None, name)}
-    print(f"`{results_page.command()}`, commit {results_page.commit()}, {results_page.machine()}\n")
+    command = shlex.join(["python", "-m", "tests.benchmarks.api_speed", *sys.argv[1:]])
+    print(f"`{command}`, commit {results_page.commit()}, {results_page.machine()}\n")
     for name, rows in found.items():
         header = ["what", "measured", f"rate by the {PLAIN}'s", "rate by that of 200"]
         print(results_page.markdown_table(header if name == "polls" else ["what", "measured", "target"], rows), "\n")
