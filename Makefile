@@ -44,6 +44,7 @@ docs: $(INSTALLED)  ## build the documentation into build/site, without a warnin
 
 bench: $(INSTALLED)  ## print the speed and memory figures
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+	@$(BIN)/python -m tests.benchmarks.api_speed
 
 load: $(INSTALLED)  ## 1,000 queued jobs and 200 polls a second; LOAD_MINUTES=10
 	@$(BIN)/python -m tests.benchmarks.service_load --minutes $(LOAD_MINUTES)

@@ -4,6 +4,7 @@ One bad file never spoils the others: it is named with its reason, and the versi
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from service.decoding import DecodedImage, ImageLimits, ImageRefusal, decode
 from service.errors import ArchiveUnusable, NoAcceptableImages
 from service.intake_budget import Budget, UploadLimits
 from service.intake_splits import Candidate, assign, refuse_straddling
+from service.intake_storing import Storing
 from service.intake_warnings import about_conversions, about_images
 from service.queueing import nothing
 from service.store import datasets
@@ -139,20 +141,21 @@ class Intake:
         return receipt
 
     def _accept(self, upload: Upload) -> tuple[list[_Accepted], list[RefusedImage]]:
-        """Decode and store image by image, so that one is in memory at a time."""
-        accepted: list[_Accepted] = []
+        """Decode image by image, so that one picture is in memory at a time; earlier ones are stored meanwhile."""
+        kept: list[tuple[Incoming, DecodedImage, Future[StoredArtifact]]] = []
         refused = list(upload.refused)
         budget = Budget(self._upload_limits)
-        for image in upload.images:
-            upload.before_each()
-            try:
-                budget.check()
-                decoded = decode(image.read(), image.filename, self._limits, budget.take_pixels)
-            except ImageRefusal as refusal:
-                refused.append(refusal.of(image.path))
-                continue
-            stored = self._artifacts.put_bytes(decoded.png)
-            accepted.append(_Accepted(image, _without_bytes(decoded), stored))
+        with Storing(self._artifacts.put_bytes) as storing:
+            for image in upload.images:
+                upload.before_each()
+                try:
+                    budget.check()
+                    decoded = decode(image.read(), image.filename, self._limits, budget.take_pixels)
+                except ImageRefusal as refusal:
+                    refused.append(refusal.of(image.path))
+                    continue
+                kept.append((image, _without_bytes(decoded), storing.put(decoded.png)))
+        accepted = [_Accepted(image, decoded, stored.result()) for image, decoded, stored in kept]
         self._count(len(accepted), refused)
         if not accepted and not refused:
             raise ArchiveUnusable("the archive holds no image", field="archive")

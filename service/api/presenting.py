@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from service.api.image_views import trial_views
+from service.api.job_views import job_view
 from service.api.views import (
     AdaptationView,
     AdapterView,
@@ -23,7 +24,7 @@ from service.api.views import (
     RecognitionView,
     WorkState,
 )
-from service.contracts.adaptations import AdaptationResult, AdaptationSettings, CurvePoint
+from service.contracts.adaptations import AdaptationSettings, CurvePoint
 from service.contracts.datasets import DatasetWarning
 from service.contracts.evaluations import EvaluationRequest, EvaluationResult
 from service.contracts.generations import (
@@ -33,7 +34,7 @@ from service.contracts.generations import (
     SettingsInCommon,
 )
 from service.contracts.ids import JobId, TenantId
-from service.contracts.jobs import JobFailure, JobKind, JobState, Progress
+from service.contracts.jobs import JobFailure, JobState
 from service.contracts.recognitions import RecognitionParams, RecognitionResult
 from service.contracts.requests import RecognitionRequest
 from service.contracts.search import FoundSettings
@@ -52,45 +53,8 @@ from service.store.tables import (
     RecognitionRow,
 )
 
-_RESULTS: dict[
-    JobKind, type[AdaptationResult] | type[GenerationResult] | type[EvaluationResult] | type[RecognitionResult]
-] = {
-    JobKind.ADAPTATION: AdaptationResult,
-    JobKind.GENERATION: GenerationResult,
-    JobKind.EVALUATION: EvaluationResult,
-    JobKind.RECOGNITION: RecognitionResult,
-}
 _WARNINGS = TypeAdapter(list[DatasetWarning])
 _LOSSES = TypeAdapter(list[CurvePoint])
-
-
-def job_view(row: JobRow, queue_position: int | None, *, with_result: bool = True) -> JobView:
-    """One job; the result, which is large, may be left out and is not read then."""
-    kind = JobKind(row.kind)
-    progress = Progress.model_validate(row.progress) if row.progress is not None else None
-    links = {"self": f"/v1/jobs/{row.id}", "resource": kind.path_of(row.resource_id)}
-    if not JobState(row.state).is_final:
-        links |= {"cancel": f"/v1/jobs/{row.id}/cancel", "events": f"/v1/jobs/{row.id}/events"}
-    return JobView(
-        id=row.id,
-        kind=kind,
-        state=JobState(row.state),
-        resource_id=row.resource_id,
-        class_name=row.class_name,
-        adapter_id=row.adapter_id,
-        progress=progress,
-        result=_RESULTS[kind].model_validate(row.result) if with_result and row.result is not None else None,
-        failure=JobFailure.model_validate(row.failure) if row.failure is not None else None,
-        queue_position=queue_position,
-        seconds_left=progress.seconds_left if progress is not None and row.state == JobState.RUNNING else None,
-        attempts=row.attempts,
-        revision=row.revision,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        cancel_requested_at=row.cancel_requested_at,
-        links=links,
-    )
 
 
 def job_views(session: Session, rows: Sequence[JobRow], *, with_results: bool = True) -> list[JobView]:

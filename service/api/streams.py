@@ -19,7 +19,7 @@ from typing import Final
 
 from anyio import CapacityLimiter, to_thread
 
-from service.api.presenting import job_view
+from service.api.job_views import job_view
 from service.contracts.ids import JobId
 from service.contracts.jobs import JobState
 from service.errors import QuotaExceeded, Unavailable

@@ -66,6 +66,12 @@ class Database:
             yield session
 
     @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """For one statement that reads, where a session's objects cost more than what is asked for."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """A read-only view that stays as it is at the first look, however long it is looked at."""
         level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}

@@ -80,7 +80,7 @@ def test_something_unexpected_is_a_500_with_an_id_and_without_a_trace(
     def broken(*arguments: object) -> None:
         raise KeyError("a secret detail")
 
-    monkeypatch.setattr("service.store.jobs.get", broken)
+    monkeypatch.setattr("service.store.jobs.polled", broken)
     answer = world.client.get("/v1/jobs/job_0", headers={"X-Request-ID": "line-3-request"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"] == "line-3-request"

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import JSON, event
 from sqlalchemy.engine import Engine
 
-from service.contracts.ids import DEFAULT_TENANT
+from service.contracts.adaptations import AdaptationResult
+from service.contracts.ids import DEFAULT_TENANT, AdapterId
 from service.contracts.jobs import JobState
 from service.settings import Settings
 from service.store import jobs
@@ -114,3 +115,32 @@ def test_the_queue_shows_what_is_next_and_what_ended_last(world: World) -> None:
     shown = [job["resource_id"] for job in in_order if job["resource_id"] in ended]
     assert shown == [job["resource_id"] for job in in_order[1:13]]
     assert ended.index(in_order[1]["resource_id"]) < ended.index(in_order[12]["resource_id"])
+
+
+def test_a_poll_is_one_statement_wherever_the_job_is(world: World) -> None:
+    queued, running, ended = world.adaptation({"pits": 4, "scratches": 4, "stains": 4})["jobs"]
+    result = AdaptationResult(adapter_id=AdapterId("adp_1"), num_train_images=4, stage_seconds={}, loss_curve=[])
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, running["id"])
+        row.state, row.progress = JobState.RUNNING, {"stage": "lora", "step": 3, "total": 6, "fraction": 0.5}
+        row = jobs.get(session, DEFAULT_TENANT, ended["id"])
+        row.state, row.failure, row.result = JobState.SUCCEEDED, JSON.NULL, result.model_dump(mode="json")
+    told = {}
+    for job_id in (queued["id"], running["id"], ended["id"]):
+        with counted() as statements:
+            told[job_id] = world.client.get(f"/v1/jobs/{job_id}").json()
+        asked = [one for one in statements if not one.startswith("BEGIN")]
+        assert len(asked) == 1, asked
+    # And it tells what the lists tell, whose rows are read whole.
+    assert told == {job["id"]: job for job in world.client.get("/v1/jobs").json()["items"]}
+    assert [told[job["id"]]["queue_position"] for job in (queued, running, ended)] == [1, None, None]
+
+
+def test_a_poll_by_who_has_the_job_reads_no_result(world: World) -> None:
+    job_id = world.adaptation({"pits": 4})["jobs"][0]["id"]
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, job_id)
+        row.state, row.result = JobState.SUCCEEDED, {"of": "an unknown kind"}
+    answer = world.client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": '"0-0"'})
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert world.client.get(f"/v1/jobs/{job_id}").status_code == 500  # what reading it would have been

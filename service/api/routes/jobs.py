@@ -6,13 +6,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from service.api.dependencies import PageOf, PartsOf, Tenant
-from service.api.presenting import job_view, job_views
+from service.api.job_views import job_view
+from service.api.presenting import job_views
 from service.api.responses import is_fresh, view_response
 from service.api.views import JobView, PageView
 from service.contracts.datasets import ClassName
 from service.contracts.jobs import JobKind, JobState
 from service.store import jobs
 from service.store.jobs import JobFilter
+from service.store.tombstones import missing
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -39,16 +41,18 @@ def list_jobs(
 @router.get("/{job_id}", response_model=JobView, responses={304: {"description": "Nothing changed."}})
 def get_job(job_id: str, request: Request, parts: PartsOf, tenant: Tenant) -> Response:
     """One job. The ETag follows what happened to it, not the estimate of seconds left."""
-    with parts.database.reading() as session:
-        row = jobs.get(session, tenant, job_id)
-        position = jobs.queue_position(session, row)
-    headers = {"ETag": f'"{row.revision}-{position or 0}"', "Cache-Control": "private, no-cache"}
-    state = JobState(row.state)
+    with parts.database.asking() as connection:
+        job = jobs.polled(connection, tenant, job_id)
+    if job is None:
+        with parts.database.reading() as session:
+            raise missing(session, tenant, "job", job_id)
+    headers = {"ETag": f'"{job.revision}-{job.queue_position or 0}"', "Cache-Control": "private, no-cache"}
+    state = JobState(job.state)
     if state in _POLL_SECONDS:
         headers["Retry-After"] = _POLL_SECONDS[state]
     if is_fresh(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return view_response(job_view(row, position), headers)
+    return view_response(job_view(job, job.queue_position), headers)
 
 
 @router.post("/{job_id}/cancel")

@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,19 @@ def test_a_setting_that_cannot_be_used_is_named_with_its_remedy() -> None:
     assert told.startswith("DEFECTSYNTH_PORT: ")
     assert run("api", DEFECTSYNTH_HOST="0.0.0.0") == (1, run("serve", DEFECTSYNTH_HOST="0.0.0.0")[1])
     assert "openssl rand -hex 32" in run("api", DEFECTSYNTH_HOST="0.0.0.0")[1]
+
+
+def test_the_api_starts_with_what_it_needs_and_never_looks_through_it_for_garbage() -> None:
+    """In a fresh interpreter, with a host that it refuses once everything is imported."""
+    seldom_needed = ("numpy", "alembic", "celery", "kombu", "boto3", "redis", "torch")
+    program = (
+        "import gc, sys\nfrom typer.testing import CliRunner\nfrom service.cli import app\n"
+        "assert CliRunner().invoke(app, ['api', '--host', '0.0.0.0']).exit_code == 1\n"
+        "assert 'service.main' in sys.modules and gc.isenabled() and gc.get_freeze_count() > 50_000\n"
+        f"print(*[name for name in {seldom_needed!r} if name in sys.modules])"
+    )
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (outcome.returncode, outcome.stdout.split()) == (0, []), outcome.stderr
 
 
 @pytest.mark.parametrize(("options", "module"), [((), "worker"), (("--maintenance",), "worker.maintenance")])
