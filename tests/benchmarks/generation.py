@@ -59,11 +59,14 @@ class Class:
     conditioning: Conditioning
 
 
-def classes(base: BaseModel, count: int, steps: int, scratch: Path) -> list[Class]:
-    """Drawn surfaces, each class with its own adapter; more classes than there are surfaces use them again."""
+def classes(base: BaseModel, trained: int, count: int, steps: int, scratch: Path) -> list[Class]:
+    """Drawn surfaces, each class with its own adapter; more classes than there are surfaces use them again.
+
+    Beyond ``trained`` an adapter's file is opened again: its matrices are other tensors, and cost what another's do.
+    """
     write_samples(scratch / "samples", images_per_class=_REAL)
-    made = []
-    for number in range(count):
+    made: list[Class] = []
+    for number in range(trained):
         name = list(SAMPLE_CLASSES)[number % len(SAMPLE_CLASSES)]
         paths = sorted((scratch / "samples" / "train" / name).glob("*.png"))
         real = [Image.open(path).convert("RGB").resize((base.native_size_px,) * 2) for path in paths]
@@ -78,7 +81,9 @@ def classes(base: BaseModel, count: int, steps: int, scratch: Path) -> list[Clas
         sources = encode_sources(base, real, FitPolicy.RESIZE)
         conditioning = Conditioning.of_adapter(adapter, base)
         made.append(Class(name, folder, adapter.card.prompt, real, sources, conditioning))
-    return made
+    again = (made[number % trained] for number in range(trained, count))
+    opened = [replace(one, conditioning=Conditioning.of_adapter(load_adapter(one.folder), base)) for one in again]
+    return made + opened
 
 
 @dataclass
@@ -284,7 +289,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=6)
     parser.add_argument("--images", type=int, default=24, help="of each class")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--training-steps", type=int, default=30, help="of both stages of each adapter")
+    parser.add_argument("--training-steps", type=int, default=60, help="of both stages of each adapter")
     parser.add_argument("--few-steps", type=int, default=10)
     parser.add_argument("--few-guidance", type=float, default=_GUIDANCE)
     parser.add_argument("--adapters", type=int, nargs="*", default=[1, 6, 30])
@@ -298,9 +303,10 @@ def main() -> None:
         )
         for cast in (False, True)
     )
-    count = max([arguments.classes, *arguments.adapters])
+    trained = max(arguments.classes, 1)
+    count = max([trained, *arguments.adapters])
     with tempfile.TemporaryDirectory() as scratch:
-        of = classes(base, count, arguments.training_steps, Path(scratch))
+        of = classes(base, trained, count, arguments.training_steps, Path(scratch))
         tables = [in_shared_batches(fast, of, arguments)] if arguments.adapters else []
         if arguments.classes:
             tables.insert(0, against_diffusers(base, fast, of[: arguments.classes], arguments))
