@@ -1,7 +1,7 @@
 """Time and memory against how much there is: images, classes, adapters, stored jobs. A table with fitted exponents.
 
     nice -n 5 python tests/benchmarks/scale.py --plot docs   # an hour on busy cores
-    python tests/benchmarks/scale.py --quick                        # smoke test
+    python tests/benchmarks/scale.py --quick                        # smoke test, small sizes
     python tests/benchmarks/scale.py --only jobs --figures FOLDER   # one part; points whose figures lie there are kept
 
 Each point is a process of its own, so that no point's peak hides another's. An exponent is the slope of log y against
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--base", default="mini", help="a registered base model")
     parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--databases", nargs="+", default=["SQLite", "PostgreSQL"], choices=["SQLite", "PostgreSQL"])
-    parser.add_argument("--quick", action="store_true", help="small sizes, in a minute or two")
+    parser.add_argument("--quick", action="store_true", help="small sizes; a few minutes, for each point loads its models")
     parser.add_argument("--figures", type=Path, help="keep each point's figures there, and take those that are there")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw performance-scale.png")
     arguments = parser.parse_args()

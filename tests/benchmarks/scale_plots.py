@@ -12,8 +12,10 @@ from PIL import Image
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 _COLUMNS, _SIDE_INCHES, _DPI = 2, 5.4, 85
+_LEAST_SPAN = 100.0
 _MARKERS = "osD^vPX*<>ph8"
 _UNITS = {"s": "processor time, s", "MiB": "memory on top, MiB", "ms": "median, ms"}
 
@@ -61,5 +63,12 @@ def _panel(axes: Axes, lines: Sequence[Line], of: str, unit: str) -> None:
             label=f"{shown}: {line.exponent:.2f}",
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel=of, ylabel=_UNITS[unit])
+    sizes = sorted({size for line in lines for size in line.points})
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    if high < _LEAST_SPAN * low:  # Or the noise of what stays the same would fill the panel.
+        middle = (low * high) ** 0.5
+        axes.set_ylim(middle / _LEAST_SPAN**0.5, middle * _LEAST_SPAN**0.5)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1 + (len(lines) > 4))
