@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--base", default="mini", help="a registered base model")
     parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--databases", nargs="+", default=["SQLite", "PostgreSQL"], choices=["SQLite", "PostgreSQL"])
-    parser.add_argument("--quick", action="store_true", help="small sizes; a few minutes, for each point loads its models")
+    parser.add_argument("--quick", action="store_true", help="small sizes, some minutes: each point loads its models")
     parser.add_argument("--figures", type=Path, help="keep each point's figures there, and take those that are there")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw performance-scale.png")
     arguments = parser.parse_args()
