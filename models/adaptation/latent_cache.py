@@ -1,6 +1,7 @@
 """The training set as latents: every image's variants encoded once, for both stages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -14,20 +15,18 @@ from models.imaging.fit import FitPolicy
 _LARGEST_SHIFT = 1 / 16
 
 
-def variants(pixel_values: torch.Tensor, count: int, seed: int) -> torch.Tensor:
-    """``count`` copies of each image, flipped and shifted by pre-drawn amounts.
+def variants(pixel_values: Iterable[torch.Tensor], count: int, seed: int) -> Iterator[torch.Tensor]:
+    """``count`` copies of each image (3, H, W), flipped and shifted by pre-drawn amounts.
 
-    (N, 3, H, W) -> (N * count, 3, H, W), image by image; the first copy is the image as it is. A shift moves by up to
+    They come image by image; the first copy is the image as it is. A shift moves by up to
     a sixteenth of the side; what comes in at the border is the mirrored image. Shifts rather than scaled crops,
     because resampling would blur the grain.
     """
     draws = generator(seed, "variants")
-    made = []
     for image in pixel_values:
-        made.append(image)
+        yield image
         for _ in range(count - 1):
-            made.append(_flipped_and_shifted(image, draws))
-    return torch.stack(made)
+            yield _flipped_and_shifted(image, draws)
 
 
 def _flipped_and_shifted(image: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
@@ -42,6 +41,12 @@ def _flipped_and_shifted(image: torch.Tensor, draws: torch.Generator) -> torch.T
 def cached_latents(
     base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy, variants_per_image: int, seed: int
 ) -> torch.Tensor:
-    """Latents of all variants of ``images``: (N * variants_per_image, C, h, w) float32, scaled, on the device."""
-    pixel_values = variants(latents.fitted(base, images, fit), variants_per_image, seed)
-    return latents.encode(base, pixel_values)
+    """Latents of all variants of ``images``: (N * variants_per_image, C, h, w) float32, scaled, on the device.
+
+    Pixels take far more memory than latents: they are there a batch at a time.
+    """
+    pixel_values = variants((latents.fitted(base, [one], fit)[0] for one in images), variants_per_image, seed)
+    encoded = []
+    while batch := list(islice(pixel_values, latents.BATCH)):
+        encoded.append(latents.encode(base, torch.stack(batch)))
+    return torch.cat(encoded)

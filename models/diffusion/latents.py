@@ -9,11 +9,11 @@ from models.diffusion.base_model import BaseModel
 from models.imaging.arrays import to_image, to_tensor
 from models.imaging.fit import FitPolicy
 
-_BATCH = 16
+BATCH = 16
 
 
 def _batches(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    yield from torch.split(tensor, _BATCH)
+    yield from torch.split(tensor, BATCH)
 
 
 @torch.no_grad()

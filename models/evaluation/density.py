@@ -59,9 +59,8 @@ def membership(real: Features, synthetic: Features) -> npt.NDArray[np.bool_]:
     k = neighbours(len(real))
     # The image itself is the nearest of all, so the k-th other one stands at place k.
     radii = np.concatenate([np.partition(block, k, axis=1)[:, k] for _, block in distance_blocks(real, real)])
-    distances = np.concatenate([block for _, block in distance_blocks(real, synthetic)])
-    inside: npt.NDArray[np.bool_] = distances <= radii[:, None]
-    return inside
+    blocks = distance_blocks(real, synthetic)
+    return np.concatenate([block <= radii[first : first + len(block), None] for first, block in blocks])
 
 
 def neighbours(num_real: int) -> int:

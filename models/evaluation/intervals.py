@@ -13,7 +13,7 @@ variance times (n - d) / d). At few images it is still somewhat too wide rather 
 An interval tells the spread at these numbers of images. It does not contain the bias that FID has at few images.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ MIN_IMAGES = 5
 _FID_REPLICATES = 100
 _FID_SHARE = 0.8
 _NORMAL_QUANTILE = 1.96
+_BLOCK = 1024
 
 _Weights = npt.NDArray[np.float64]
 _Indices = npt.NDArray[np.int64]
@@ -59,7 +60,7 @@ def score_intervals(
 ) -> ScoreIntervals | None:
     """Intervals for ``synthetic`` (m, d) against ``real`` (n, d); None with fewer than 5 images on a side.
 
-    Memory: three matrices of n x n, m x m and n x m float64.
+    Memory grows with the number of images: pairs within a side are looked at by blocks. Time grows with its square.
     """
     if num_replicates < 100:
         raise InvalidSettings(
@@ -82,10 +83,10 @@ def fid_interval(real: Features, synthetic: Features, num_replicates: int = _FID
     rng = np.random.default_rng(seed)
     sizes = [len(real), len(synthetic)]
     kept = [max(2, round(_FID_SHARE * size)) for size in sizes]
-    subsets = (
+    subsets = [
         [np.sort(rng.permutation(size)[:count]) for size, count in zip(sizes, kept, strict=True)]
         for _ in range(num_replicates)
-    )
+    ]
     replicates = np.array(list(_fid_of_subsets(real.astype(np.float64), synthetic.astype(np.float64), subsets)))
     scale = np.sqrt(np.mean([count / (size - count) for size, count in zip(sizes, kept, strict=True)]))
     value, reach = frechet_distance(real, synthetic), _NORMAL_QUANTILE * float(scale * replicates.std(ddof=1))
@@ -103,18 +104,31 @@ def _drawn(count: int, num_replicates: int, seed: int) -> _Weights:
 
 def _kid_interval(x: Features, y: Features, weights_x: _Weights, weights_y: _Weights) -> Interval:
     """Percentiles of KID under each row of weights (B, n) and (B, m)."""
-    within = _within(_kernel(x, x), weights_x) + _within(_kernel(y, y), weights_y)
-    across = ((weights_x @ _kernel(x, y)) * weights_y).sum(axis=1) / (len(x) * len(y))
+    within = _within(x, weights_x) + _within(y, weights_y)
+    across = _kernel_sums(x, y, weights_x, weights_y, with_own=True) / (len(x) * len(y))
     return _centred(squared_mmd(x, y), within - 2.0 * across)
 
 
-def _within(kernel: _Weights, weights: _Weights) -> _Weights:
+def _within(x: Features, weights: _Weights) -> _Weights:
     """(B,): mean kernel over pairs of different images, each as often as the pair was drawn."""
-    np.fill_diagonal(kernel, 0.0)
-    total = ((weights @ kernel) * weights).sum(axis=1)
     pairs = weights.sum(axis=1) ** 2 - np.square(weights).sum(axis=1)
-    mean: _Weights = total / pairs
+    mean: _Weights = _kernel_sums(x, x, weights, weights, with_own=False) / pairs
     return mean
+
+
+def _kernel_sums(x: Features, y: Features, weights_x: _Weights, weights_y: _Weights, *, with_own: bool) -> _Weights:
+    """(B,): sum of the kernel over all pairs, weighted; ``with_own`` False leaves out each image with itself.
+
+    By blocks of columns: the kernels of ten thousand images with each other are a gigabyte.
+    """
+    total = np.zeros(len(weights_x))
+    for first in range(0, len(y), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        kernel = _kernel(x, y[block])
+        if not with_own:
+            np.fill_diagonal(kernel[first:], 0.0)
+        total += ((weights_x @ kernel) * weights_y[:, block]).sum(axis=1)
+    return total
 
 
 def _kernel(x: Features, y: Features) -> _Weights:
@@ -122,33 +136,38 @@ def _kernel(x: Features, y: Features) -> _Weights:
     return kernel
 
 
-def _fid_of_subsets(x: Features, y: Features, subsets: Iterator[list[_Indices]]) -> Iterator[float]:
-    """FID of each pair of subsets.
+def _fid_of_subsets(x: Features, y: Features, subsets: Sequence[list[_Indices]]) -> Iterator[float]:
+    """FID of each pair of subsets, all of the same numbers of images.
 
-    All that it needs of the features are their inner products, which are computed once: a subset then costs no more
-    than the singular values of its own inner products. Only where images outnumber the features is it computed anew.
+    All that it needs of the features are inner products across, norms and sums, which are computed once: a subset then
+    costs no more than the singular values of its own inner products. Only where images outnumber the features is it
+    computed anew.
     """
+    if min(map(len, subsets[0])) > x.shape[1]:
+        yield from (frechet_distance(x[in_x], y[in_y]) for in_x, in_y in subsets)
+        return
     center = y.mean(axis=0)  # keeps the inner products small, so that no digits are lost
     x, y = x - center, y - center
-    products, gram_x, gram_y = x @ y.T, x @ x.T, y @ y.T
-    for in_x, in_y in subsets:
-        if min(len(in_x), len(in_y)) > x.shape[1]:
-            yield frechet_distance(x[in_x], y[in_y])
-            continue
-        across, within_x, within_y = (
-            products[np.ix_(in_x, in_y)],
-            gram_x[np.ix_(in_x, in_x)],
-            gram_y[np.ix_(in_y, in_y)],
-        )
-        shift = within_x.mean() + within_y.mean() - 2.0 * across.mean()
+    products = x @ y.T
+    means_x, spreads_x = _means_and_spreads(x, [in_x for in_x, _ in subsets])
+    means_y, spreads_y = _means_and_spreads(y, [in_y for _, in_y in subsets])
+    shifts = np.square(means_x - means_y).sum(axis=1)
+    for (in_x, in_y), shift, spread in zip(subsets, shifts, spreads_x + spreads_y, strict=True):
+        across = products[np.ix_(in_x, in_y)]
         centred = across - across.mean(axis=0) - across.mean(axis=1)[:, None] + across.mean()
         overlap = _nuclear_norm(centred) / np.sqrt((len(in_x) - 1) * (len(in_y) - 1))
-        yield float(shift + _spread(within_x) + _spread(within_y) - 2.0 * overlap)
+        yield float(shift + spread - 2.0 * overlap)
 
 
-def _spread(gram: _Weights) -> float:
-    """Trace of the unbiased covariance."""
-    return float((np.trace(gram) - gram.sum() / len(gram)) / (len(gram) - 1))
+def _means_and_spreads(features: Features, subsets: Sequence[_Indices]) -> tuple[_Weights, _Weights]:
+    """(B, d) and (B,): mean and trace of the unbiased covariance of each subset, all of one size."""
+    count = len(subsets[0])
+    chosen = np.zeros((len(subsets), len(features)))
+    np.put_along_axis(chosen, np.stack(subsets), 1.0, axis=1)
+    means = chosen @ features / count
+    squares = chosen @ np.square(features).sum(axis=1)
+    spreads: _Weights = (squares - count * np.square(means).sum(axis=1)) / (count - 1)
+    return means, spreads
 
 
 def _nuclear_norm(matrix: _Weights) -> float:

@@ -56,7 +56,7 @@ def ids_of_dataset(session: Session, tenant_id: TenantId, dataset_id: str) -> li
     query = (
         select(AdaptationRow.id)
         .join(DatasetVersionRow, DatasetVersionRow.id == AdaptationRow.dataset_version_id)
-        .where(DatasetVersionRow.dataset_id == dataset_id, AdaptationRow.tenant_id == tenant_id)
+        .where(DatasetVersionRow.dataset_id == dataset_id, DatasetVersionRow.tenant_id == tenant_id)
     )
     return list(session.scalars(query))
 
@@ -66,7 +66,7 @@ def of_dataset(session: Session, tenant_id: TenantId, dataset_id: str) -> list[A
     query = (
         select(AdaptationRow)
         .join(DatasetVersionRow, DatasetVersionRow.id == AdaptationRow.dataset_version_id)
-        .where(DatasetVersionRow.dataset_id == dataset_id, AdaptationRow.tenant_id == tenant_id)
+        .where(DatasetVersionRow.dataset_id == dataset_id, DatasetVersionRow.tenant_id == tenant_id)
     )
     return list(session.scalars(query.order_by(AdaptationRow.created_at.desc(), AdaptationRow.id.desc())))
 

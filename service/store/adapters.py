@@ -10,6 +10,7 @@ from service.contracts.adaptations import AdaptationSettings
 from service.contracts.ids import AdaptationId, AdapterId, JobId, TenantId
 from service.contracts.search import FoundSettings
 from service.store.artifacts import StoredArtifact
+from service.store.base import checked
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import AdapterRow
 from service.store.tombstones import missing
@@ -69,7 +70,7 @@ def of_adaptations(session: Session, tenant_id: TenantId, adaptation_ids: Sequen
     """The adapters that the adaptations made, in the order of class names."""
     query = (
         select(AdapterRow)
-        .where(AdapterRow.tenant_id == tenant_id, AdapterRow.adaptation_id.in_(adaptation_ids))
+        .where(AdapterRow.adaptation_id.in_(adaptation_ids), checked(AdapterRow.tenant_id == tenant_id))
         .order_by(AdapterRow.class_name, AdapterRow.id)
     )
     return list(session.scalars(query))

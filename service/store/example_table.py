@@ -14,7 +14,7 @@ class TrialExampleRow(Base):
     class_name: Mapped[str] = mapped_column(primary_key=True)
     trial: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     sha256: Mapped[str] = mapped_column(index=True)
     size_bytes: Mapped[int]
     width_px: Mapped[int]

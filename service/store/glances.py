@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, defer
 
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobState
+from service.store.base import checked
 from service.store.tables import DatasetRow, DatasetVersionRow, GeneratedImageRow, ImageRow, JobRow, VersionImageRow
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ _LIGHT = (defer(JobRow.params, raiseload=True), defer(JobRow.result, raiseload=T
 
 def jobs_of(session: Session, tenant_id: TenantId, resource_ids: Sequence[str]) -> dict[str, list[JobRow]]:
     """The jobs of each resource, in the order of class names."""
-    query = _jobs(tenant_id).where(JobRow.resource_id.in_(resource_ids))
+    query = _jobs(checked(JobRow.tenant_id == tenant_id), JobRow.resource_id.in_(resource_ids))
     found: dict[str, list[JobRow]] = {one: [] for one in resource_ids}
     for row in session.scalars(query.order_by(JobRow.class_name, JobRow.created_at, JobRow.id)):
         found[row.resource_id].append(row)
@@ -28,32 +29,33 @@ def jobs_of(session: Session, tenant_id: TenantId, resource_ids: Sequence[str]) 
 
 def running(session: Session, tenant_id: TenantId, most: int) -> list[JobRow]:
     """Those that run, the longest first."""
-    query = _jobs(tenant_id).where(JobRow.state == JobState.RUNNING).order_by(JobRow.started_at, JobRow.id)
-    return list(session.scalars(query.limit(most)))
+    query = _jobs(checked(JobRow.tenant_id == tenant_id), JobRow.state == JobState.RUNNING)
+    return list(session.scalars(query.order_by(JobRow.started_at, JobRow.id).limit(most)))
 
 
 def next_queued(session: Session, tenant_id: TenantId, most: int) -> list[JobRow]:
     """The first of those that wait, in the order of their places in the queue."""
-    query = _jobs(tenant_id).where(JobRow.state == JobState.QUEUED)
+    query = _jobs(checked(JobRow.tenant_id == tenant_id), JobRow.state == JobState.QUEUED)
     in_order = query.order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.id)
     return list(session.scalars(in_order.limit(most)))
 
 
 def ended_lately(session: Session, tenant_id: TenantId, most: int) -> list[JobRow]:
     """Those that ended last, however they ended, the latest first."""
-    query = _jobs(tenant_id).where(JobRow.finished_at.is_not(None))
+    query = _jobs(JobRow.tenant_id == tenant_id, JobRow.finished_at.is_not(None))
     return list(session.scalars(query.order_by(JobRow.finished_at.desc(), JobRow.id.desc()).limit(most)))
 
 
-def _jobs(tenant_id: TenantId) -> Select[JobRow]:
-    return select(JobRow).options(*_LIGHT).where(JobRow.tenant_id == tenant_id)
+def _jobs(*which: ColumnElement[bool]) -> Select[JobRow]:
+    return select(JobRow).options(*_LIGHT).where(*which)
 
 
 def num_asked(session: Session, tenant_id: TenantId, generation_ids: Sequence[str]) -> dict[str, int]:
     """Images that each generation should have."""
     asked = func.sum(JobRow.params["num_images"].as_integer())
     query = select(JobRow.resource_id, asked).where(JobRow.resource_id.in_(generation_ids))
-    return dict(session.execute(query.where(JobRow.tenant_id == tenant_id).group_by(JobRow.resource_id)).all())
+    mine = query.where(checked(JobRow.tenant_id == tenant_id))
+    return dict(session.execute(mine.group_by(JobRow.resource_id)).all())
 
 
 def num_published(session: Session, tenant_id: TenantId, generation_ids: Sequence[str]) -> dict[str, int]:
@@ -78,8 +80,8 @@ def _of_results(
     session: Session, tenant_id: TenantId, resource_ids: Sequence[str], value: ColumnElement[T]
 ) -> dict[str, T]:
     query = select(JobRow.resource_id, value).where(JobRow.resource_id.in_(resource_ids))
-    found = session.execute(query.where(JobRow.tenant_id == tenant_id, JobRow.state == JobState.SUCCEEDED))
-    return dict(found.all())
+    succeeded = (checked(JobRow.state == JobState.SUCCEEDED), checked(JobRow.tenant_id == tenant_id))
+    return dict(session.execute(query.where(*succeeded)).all())
 
 
 def latest_versions(session: Session, tenant_id: TenantId, dataset_ids: Sequence[str]) -> dict[str, DatasetVersionRow]:

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session, aliased
 from service.contracts.ids import AdapterId, JobId, TenantId
 from service.contracts.jobs import JobKind, JobState
 from service.contracts.words import Word
+from service.store.base import checked
 from service.store.events import record_ended
 from service.store.pages import Page, PageRequest, newest_first
 from service.store.tables import JobRow, Json, UtcDateTime
@@ -170,7 +171,7 @@ def of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[s
     """The jobs of adaptations, generations or evaluations, in the order of class names."""
     query = (
         select(JobRow)
-        .where(JobRow.tenant_id == tenant_id, JobRow.resource_id.in_(resource_ids))
+        .where(JobRow.resource_id.in_(resource_ids), checked(JobRow.tenant_id == tenant_id))
         .order_by(JobRow.class_name, JobRow.created_at, JobRow.id)
     )
     return list(session.scalars(query))
@@ -207,8 +208,8 @@ def _chunks(job_ids: Sequence[JobId]) -> Iterator[Sequence[JobId]]:
 
 def live_of_kind(session: Session, tenant_id: TenantId, kind: JobKind) -> list[JobRow]:
     """The tenant's queued and running jobs of one kind."""
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.kind == kind, JobRow.state.in_(LIVE_STATES))
-    return list(session.scalars(query))
+    live = select(JobRow).where(JobRow.state.in_(LIVE_STATES), JobRow.kind == kind)
+    return list(session.scalars(live.where(checked(JobRow.tenant_id == tenant_id))))
 
 
 def num_queued(session: Session, tenant_id: TenantId | None = None) -> int:
@@ -261,7 +262,8 @@ def request_cancel(session: Session, tenant_id: TenantId, job_id: str, at: datet
 
 def delete_of_resources(session: Session, tenant_id: TenantId, resource_ids: Sequence[str]) -> None:
     """Delete the jobs of resources that are deleted."""
-    session.execute(sql_delete(JobRow).where(JobRow.resource_id.in_(resource_ids), JobRow.tenant_id == tenant_id))
+    of_them = sql_delete(JobRow).where(JobRow.resource_id.in_(resource_ids))
+    session.execute(of_them.where(checked(JobRow.tenant_id == tenant_id)))
 
 
 def mark_woken(session: Session, job_ids: Sequence[str], at: datetime) -> None:

@@ -23,8 +23,9 @@ class DatasetRow(Base):
     """A named set of images; what it holds is in its versions."""
 
     __tablename__ = "dataset"
+    __table_args__ = (Index("dataset_of_tenant", "tenant_id", "created_at", "id"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     name: Mapped[str]
     created_at: Mapped[datetime]
 
@@ -35,7 +36,7 @@ class DatasetVersionRow(Base):
     __tablename__ = "dataset_version"
     __table_args__ = (UniqueConstraint("dataset_id", "number"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"), index=True)
     number: Mapped[int]
     created_at: Mapped[datetime]
@@ -47,7 +48,7 @@ class ImageRow(Base):
 
     __tablename__ = "image"
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"), index=True)
     class_name: Mapped[str]
     filename: Mapped[str]
@@ -69,16 +70,17 @@ class VersionImageRow(Base):
     __tablename__ = "version_image"
     version_id: Mapped[str] = mapped_column(ForeignKey("dataset_version.id", ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
 
 
 class AdaptationRow(Base):
     """A request to adapt classes of a dataset version; its jobs have it as ``resource_id``."""
 
     __tablename__ = "adaptation"
+    __table_args__ = (Index("adaptation_of_tenant", "tenant_id", "created_at", "id"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
-    dataset_version_id: Mapped[str] = mapped_column(ForeignKey("dataset_version.id"))
+    tenant_id: Mapped[str]
+    dataset_version_id: Mapped[str] = mapped_column(ForeignKey("dataset_version.id"), index=True)
     base_model: Mapped[str]
     settings: Mapped[Json]
     created_at: Mapped[datetime]
@@ -88,8 +90,9 @@ class AdapterRow(Base):
     """A trained adapter; its files are a zip artefact. ``found``: generation settings, by the search."""
 
     __tablename__ = "adapter"
+    __table_args__ = (Index("adapter_of_tenant", "tenant_id", "created_at", "id"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     adaptation_id: Mapped[str] = mapped_column(ForeignKey("adaptation.id"), index=True)
     job_id: Mapped[str] = mapped_column(unique=True)
     class_name: Mapped[str]
@@ -106,8 +109,9 @@ class GenerationRow(Base):
     """A request for synthetic images of one or more classes; its jobs have it as ``resource_id``."""
 
     __tablename__ = "generation"
+    __table_args__ = (Index("generation_of_tenant", "tenant_id", "created_at", "id"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     seed: Mapped[int]
     settings: Mapped[Json]
     created_at: Mapped[datetime]
@@ -121,7 +125,7 @@ class GeneratedImageRow(Base):
     generation_id: Mapped[str] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), primary_key=True)
     class_name: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     job_id: Mapped[str] = mapped_column(index=True)
     sha256: Mapped[str] = mapped_column(index=True)
     size_bytes: Mapped[int]
@@ -144,8 +148,9 @@ class EvaluationRow(Base):
     """A request to score one image set against another; its job has it as ``resource_id``."""
 
     __tablename__ = "evaluation"
+    __table_args__ = (Index("evaluation_of_tenant", "tenant_id", "created_at", "id"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     request: Mapped[Json]
     created_at: Mapped[datetime]
 
@@ -154,8 +159,9 @@ class RecognitionRow(Base):
     """A request to measure what synthetic images do for a classifier; its job has it as ``resource_id``."""
 
     __tablename__ = "recognition"
+    __table_args__ = (Index("recognition_of_tenant", "tenant_id", "created_at", "id"),)
     id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(index=True)
+    tenant_id: Mapped[str]
     request: Mapped[Json]
     created_at: Mapped[datetime]
 
@@ -172,7 +178,11 @@ class JobRow(Base):
     __table_args__ = (
         Index("job_runnable", "state", "priority", "created_at"),
         Index("job_of_resource", "resource_id", "class_name"),
+        # Lists are read in their own order from an index each, or finding the few of a rare state reads all jobs.
         Index("job_of_tenant", "tenant_id", "created_at", "id"),
+        Index("job_of_tenant_by_state", "tenant_id", "state", "created_at", "id"),
+        Index("job_of_tenant_by_kind", "tenant_id", "kind", "created_at", "id"),
+        Index("job_of_tenant_by_class", "tenant_id", "class_name", "created_at", "id"),
         Index("job_counted", "state", "kind", "created_at"),
         Index("job_served", "tenant_id", "started_at"),
         Index("job_ended", "tenant_id", "finished_at"),

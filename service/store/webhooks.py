@@ -61,7 +61,7 @@ def num_of_tenant(session: Session, tenant_id: TenantId) -> int:
 def is_known(session: Session, tenant_id: TenantId, resource_id: str) -> bool:
     """Whether the tenant has a job of this id, or jobs of this resource."""
     named = or_(JobRow.id == resource_id, JobRow.resource_id == resource_id)
-    return session.scalars(select(JobRow.id).where(named, JobRow.tenant_id == tenant_id).limit(1)).first() is not None
+    return session.scalars(select(JobRow.tenant_id).where(named).limit(1)).first() == tenant_id
 
 
 def listening(session: Session, job_ids: Collection[str]) -> list[WebhookRow]:

@@ -20,6 +20,7 @@ from service.contracts.ids import TenantId
 from service.contracts.jobs import JobKind
 from service.errors import NotFound
 from service.store import adaptations, adapters, datasets, generations
+from service.store.base import checked
 from service.store.tables import JobRow
 from worker.lifecycle import Attempt, Finished
 from worker.scoring import Comparison, score
@@ -113,10 +114,10 @@ def _trained_on(session: Session, tenant: TenantId, images: GenerationImages) ->
     None where the adapter is no longer there.
     """
     query = select(JobRow).where(
-        JobRow.tenant_id == tenant,
-        JobRow.kind == JobKind.GENERATION,
         JobRow.resource_id == images.generation_id,
         JobRow.class_name == images.class_name,
+        checked(JobRow.tenant_id == tenant),
+        checked(JobRow.kind == JobKind.GENERATION),
     )
     job = session.scalars(query).first()
     if job is None:

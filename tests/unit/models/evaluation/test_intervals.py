@@ -68,6 +68,14 @@ def test_fid_of_subsets_by_inner_products_equals_fid_of_the_features(monkeypatch
     assert standard_error(quick) == pytest.approx(np.std(values, ddof=1) * np.sqrt(0.5 * (20 / 5 + 16 / 4)), rel=1e-6)
 
 
+def test_looking_at_pairs_by_blocks_changes_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, synthetic = sample(20, 1), sample(31, 2, 0.3)
+    whole = of(real, synthetic).kid
+    monkeypatch.setattr("models.evaluation.intervals._BLOCK", 7)
+    by_blocks = of(real, synthetic).kid
+    assert (by_blocks.low, by_blocks.high) == pytest.approx((whole.low, whole.high), rel=1e-9)
+
+
 def test_images_that_are_all_the_same_have_intervals_without_width() -> None:
     same = np.repeat(sample(1, 1), 9, axis=0)
     found = of(same, same)

@@ -1,14 +1,14 @@
 """Counts on both databases, and that no scrape reads the table itself."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from service.contracts.jobs import JobKind, JobState
 from service.store import backlog
 from service.store.database import Database
 from service.store.tables import JobRow
+from tests.fakes.query_plans import query_plans
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -60,18 +60,13 @@ def test_an_empty_record_has_nothing_waiting(database: Database) -> None:
 def test_indexes_answer_every_query_of_a_scrape(tmp_path: object) -> None:
     database = Database(f"sqlite:///{tmp_path}/jobs.db")
     database.migrate()
-    asked: list[tuple[str, Any]] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
-    with database.reading() as session:
+
+    def ask(session: Session) -> None:
         backlog.backlog(session)
         backlog.oldest_queued_at(session)
         backlog.num_expired_leases(session, NOW)
-    queries = [(statement, given) for statement, given in asked if statement.startswith("SELECT")]
-    with database.engine.connect() as connection:
-        plans = [
-            " ".join(str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given))
-            for statement, given in queries
-        ]
+
+    plans = query_plans(database, ask)
     database.close()
     assert len(plans) == 4
     assert "SCAN job USING COVERING INDEX job_counted" in plans[0]
