@@ -192,7 +192,7 @@ def test_a_database_that_is_out_is_a_503_that_says_when_to_come_again(
     def out(*arguments: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
-    monkeypatch.setattr("service.store.jobs.get", out)
+    monkeypatch.setattr("service.store.jobs.polled", out)
     answer = world.client.get("/v1/jobs/job_0")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["retry-after"] == "2"

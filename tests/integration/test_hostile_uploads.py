@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +39,11 @@ class Running:
 
     def spooled(self) -> list[str]:
         """Temporary files that the process holds; they have no name, so only it can give their room back."""
-        links = list(Path(f"/proc/{self.process.pid}/fd").iterdir())
-        return [told for one in links if one.is_symlink() and "(deleted)" in (told := str(one.readlink()))]
+        held = []
+        for link in list(Path(f"/proc/{self.process.pid}/fd").iterdir()):
+            with suppress(FileNotFoundError):  # closed since it was listed
+                held.append(str(link.readlink()))
+        return [one for one in held if "(deleted)" in one]
 
     @contextmanager
     def connected(self, *pieces: bytes) -> Iterator[socket.socket]:
