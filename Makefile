@@ -36,7 +36,8 @@ serve: $(INSTALLED)  ## keep the embedded service running on 127.0.0.1:8000
 test: $(INSTALLED) lint  ## get the servers the tests need, check the style and run every test
 	@.ci/servers
 	@# The tests' networks are tiny: more threads only wait for each other, most of all on a busy machine.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	@# Files side by side, not tests: many share processes that are started once a file.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(INSTALLED)  ## build the documentation into build/site, without a warning and without a network
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.:client/src $(BIN)/mkdocs build --strict --quiet
