@@ -31,7 +31,7 @@ from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.denoising import Conditioning
 from models.generation.engine import Sample, Sampler, Sources, encode_sources
 from models.imaging.arrays import load_image
-from models.imaging.contact_sheet import contact_sheet
+from models.imaging.contact_sheet import SheetStyle, contact_sheet
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
 from models.recognition.classifier import TrainingSet, probabilities, train
@@ -84,9 +84,9 @@ def quality_rows(
                 f"| {kids[3]:.2f} | {floor:.3f} | {passing} |"
             )
             shown = [one.image for samples in (after, oriented, spliced) for one in samples[:16]]
-            contact_sheet(sources, shown, name, "two rows each: from noise, image-oriented, spliced").save(
-                sheets / f"{name}-{seed}.png"
-            )
+            title = "two rows each: from noise, image-oriented, spliced"
+            sheet = contact_sheet(sources, shown, name, title, SheetStyle(max_synthetic_rows=6))
+            sheet.save(sheets / f"{name}-{seed}.png")
 
 
 def passes(gate: CopyGate, extractor: FeatureExtractor, samples: list[Sample]) -> str:
