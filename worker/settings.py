@@ -15,9 +15,10 @@ class WorkerSettings(BaseSettings):
     max_base_models: int = Field(default=1, ge=1, description="Base models resident at once; each costs its memory.")
     max_adapters: int = Field(default=16, ge=1, description="Adapters kept in memory; the least recently used goes.")
     max_shared_generations: int = Field(
-        default=4,
+        default=1,
         ge=1,
-        description="Generations with one base model that a worker runs together, in shared batches; 1: each alone.",
+        description="Generations with one base model that a worker runs together, in shared batches; 1: each alone. "
+        "For a GPU that small requests leave idle; two CPU cores lose throughput by it.",
     )
     stall_seconds: float = Field(
         default=900.0, gt=0, description="Without progress for so long, a job's process ends and the job starts anew."

@@ -8,6 +8,7 @@ row is the median of the rounds. The adapters are trained for a few steps on dra
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -18,6 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as a worker does, before torch is loaded (worker/__main__.py)
+
 import results_page
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline
