@@ -4,7 +4,8 @@ Where grain cannot be known, L1 between log-magnitudes asks for the median of wh
 the mean power of Rayleigh-distributed magnitudes. So here the power of each frequency, averaged over the windows of an
 image, must agree as well. Power alone is had most cheaply by a dot in every latent's corner: so what is left of an
 image above its local mean must be the same, in mean and in power, at each of the 16 places that a pixel has in its
-latent; and as evenly spread as in the original, or a few loud dots would do for grain.
+latent; as evenly spread as in the original, or a few loud dots would do for grain; and as loud along the image's frame,
+which no window sees and zero padding dulls.
 """
 
 from pathlib import Path
@@ -22,10 +23,12 @@ from models.prior.recipe import Recipe
 from models.prior.vae_stage import frozen_vae, window_power, window_spectrum
 
 _DOWNSAMPLING = 4
-#: As much as the posterior's own deviation, so that the decoder does not lean on digits that a denoiser will not give.
+#: About the posterior's largest deviation of any channel: the decoder shall not lean on digits that a denoiser does not
+#: give.
 _LATENT_NOISE = 0.01
 _WINDOWS_PX = (8, 16, 32)
 _LOCAL_PX = 9
+_FRAME_PX = 4
 
 
 def decoder_of(vae: AutoencoderKL) -> nn.Sequential:
@@ -56,7 +59,7 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
             decoded = decoder((clean + noise).to(device))
         return _loss(recipe, decoded.float(), real)
 
-    return Training("decoder", folder, decoder, step, recipe.decoder_lr, 0.998, recipe.denoiser_cooldown_share)
+    return Training("decoder", folder, decoder, step, recipe.decoder_lr, 0.998, recipe.cooldown_share)
 
 
 def lattice(grey: torch.Tensor) -> torch.Tensor:
@@ -75,6 +78,17 @@ def evenness(grey: torch.Tensor) -> torch.Tensor:
     return detail.abs().mean(1) / (detail.square().mean(1) + 1e-5).sqrt()
 
 
+def frame(grey: torch.Tensor) -> torch.Tensor:
+    """Log root mean square of the detail along the outermost rings of pixels of (B, 1, H, W) images: (B, 4)."""
+    power = _detail(grey).square()
+    rings = []
+    for at in range(_FRAME_PX):
+        inner = power[..., at : power.shape[-2] - at, at : power.shape[-1] - at]
+        sides = inner[..., 0, :], inner[..., -1, :], inner[..., :, 0], inner[..., :, -1]
+        rings.append(0.5 * torch.log(torch.cat(sides, dim=-1).mean((1, 2)) + 1e-5))
+    return torch.stack(rings, dim=1)
+
+
 def _detail(grey: torch.Tensor) -> torch.Tensor:
     return grey - F.avg_pool2d(grey, _LOCAL_PX, 1, _LOCAL_PX // 2, count_include_pad=False)
 
@@ -88,8 +102,11 @@ def _loss(recipe: Recipe, decoded: torch.Tensor, real: torch.Tensor) -> tuple[to
         for of_windows in (window_spectrum, window_power)
     )
     regular, sparse = F.l1_loss(lattice(ours), lattice(theirs)), F.l1_loss(evenness(ours), evenness(theirs))
-    of_grain = recipe.decoder_power_weight * (power + regular) + recipe.decoder_evenness_weight * sparse
-    figures = {"pixel": pixel, "spectrum": spectrum, "power": power, "lattice": regular, "sparse": sparse}
+    framed = F.l1_loss(frame(ours), frame(theirs))
+    of_grain = recipe.decoder_power_weight * (power + regular + framed) + recipe.decoder_evenness_weight * sparse
+    figures = {
+        "pixel": pixel, "spectrum": spectrum, "power": power, "lattice": regular, "sparse": sparse, "frame": framed,
+    }  # fmt: skip
     loss = pixel + recipe.vae_spectrum_weight * spectrum + of_grain
     return loss, {name: value.item() for name, value in figures.items()}
 

@@ -89,9 +89,7 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
         loss = (min_snr_weights(noise_scheduler, timesteps, recipe.min_snr_gamma) * error).mean()
         return loss, {"mse": error.mean().item()}
 
-    return Training(
-        "denoiser", folder, module, step, recipe.denoiser_lr, recipe.ema_decay, recipe.denoiser_cooldown_share
-    )
+    return Training("denoiser", folder, module, step, recipe.denoiser_lr, recipe.ema_decay, recipe.cooldown_share)
 
 
 def _attention(device: str) -> AbstractContextManager[None]:

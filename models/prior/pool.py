@@ -25,7 +25,7 @@ class Pool:
 
 
 def drawn_pool(recipe: Recipe, folder: Path) -> Pool:
-    """Draw the recipe's surfaces into ``folder``, or open them if they are there; an interrupted draw goes on."""
+    """Draw the recipe's surfaces into ``folder``, or open them if they are there; an interrupted draw begins anew."""
     folder.mkdir(parents=True, exist_ok=True)
     done, size, count = folder / "pool.json", recipe.resolution_px, recipe.num_surfaces
     shape = (count, size, size, 3)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,10 +43,19 @@ def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
     card = out_dir / "README.md"
     if card.exists():
         shutil.copy(card, staging / "README.md")
-    shutil.rmtree(out_dir, ignore_errors=True)
-    shutil.copytree(staging, out_dir)
-    for path in out_dir.rglob("*.safetensors"):
+    for path in staging.rglob("*.safetensors"):
         path.chmod(0o644)  # They are written readable for their owner alone.
+    fresh = out_dir.with_name(f"{out_dir.name}.new")
+    shutil.copytree(staging, fresh, dirs_exist_ok=True)
+    shutil.rmtree(out_dir, ignore_errors=True)
+    fresh.rename(out_dir)
+
+
+def _commit() -> str | None:
+    """Of the checkout that the recipe is run in; none outside one."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return told.stdout.strip() or None
 
 
 def _write_manifest(recipe: Recipe, staging: Path, folder: Path, images_seen: int) -> None:
@@ -60,7 +70,7 @@ def _write_manifest(recipe: Recipe, staging: Path, folder: Path, images_seen: in
         for stage in ("vae", "decoder", "extractor", "denoiser")
     }
     manifest = {
-        "revision": revision, "recipe": asdict(recipe), "denoiser_images_seen": images_seen,
+        "revision": revision, "commit": _commit(), "recipe": asdict(recipe), "denoiser_images_seen": images_seen,
         "training_seconds": seconds, "sha256": files,
     }  # fmt: skip
     (staging / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")

@@ -9,7 +9,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of the training. ``minutes`` shares are fractions of the budget given on the command line."""
+    """What the training's cost and outcome hang on most. Shares are fractions of the minutes on the command line."""
 
     seed: int = 20240501
     resolution_px: int = 128
@@ -32,7 +32,7 @@ class Recipe:
     extractor_lr: float = 1e-3
     denoiser_batch: int = 32
     denoiser_lr: float = 8e-4
-    denoiser_cooldown_share: float = 0.25
+    cooldown_share: float = 0.25
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.9995
     checkpoint_seconds: float = 120.0

@@ -3,7 +3,7 @@
 Draws the surfaces, then trains the autoencoder, its decoder further, the feature extractor, and U-Net with text
 encoder; each stage takes its share of the minutes. Run again, it goes on where it stopped; with more minutes, it trains
 further. The encoder is frozen when the autoencoder's share is spent, because its latents are what decoder and denoiser
-learn from.
+learn from. Rates of these two fall to zero towards the end of their shares: more minutes raise them again first.
 """
 
 import argparse
@@ -22,7 +22,12 @@ from models.prior.recipe import Recipe
 def main() -> None:
     """Parse the command line and run the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, required=True, help="budget of all stages, all runs together")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        required=True,
+        help="of training, all stages and runs together",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, ...")
     parser.add_argument("--folder", type=Path, default=Path(".prior"), help="checkpoints, pool, curves and samples")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")

@@ -3,8 +3,9 @@
     python tests/benchmarks/base_model.py FOLDER --seeds 0 1 --sheets .sheets
 
 FOLDER holds train/CLASS/* (what a class is adapted to) and test/CLASS/* (what it is scored against). For each class and
-seed it adapts `mini` at its registered settings and scores 48 images from noise before and after, and image-oriented
-ones; then it asks what the autoencoder loses to a classifier, and whether the extractor ranks what it should.
+seed it adapts `mini` at its registered settings and scores 48 images from noise before and after, image-oriented ones
+and spliced ones, with a sheet of each in --sheets. Before that it asks whether the extractor ranks what it should, and what
+the autoencoder loses to a classifier.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.diffusion.latents import round_trip
-from models.evaluation.copies import CopyGate
+from models.evaluation.copies import CopyGate, check_copies
 from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import squared_mmd
@@ -90,13 +91,12 @@ def quality_rows(
 
 
 def passes(gate: CopyGate, extractor: FeatureExtractor, samples: list[Sample]) -> str:
-    """How many are no copies, by features alone and in all: two cells."""
-    verdicts = gate.judge(
-        [one.image for one in samples], features_of(extractor, samples), [one.source_indices for one in samples]
-    )
-    by_features = sum(verdict.by == "features" for verdict in verdicts)
+    """How many are no copies, by features alone and by the gate: two cells."""
+    features = features_of(extractor, samples)
+    by_features = check_copies(features, gate.features)
+    verdicts = gate.judge([one.image for one in samples], features, [one.source_indices for one in samples])
     copies = sum(verdict.is_copy for verdict in verdicts)
-    return f"{len(samples) - by_features}/{len(samples)} | {len(samples) - copies}/{len(samples)}"
+    return f"{sum(by_features.passes)}/{len(samples)} | {len(samples) - copies}/{len(samples)}"
 
 
 def made(

@@ -9,7 +9,7 @@ import torch
 
 from models.diffusion.base_model import load_base_model
 from models.prior import denoiser_stage
-from models.prior.decoder_stage import evenness, finished_vae, lattice
+from models.prior.decoder_stage import evenness, finished_vae, frame, lattice
 from models.prior.publish import publish
 from models.prior.recipe import Recipe
 from models.prior.train import train
@@ -80,3 +80,11 @@ def test_sparse_dots_are_told_from_grain_of_the_same_power() -> None:
     grain = torch.randn(1, 1, 96, 96, generator=draws) * 0.2
     dots = (torch.rand(1, 1, 96, 96, generator=draws) < 0.02) * 0.2 / 0.02**0.5
     assert evenness(dots).item() < 0.4 < 0.78 < evenness(grain).item() < 0.82
+
+
+def test_a_dull_frame_is_told_ring_by_ring() -> None:
+    grain = torch.randn(2, 1, 96, 96, generator=torch.Generator().manual_seed(0)) * 0.2
+    dulled = grain.clone()
+    dulled[..., 0] = dulled[..., -1] = dulled[..., 0, :] = dulled[..., -1, :] = 0
+    fallen = frame(grain) - frame(dulled)
+    assert (fallen[:, 0] > 0.5).all() and (fallen[:, 1:].abs() < 0.1).all()
