@@ -4,8 +4,8 @@
 
 FOLDER holds train/CLASS/* (what a class is adapted to) and test/CLASS/* (what it is scored against). For each class and
 seed it adapts `mini` at its registered settings and scores 48 images from noise before and after, image-oriented ones
-and spliced ones, with a sheet of each in --sheets. Before that it asks whether the extractor ranks what it should, and what
-the autoencoder loses to a classifier.
+and spliced ones, with a sheet of each in --sheets. Before that it asks whether the extractor ranks what it should, and
+what the autoencoder loses to a classifier.
 """
 
 import argparse
