@@ -4,7 +4,8 @@ import os
 import sys
 
 # A core that waits for another by spinning keeps it from working where something else needs it, too: on two cores with
-# one other busy process a U-Net's call then takes 15 times as long. GNU's OpenMP reads this once, when torch is loaded.
+# one other busy process a U-Net's call then takes 5 to 15 times as long. GNU's OpenMP reads this once, when torch is
+# loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from service.settings import Settings

@@ -23,7 +23,7 @@ from models.errors import InvalidSettings
 from models.evaluation.density import membership, neighbours
 from models.evaluation.features import Features
 from models.evaluation.frechet import frechet_distance
-from models.evaluation.kernel import squared_mmd
+from models.evaluation.kernel import polynomial_kernel, squared_mmd
 
 #: Fewer images cannot tell how much another draw would differ.
 MIN_IMAGES = 5
@@ -124,16 +124,11 @@ def _kernel_sums(x: Features, y: Features, weights_x: _Weights, weights_y: _Weig
     total = np.zeros(len(weights_x))
     for first in range(0, len(y), _BLOCK):
         block = slice(first, first + _BLOCK)
-        kernel = _kernel(x, y[block])
+        kernel = polynomial_kernel(x, y[block])
         if not with_own:
             np.fill_diagonal(kernel[first:], 0.0)
         total += ((weights_x @ kernel) * weights_y[:, block]).sum(axis=1)
     return total
-
-
-def _kernel(x: Features, y: Features) -> _Weights:
-    kernel: _Weights = (x @ y.T / x.shape[1] + 1.0) ** 3
-    return kernel
 
 
 def _fid_of_subsets(x: Features, y: Features, subsets: Sequence[list[_Indices]]) -> Iterator[float]:

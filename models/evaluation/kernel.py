@@ -90,7 +90,7 @@ def _of_subsets(x: Features, y: Features, subsets: Iterable[tuple[_Indices, _Ind
     """
     if max(len(x), len(y)) > _LARGEST_WHOLE:
         return [squared_mmd(x[in_x], y[in_y]) for in_x, in_y in subsets]
-    within_x, within_y, across = _kernel(x, x), _kernel(y, y), _kernel(x, y)
+    within_x, within_y, across = polynomial_kernel(x, x), polynomial_kernel(y, y), polynomial_kernel(x, y)
     return [
         _mean_of_pairs(within_x[np.ix_(in_x, in_x)])
         + _mean_of_pairs(within_y[np.ix_(in_y, in_y)])
@@ -105,7 +105,8 @@ def _mean_of_pairs(kernel: Features) -> float:
     return float(kernel.sum() - np.trace(kernel)) / (count * (count - 1))
 
 
-def _kernel(x: Features, y: Features) -> Features:
+def polynomial_kernel(x: Features, y: Features) -> Features:
+    """k(a, b) = (a.b / d + 1)^3 of each row of (n, d) with each of (m, d): (n, m) float64."""
     kernel: Features = (x @ y.T / x.shape[1] + 1.0) ** 3
     return kernel
 
@@ -128,7 +129,7 @@ def _subset_sizes(n: int, m: int, subset_size: int | None, num_subsets: int) -> 
 def _kernel_sum(x: Features, y: Features) -> float:
     """Sum of the kernel over all pairs, by blocks of rows: memory stays at `_BLOCK` x m."""
     blocks = (x[first : first + _BLOCK] for first in range(0, len(x), _BLOCK))
-    return sum(float(_kernel(block, y).sum()) for block in blocks)
+    return sum(float(polynomial_kernel(block, y).sum()) for block in blocks)
 
 
 def _diagonal_sum(x: Features) -> float:

@@ -41,15 +41,15 @@ def training(recipe: Recipe, pool: Pool, folder: Path, device: str) -> Training:
     vae = frozen_vae(recipe, folder, device)
     latents = cached_latents(recipe, pool, folder, vae, device)
     decoder = decoder_of(vae).requires_grad_(True)
-    side, room = recipe.decoder_crop_px // _DOWNSAMPLING, recipe.resolution_px - recipe.decoder_crop_px
+    crop = recipe.decoder_crop_px
+    side, room = crop // _DOWNSAMPLING, (recipe.resolution_px - crop) // _DOWNSAMPLING
 
     def step(number: int) -> tuple[torch.Tensor, dict[str, float]]:
         rng = np.random.default_rng([recipe.seed, 4, number])
         some_latents, some_pixels = [], []
         for index in rng.integers(len(latents), size=recipe.decoder_batch):
-            row, column = rng.integers(room // _DOWNSAMPLING + 1, size=2)
+            row, column = rng.integers(room + 1, size=2)
             top, left = row * _DOWNSAMPLING, column * _DOWNSAMPLING
-            crop = recipe.decoder_crop_px
             some_latents.append(latents[index, :, row : row + side, column : column + side])
             some_pixels.append(pool.pixels[index, top : top + crop, left : left + crop])
         clean = torch.from_numpy(np.stack(some_latents).astype(np.float32))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 import pytest
@@ -51,6 +52,15 @@ def submitted(world: World, adapter_id: AdapterId) -> list[tuple[GenerationId, J
     return made
 
 
+def under_way_together(world: World, adapter_id: AdapterId) -> tuple[list[tuple[GenerationId, JobId]], BaseProcess]:
+    """The jobs, all with progress, and the one worker that runs them."""
+    made = submitted(world, adapter_id)
+    process = started(world.settings.model_dump(), max_shared_generations=3)
+    for _, job_id in made:
+        world.wait(job_id, lambda row: row.state == JobState.RUNNING and bool(row.progress))
+    return made, process
+
+
 def images(world: World, generation_id: GenerationId) -> list[np.ndarray]:
     with world.database.reading() as session:
         rows = generations.images_of(session, DEFAULT_TENANT, generation_id, CLASS_NAME)
@@ -93,10 +103,7 @@ def test_jobs_run_together_make_the_images_that_they_make_alone(adapted: tuple[W
 
 def test_jobs_lost_together_are_taken_up_again_each_alone(adapted: tuple[World, AdapterId]) -> None:
     world, adapter_id = adapted
-    made = submitted(world, adapter_id)
-    process = started(world.settings.model_dump(), max_shared_generations=3)
-    for _, job_id in made:
-        world.wait(job_id, lambda row: row.state == JobState.RUNNING and bool(row.progress))
+    made, process = under_way_together(world, adapter_id)
     process.kill()
     process.join()
     assert {world.job(job_id).state for _, job_id in made} == {JobState.RUNNING}
@@ -111,10 +118,7 @@ def test_jobs_lost_together_are_taken_up_again_each_alone(adapted: tuple[World, 
 
 def test_a_worker_that_is_asked_to_stop_gives_all_of_them_back(adapted: tuple[World, AdapterId]) -> None:
     world, adapter_id = adapted
-    made = submitted(world, adapter_id)
-    process = started(world.settings.model_dump(), max_shared_generations=3)
-    for _, job_id in made:
-        world.wait(job_id, lambda row: row.state == JobState.RUNNING and bool(row.progress))
+    made, process = under_way_together(world, adapter_id)
     process.terminate()
     process.join()
     assert [(world.job(job_id).state, world.job(job_id).attempts) for _, job_id in made] == [(JobState.QUEUED, 0)] * 3
