@@ -25,7 +25,10 @@ class Pool:
 
 
 def drawn_pool(recipe: Recipe, folder: Path) -> Pool:
-    """Draw the recipe's surfaces into ``folder``, or open them if they are there; an interrupted draw begins anew."""
+    """Draw the recipe's surfaces into ``folder``, or open them if they are there; an interrupted draw begins anew.
+
+    Raises ``ValueError`` where those that are there were drawn by another recipe or other code.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     done, size, count = folder / "pool.json", recipe.resolution_px, recipe.num_surfaces
     shape = (count, size, size, 3)
@@ -44,4 +47,9 @@ def drawn_pool(recipe: Recipe, folder: Path) -> Pool:
         done.write_text(json.dumps(captions))
     labels = np.load(folder / "labels.npz")
     opened = np.load(folder / "pixels.npy", mmap_mode="r")
+    first_drawn = surfaces.draw_many(0, 1, recipe.seed, size)[0].pixels
+    if opened.shape != shape or not np.array_equal(opened[0], first_drawn):
+        raise ValueError(
+            f"{folder} holds another recipe's surfaces: train into another folder (--folder), or delete it."
+        )
     return Pool(opened, labels["parameters"], labels["kinds"], json.loads(done.read_text()))

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
+from PIL import Image
 
 from models.evaluation.mini import save_mini
 from models.prior.decoder_stage import finished_vae
-from models.prior.denoiser_stage import trained_denoiser
+from models.prior.denoiser_stage import trained_denoiser, write_samples
 from models.prior.extractor_stage import trained_extractor
 from models.prior.pool import drawn_pool
 from models.prior.recipe import NOISE_SCHEDULE, Recipe
@@ -22,7 +23,7 @@ _MAX_SHARD = "14MB"
 
 
 def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
-    """Write the Stable Diffusion folder, the extractor and ``manifest.json`` to ``out_dir``; its card is kept."""
+    """Write Stable Diffusion's folder, the extractor, ``manifest.json`` and a picture of samples; the card is kept."""
     pool = drawn_pool(recipe, folder / "pool")
     vae = finished_vae(recipe, folder, "cpu")
     vae.register_to_config(scaling_factor=1.0)
@@ -40,6 +41,9 @@ def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
     pipeline.save_pretrained(staging, safe_serialization=True, max_shard_size=_MAX_SHARD)
     save_mini(trained_extractor(recipe, pool, folder), staging / "extractor")
     _write_manifest(recipe, staging, folder, images_seen)
+    write_samples(recipe, pool, folder, "cpu")
+    with Image.open(folder / "samples.png") as sheet:
+        sheet.convert("L").save(staging / "samples.jpg", quality=80)
     card = out_dir / "README.md"
     if card.exists():
         shutil.copy(card, staging / "README.md")

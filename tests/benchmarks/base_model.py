@@ -1,11 +1,11 @@
 """What the bundled base model and its extractor are good for, on real images: the tables of its model card.
 
-    python tests/benchmarks/base_model.py FOLDER --seeds 0 1 --sheets .sheets
+    python tests/benchmarks/base_model.py --data FOLDER --split 0 --seeds 0 1 --sheets .sheets
 
-FOLDER holds train/CLASS/* (what a class is adapted to) and test/CLASS/* (what it is scored against). For each class and
-seed it adapts `mini` at its registered settings and scores 48 images from noise before and after, image-oriented ones
-and spliced ones, with a sheet of each in --sheets. Before that it asks whether the extractor ranks what it should, and
-what the autoencoder loses to a classifier.
+FOLDER holds images/CLASS/*.jpg and splits.json: the split's training images are what a class is adapted to, its test
+images what it is scored against. For each class and seed it adapts `mini` at its registered settings and scores 48
+images from noise before and after, image-oriented ones and spliced ones, with a sheet of each in --sheets. Before that
+it asks whether the extractor ranks what it should, and what the autoencoder loses to a classifier.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from neu_plan import all_classes, read_splits
 from PIL import Image, ImageFilter
 
 from models.adaptation.trainer import adapt
@@ -46,10 +47,8 @@ Images = dict[str, list[Image.Image]]
 NUM_IMAGES = 48
 
 
-def images_in(folder: Path) -> Images:
-    return {
-        one.name: [load_image(path, formats=None) for path in sorted(one.iterdir())] for one in sorted(folder.iterdir())
-    }
+def loaded(files: dict[str, list[Path]]) -> Images:
+    return {name: [load_image(path, formats=None) for path in paths] for name, paths in files.items()}
 
 
 def adapted(base: BaseModel, entry: BaseModelEntry, images: list[Image.Image], seed: int) -> Adapter:
@@ -183,17 +182,20 @@ def mixed(images: list[Image.Image], other: list[Image.Image], step: int) -> lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", type=int, default=0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--sheets", type=Path, default=Path(".sheets"))
     arguments = parser.parse_args()
-    arguments.sheets.mkdir(parents=True, exist_ok=True)
+    sheets = arguments.sheets / f"split-{arguments.split}"
+    sheets.mkdir(parents=True, exist_ok=True)
     entry = load_base_models(Settings())["mini"]
     base, extractor = (
         load_base_model(entry.path, name="mini", bfloat16_on_cpu=entry.bfloat16_on_cpu),
         load_mini(Path(entry.path) / "extractor"),
     )
-    real = images_in(arguments.folder / "train"), images_in(arguments.folder / "test")
+    [split] = read_splits(arguments.data, all_classes(arguments.data), 20, 100, [arguments.split])
+    real = loaded(split.train), loaded(split.test)
     parts: list[tuple[str, Callable[[], Iterator[str]]]] = [
         (
             "| class | within | to the nearest class | ratio | blur | noise | mixing |",
@@ -203,7 +205,7 @@ def main() -> None:
         (
             "| class | seed | unadapted | adapted, from noise | left of it | image-oriented | spliced | floor "
             "| pass by features | pass | spliced, by features | pass |",
-            lambda: quality_rows(base, entry, extractor, real, arguments.seeds, arguments.sheets),
+            lambda: quality_rows(base, entry, extractor, real, arguments.seeds, sheets),
         ),
     ]
     for head, rows in parts:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as a worker does, before torch is loaded (worker/__main__.py)
+os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")  # as a worker does, before torch is loaded (worker/__main__.py)
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import results_page
 import torch

@@ -1,10 +1,10 @@
 """What the bundled autoencoder keeps of real images: a markdown table, a row a class.
 
-    python tests/benchmarks/round_trip.py FOLDER --sheet SHEET.png
+    python tests/benchmarks/round_trip.py --data FOLDER --split 0 --sheet SHEET.png
 
-FOLDER holds CLASS/*. Images are fitted to the native size first, so the table tells what the autoencoder loses and not
-what resizing does. Decibels compare the radial power spectra of round-tripped and original images, in bands given in
-cycles per pixel (0.25 is half of Nyquist).
+FOLDER holds images/CLASS/*.jpg and splits.json; the split's test images are what is asked about. Images are fitted to
+the native size first, so the table tells what the autoencoder loses and not what resizing does. Decibels compare the
+radial power spectra of round-tripped and original images, in bands given in cycles per pixel (0.25 is half of Nyquist).
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from neu_plan import all_classes, read_splits
 from PIL import Image
 
 from models.diffusion import latents
@@ -45,7 +46,8 @@ def compare(base: BaseModel, paths: list[Path]) -> tuple[str, Image.Image]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", type=int, default=0)
     parser.add_argument("--sheet", type=Path, default=Path(".sheets/round_trip.png"))
     parser.add_argument("--out", type=Path, default=Path(".sheets/round_trip.md"))
     arguments = parser.parse_args()
@@ -53,9 +55,10 @@ def main() -> None:
     base = load_base_model(str(MINI), name="mini")
     header = " | ".join(f"{low}-{high}" for low, high in BANDS)
     lines, sheets = [f"| class | PSNR, dB | {header} |", "|---" * (len(BANDS) + 2) + "|"], []
-    for folder in sorted(path for path in arguments.folder.iterdir() if path.is_dir()):
-        figures, sheet = compare(base, sorted(folder.iterdir()))
-        lines.append(f"| {folder.name} | {figures} |")
+    [split] = read_splits(arguments.data, all_classes(arguments.data), 20, 100, [arguments.split])
+    for name, paths in split.test.items():
+        figures, sheet = compare(base, paths)
+        lines.append(f"| {name} | {figures} |")
         sheets.append(np.asarray(sheet))
     Image.fromarray(np.concatenate(sheets)).save(arguments.sheet)
     arguments.out.write_text("\n".join(lines) + "\n")

@@ -39,13 +39,13 @@ def test_every_file_is_the_one_its_manifest_names_and_small() -> None:
 def test_stock_diffusers_opens_it_and_makes_a_surface() -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(BUNDLED)
     pipeline.set_progress_bar_config(disable=True)
+    assert pipeline.unet.num_parameters() < MAX_UNET_PARAMETERS
     made = pipeline("a photo of scratches", num_inference_steps=4, output_type="np").images[0]
     assert made.shape == (128, 128, 3) and np.isfinite(made).all() and 0.01 < made.std() < 0.5
 
 
 def test_the_autoencoder_keeps_a_kind_it_was_not_trained_on() -> None:
     base = load_base_model(str(BUNDLED), name="mini")
-    assert sum(parameter.numel() for parameter in base.unet.parameters()) < MAX_UNET_PARAMETERS
     real = [Image.fromarray(weld_spatter(np.random.default_rng(index), 128)) for index in range(4)]
     kept = round_trip(base, real, FitPolicy.RESIZE)
     errors = [np.asarray(a, float) - np.asarray(b, float) for a, b in zip(real, kept, strict=True)]
@@ -57,4 +57,4 @@ def test_the_extractor_puts_two_kinds_farther_apart_than_two_halves_of_one() -> 
     extractor = load_mini(BUNDLED / "extractor")
     first, second = (extract(extractor, drawn("cracks", 40, first)) for first in (0, 40))
     other = extract(extractor, drawn("patches", 40))
-    assert frechet_distance(first, other) > 2 * frechet_distance(first, second)
+    assert frechet_distance(first, other) > 5 * frechet_distance(first, second)

@@ -1,9 +1,11 @@
 """The recipe of the bundled base model, in seconds: every stage is run, gone on with, and published."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +60,15 @@ def test_the_decoder_is_trained_on_latents_that_stay_as_they_are(trained: Path) 
     frozen, finished = (maker(SMALL, trained, "cpu").state_dict() for maker in (frozen_vae, finished_vae))
     changed = {name for name in frozen if not torch.equal(frozen[name], finished[name])}
     assert changed and all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
+
+
+def test_surfaces_and_latents_of_another_recipe_are_not_trained_on(trained: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(trained, tmp_path / "prior")
+    with pytest.raises(ValueError, match="another recipe's surfaces"):
+        train(replace(SMALL, seed=SMALL.seed + 1), folder, 4.0, "cpu")
+    np.save(folder / "latents.npy", 1 + np.load(folder / "latents.npy"))
+    with pytest.raises(ValueError, match="not of this autoencoder"):
+        train(SMALL, folder, 4.0, "cpu")
 
 
 def test_window_power_tells_decibels() -> None:
