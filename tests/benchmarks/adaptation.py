@@ -1,6 +1,7 @@
 """Adaptation here against diffusers' example scripts, side by side in one run. Prints a table.
 
     python tests/benchmarks/adaptation.py --diffusers CLONE
+    python tests/benchmarks/adaptation.py --diffusers CLONE --shape sd15 --steps 2 2 --rounds 1     # memory
 
 CLONE is a clone of huggingface/diffusers with its files checked out. Theirs are `textual_inversion.py` and then, on the
 pipeline that it saves, `train_dreambooth_lora.py --train_text_encoder`; ours are the two stages of `adapt`. Both train
@@ -9,7 +10,8 @@ pipeline that it saves, `train_dreambooth_lora.py --train_text_encoder`; ours ar
 At equal steps both compute in float32. At equal quality ours computes as it is registered, both keep adapters along the
 second stage, and what is compared is the time to the first one whose images are as good as theirs at their end: made by
 stock diffusers from either side's files with the same seeds, KID against images that nobody trained on, within its
-spread. Seconds begin with the first image that is encoded: loading and start-up are in none of them.
+spread. Seconds begin with the first image that is encoded: loading and start-up are in none of them. With the shape of
+a Stable Diffusion, whose weights are random, steps and memory alone are compared: four images of 256 px, one a step.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline
 from PIL import Image
 from results_page import markdown_table
+from stable_diffusion_models import SHAPES, build
 
 from models.evaluation.features import extract
 from models.evaluation.kernel import KidScore, kernel_distance
@@ -43,8 +46,17 @@ _CLASS = next(iter(SAMPLE_CLASSES))
 _TOKEN = "<benchmark-1>"
 _NUM_REAL, _NUM_KEPT, _NEVER = 20, 5, 10**9
 _STRENGTH, _GUIDANCE, _INFERENCE_STEPS = 0.7, 1.5, 20
-_PIXELS = 128
 _OURS, _THEIRS = "ours", "diffusers' scripts"
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is adapted, a diffusers folder. ``initializer``: one token; ``batch``: of both stages."""
+
+    folder: Path
+    pixels: int
+    initializer: str
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Task:
 
     clone: Path
     folder: Path
+    base: Base
     steps: tuple[int, int]
     threads: int
     their_rate: float
@@ -104,6 +117,7 @@ class Run:
 def ours(task: Task, out: Path, *, as_registered: bool) -> Run:
     """`adapt` in a child: float32, or as `mini` is registered and with adapters kept."""
     words = [*map(str, task.steps), str(task.kept_every if as_registered else 0), str(task.train), str(out)]
+    words += [str(task.base.folder), task.base.initializer, str(task.base.batch)]
     figures = _child(task, [str(_HERE / "our_adaptation.py"), str(out / "figures.json"), *words], out / "figures.json")
     ends, first = figures["step_ends"], task.steps[0]
     stages = (
@@ -121,7 +135,7 @@ def theirs(task: Task, out: Path, *, keeping: bool) -> Run:
     def script(name: str, steps: int, rate: float, **flags: object) -> dict[str, Any]:
         folder = out / Path(name).stem
         flags |= {
-            "resolution": _PIXELS, "max_train_steps": steps, "learning_rate": rate, "lr_scheduler": "cosine",
+            "resolution": task.base.pixels, "max_train_steps": steps, "learning_rate": rate, "lr_scheduler": "cosine",
             "lr_warmup_steps": max(1, steps // 20), "seed": 0, "output_dir": folder,
         }  # fmt: skip
         words = [str(word) for key, value in flags.items() for word in (f"--{key}", value) if word is not None]
@@ -131,15 +145,15 @@ def theirs(task: Task, out: Path, *, keeping: bool) -> Run:
 
     inversion = script(
         "textual_inversion/textual_inversion.py", first, adaptation.textual_inversion.learning_rate,
-        pretrained_model_name_or_path=_MINI, train_data_dir=task.train, placeholder_token=_TOKEN,
-        initializer_token=adaptation.textual_inversion.initializer_text, save_as_full_pipeline=None,
-        train_batch_size=adaptation.textual_inversion.batch_size, save_steps=_NEVER, checkpointing_steps=_NEVER,
+        pretrained_model_name_or_path=task.base.folder, train_data_dir=task.train, placeholder_token=_TOKEN,
+        initializer_token=task.base.initializer, save_as_full_pipeline=None,
+        train_batch_size=task.base.batch, save_steps=_NEVER, checkpointing_steps=_NEVER,
     )  # fmt: skip
     low_rank = script(
         "dreambooth/train_dreambooth_lora.py", second, task.their_rate,
         pretrained_model_name_or_path=out / "textual_inversion", instance_data_dir=task.train,
         instance_prompt=f"A photo of {_TOKEN}", train_text_encoder=None, rank=adaptation.lora.rank,
-        train_batch_size=adaptation.lora.batch_size, checkpointing_steps=task.kept_every if keeping else _NEVER,
+        train_batch_size=task.base.batch, checkpointing_steps=task.kept_every if keeping else _NEVER,
     )  # fmt: skip
     steps = [*range(task.kept_every, second, task.kept_every), second] if keeping else []
     made = out / "train_dreambooth_lora"
@@ -167,7 +181,7 @@ def judged(task: Task, pipeline_folder: Path, adapter: Path) -> KidScore:
     if (adapter / "learned_embeds.safetensors").exists():
         pipeline.load_textual_inversion(adapter / "learned_embeds.safetensors", token=_TOKEN)
     pipeline.load_lora_weights(adapter, weight_name="pytorch_lora_weights.safetensors")
-    sources = [Image.open(path).convert("RGB").resize((_PIXELS, _PIXELS)) for path in sorted(task.train.iterdir())]
+    sources = [Image.open(path).convert("RGB").resize((task.base.pixels,) * 2) for path in sorted(task.train.iterdir())]
     made = pipeline(
         prompt=[f"A photo of {_TOKEN}"] * len(sources), image=sources, strength=_STRENGTH, guidance_scale=_GUIDANCE,
         num_inference_steps=_INFERENCE_STEPS, generator=[torch.Generator().manual_seed(n) for n in range(len(sources))],
@@ -224,10 +238,19 @@ def at_equal_quality(task: Task) -> list[list[str]]:
     return [[f"until KID ≤ {goal:.3f}, s", *cells, f"{seconds[_OURS] / seconds[_THEIRS]:.2f}"]]
 
 
+def _base(shape: str, folder: Path) -> Base:
+    if shape == "mini":
+        adaptation = load_base_models(Settings())["mini"].adaptation
+        return Base(_MINI, 128, adaptation.textual_inversion.initializer_text, adaptation.lora.batch_size)
+    side_px = 256
+    return Base(build(shape, folder / shape, torch.float32, side_px), side_px, "qx1", 1)
+
+
 def main() -> None:
     """Parse the command line, run both sides, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--diffusers", type=Path, required=True, help="a clone of huggingface/diffusers")
+    parser.add_argument("--shape", choices=["mini", *SHAPES], default="mini")
     parser.add_argument("--steps", type=int, nargs=2, default=(100, 250))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -235,10 +258,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_samples(folder / "samples", images_per_class=_NUM_REAL)
+        write_samples(folder / "samples", images_per_class=_NUM_REAL if arguments.shape == "mini" else 4)
         steps = (arguments.steps[0], arguments.steps[1])
-        task = Task(arguments.diffusers.resolve(), folder, steps, arguments.threads, arguments.their_rate)
-        rows = at_equal_steps(task, arguments.rounds) + at_equal_quality(task)
+        base = _base(arguments.shape, folder)
+        task = Task(arguments.diffusers.resolve(), folder, base, steps, arguments.threads, arguments.their_rate)
+        rows = at_equal_steps(task, arguments.rounds)
+        rows += at_equal_quality(task) if arguments.shape == "mini" else []
     print(f"`{results_page.command()}`, commit {results_page.commit()}, {results_page.machine()}\n")
     print(markdown_table(["", _OURS, _THEIRS, "ratio"], rows))
 

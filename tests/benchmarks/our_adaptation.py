@@ -1,6 +1,6 @@
-"""One adaptation of `mini`, timed: a child of `adaptation.py`.
+"""One adaptation, timed: a child of `adaptation.py`.
 
-python tests/benchmarks/our_adaptation.py FIGURES.json STEPS STEPS KEPT_EVERY IMAGES OUT
+python tests/benchmarks/our_adaptation.py FIGURES.json STEPS STEPS KEPT_EVERY IMAGES OUT MODEL INITIALIZER BATCH
 
 KEPT_EVERY 0: float32, as the other side computes, and nothing kept on the way. Else as `mini` is registered.
 """
@@ -25,15 +25,15 @@ _TOKEN = "<benchmark-1>"
 def main() -> None:
     """Parse the words that the parent gave, adapt, write the figures."""
     figures, first, second, every = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-    images, out = Path(sys.argv[5]), Path(sys.argv[6])
+    images, out, model, initializer, batch = *map(Path, sys.argv[5:8]), sys.argv[8], int(sys.argv[9])
     clock = NetworkClock()
     clock.install()
     entry = load_base_models(Settings())["mini"]
-    base = load_base_model(entry.path, name="mini", bfloat16_on_cpu=entry.bfloat16_on_cpu and every > 0)
+    base = load_base_model(str(model), name=model.name, bfloat16_on_cpu=entry.bfloat16_on_cpu and every > 0)
     inversion, low_rank = (stage.model_dump() for stage in (entry.adaptation.textual_inversion, entry.adaptation.lora))
     config = AdaptationConfig(
-        TextualInversionConfig(**inversion | {"steps": first}),
-        LoraTrainingConfig(**low_rank | {"steps": second}),
+        TextualInversionConfig(**inversion | {"steps": first, "initializer_text": initializer, "batch_size": batch}),
+        LoraTrainingConfig(**low_rank | {"steps": second, "batch_size": batch}),
         num_kept=-(-second // every) if every else 1,
     )
     outcome = adapt(
