@@ -1,6 +1,6 @@
 """One adaptation, timed: a child of `adaptation.py`.
 
-python tests/benchmarks/our_adaptation.py FIGURES.json STEPS STEPS KEPT_EVERY IMAGES OUT MODEL INITIALIZER BATCH
+python tests/benchmarks/our_adaptation.py FIGURES.json STEPS STEPS KEPT_EVERY IMAGES OUT MODEL INITIALIZER BATCH SEED
 
 KEPT_EVERY 0: float32, as the other side computes, and nothing kept on the way. Else as `mini` is registered.
 """
@@ -25,7 +25,7 @@ _TOKEN = "<benchmark-1>"
 def main() -> None:
     """Parse the words that the parent gave, adapt, write the figures."""
     figures, first, second, every = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-    images, out, model, initializer, batch = *map(Path, sys.argv[5:8]), sys.argv[8], int(sys.argv[9])
+    images, out, model, initializer, batch, seed = *map(Path, sys.argv[5:8]), sys.argv[8], *map(int, sys.argv[9:11])
     clock = NetworkClock()
     clock.install()
     entry = load_base_models(Settings())["mini"]
@@ -34,6 +34,7 @@ def main() -> None:
     config = AdaptationConfig(
         TextualInversionConfig(**inversion | {"steps": first, "initializer_text": initializer, "batch_size": batch}),
         LoraTrainingConfig(**low_rank | {"steps": second, "batch_size": batch}),
+        seed=seed,
         num_kept=-(-second // every) if every else 1,
     )
     outcome = adapt(
