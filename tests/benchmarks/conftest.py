@@ -1,9 +1,13 @@
 """What benchmarks share: the table they print, and a model of `mini`'s size."""
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")  # as a worker does, before torch is loaded (worker/__main__.py)
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import pytest
 import torch

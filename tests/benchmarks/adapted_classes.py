@@ -1,0 +1,71 @@
+"""Drawn classes, each with an adapter of its own, for benchmarks of generation; and the settings they share."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
+from models.adaptation.trainer import adapt
+from models.adapter import load_adapter
+from models.diffusion.base_model import BaseModel
+from models.generation.config import GenerationConfig
+from models.generation.denoising import Conditioning
+from models.generation.engine import Sources, encode_sources
+from models.imaging.fit import FitPolicy
+from models.prior.samples import SAMPLE_CLASSES, write_samples
+from models.progress import no_progress
+
+_REAL = 20
+BATCH, STEPS, STRENGTH, GUIDANCE = 8, 20, 0.5, 1.5
+CONFIG = GenerationConfig(strength=STRENGTH, guidance_scale=GUIDANCE, num_inference_steps=STEPS, batch_size=BATCH)
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class with its adapter: the folder for diffusers, the rest for ours. ``held_out``: what KID is to."""
+
+    name: str
+    folder: Path
+    prompt: str
+    real: list[Image.Image]
+    held_out: list[Image.Image]
+    sources: Sources
+    conditioning: Conditioning
+
+
+def classes(base: BaseModel, trained: int, count: int, steps: int, scratch: Path) -> list[Class]:
+    """Drawn surfaces, each class with its own adapter; more classes than there are surfaces use them again.
+
+    Beyond ``trained`` an adapter's file is opened again: its matrices are other tensors, and cost what another's do.
+    """
+    write_samples(scratch / "samples", images_per_class=_REAL)
+    made: list[Class] = []
+    for number in range(trained):
+        name = list(SAMPLE_CLASSES)[number % len(SAMPLE_CLASSES)]
+        real, held_out = (
+            [
+                Image.open(path).convert("RGB").resize((base.native_size_px,) * 2)
+                for path in sorted(folder.glob("*.png"))
+            ]
+            for folder in (scratch / "samples" / split / name for split in ("train", "validation"))
+        )
+        folder = scratch / f"adapter-{number}"
+        config = AdaptationConfig(
+            TextualInversionConfig(steps=steps, batch_size=4), LoraTrainingConfig(steps=steps, batch_size=4),
+            variants_per_image=1, seed=number, num_kept=1,
+        )  # fmt: skip
+        adapt(base, real, config, placeholder_token=f"<class-{number}>", out_dir=folder,
+              checkpoint_dir=folder / "checkpoints", progress=no_progress)  # fmt: skip
+        adapter = load_adapter(folder)
+        sources = encode_sources(base, real, FitPolicy.RESIZE)
+        conditioning = Conditioning.of_adapter(adapter, base)
+        made.append(Class(name, folder, adapter.card.prompt, real, held_out, sources, conditioning))
+    again = (made[number % trained] for number in range(trained, count))
+    opened = [replace(one, conditioning=Conditioning.of_adapter(load_adapter(one.folder), base)) for one in again]
+    return made + opened
+
+
+def _images(folder: Path, base: BaseModel) -> list[Image.Image]:
+    opened = (Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png")))
+    return [image.resize((base.native_size_px,) * 2) for image in opened]
