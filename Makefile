@@ -9,7 +9,7 @@ LOAD_MINUTES ?= 10
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help env demo serve test docs bench load fuzz lint prior clean
+.PHONY: help env demo serve test docs bench scale load fuzz lint prior clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -45,9 +45,17 @@ docs: $(INSTALLED)  ## build the documentation into build/site, without a warnin
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.:client/src $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html; to search it: $(PYTHON) -m http.server --directory build/site"
 
-bench: $(INSTALLED)  ## print the speed and memory figures
+bench: $(INSTALLED)  ## print the speed and memory figures (half an hour); DIFFUSERS=clone of huggingface/diffusers
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 	@$(BIN)/python -m tests.benchmarks.api_speed
+	@$(BIN)/python tests/benchmarks/generation.py
+	@$(BIN)/python tests/benchmarks/score_speed.py
+	@$(if $(DIFFUSERS),$(BIN)/python tests/benchmarks/adaptation.py --diffusers '$(DIFFUSERS)',\
+	  echo "Adaptation was not compared: name a clone of huggingface/diffusers, make bench DIFFUSERS=folder.")
+	@echo "How time and memory grow takes an hour more: make scale."
+
+scale: $(INSTALLED)  ## print how time and memory grow with images, classes, adapters and jobs (an hour)
+	@nice -n 5 $(BIN)/python tests/benchmarks/scale.py
 
 load: $(INSTALLED)  ## 1,000 queued jobs and 200 polls a second; LOAD_MINUTES=10
 	@$(BIN)/python -m tests.benchmarks.service_load --minutes $(LOAD_MINUTES)

@@ -4,19 +4,18 @@
     python tests/benchmarks/scale.py --quick                        # smoke test, small sizes
     python tests/benchmarks/scale.py --only jobs --figures FOLDER   # one part; points whose figures lie there are kept
 
-Each point is a process of its own, so that no point's peak hides another's. An exponent is the slope of log y against
-log n, by least squares: of processor time, of memory that came on top of what was there before, and of the median wall
-time of a query. What does not grow has an exponent near 0; 1.1 is the most that passes without a reason.
+Each point is a process of its own, so that no point's peak hides another's. What is measured is processor time, memory
+that came on top of what was there before, and the median wall time of a query; how exponents come from it and what
+passes is said in `scale_lines.py`.
 """
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,10 @@ from typing import Any
 
 import results_page
 from results_page import markdown_table
+from scale_lines import HEADER, REMARK, Line
 from scale_plots import plot
 
 _HERE = Path(__file__).resolve().parent
-_LARGEST_EXPONENT = 1.1
 _TIMES = 31
 #: By the name for ``--only``: what a child measures, and at which sizes; then the sizes of a smoke test.
 _MODELS = {
@@ -38,30 +37,6 @@ _MODELS = {
 }
 _JOBS = ((1_000, 100_000, 1_000_000), (1_000, 3_000))
 PARTS = (*_MODELS, "jobs")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One quantity at several sizes. ``what`` grows with ``of``; ``unit``: s, ms or MiB."""
-
-    of: str
-    what: str
-    unit: str
-    points: Mapping[int, float]
-
-    @property
-    def exponent(self) -> float:
-        """The slope of log y against log n, by least squares."""
-        xs, ys = ([math.log(value) for value in some] for some in (self.points, self.points.values()))
-        mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-        spread = sum((x - mean_x) ** 2 for x in xs)
-        return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
-
-    def cells(self) -> list[str]:
-        """A row of the table."""
-        shown = ", ".join(f"{size:,}: {value:.3g}" for size, value in self.points.items())
-        passes = "yes" if self.exponent <= _LARGEST_EXPONENT else "**no**"
-        return [self.of, f"{self.what}, {self.unit}", shown, f"{self.exponent:.2f}", passes]
 
 
 @dataclass(frozen=True)
@@ -182,8 +157,8 @@ def main() -> None:
         figures.mkdir(parents=True, exist_ok=True)
         found = list(lines(Bench(arguments.base, figures, arguments.quick), arguments.only, arguments.databases))
     print(f"`{results_page.command()}`, commit {results_page.commit()}, {results_page.machine()}, one thread\n")
-    header = ["against", "what", "measured", "exponent", f"at most {_LARGEST_EXPONENT}"]
-    print(markdown_table(header, [line.cells() for line in found]))
+    print(markdown_table(HEADER, [line.cells() for line in found]))
+    print(f"\n{REMARK}")
     if arguments.plot is not None:
         plot(found, arguments.plot / "performance-scale.png")
 
