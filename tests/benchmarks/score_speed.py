@@ -1,5 +1,5 @@
-"""What FID and KID cost against the usual way, the square root of two covariances' product; and of a search's trial what
-its images do not cost. Prints two tables.
+"""What FID and KID cost against the usual way, the square root of two covariances' product; and a trial of the search
+beyond its images. Prints two tables.
 
 python tests/benchmarks/score_speed.py --images 300 --dim 2048
 """

@@ -137,10 +137,10 @@ def test_the_first_image_of_an_adapter_comes_soon(figures: Figures, tmp_path: Pa
             asked = client.post("/v1/generations", json={"adaptation_id": adaptation, "num_images": 1})
             succeeded(client, asked.raise_for_status().json()["jobs"][0]["id"])
             seconds.append(time.perf_counter() - began)
-    of = f"over HTTP, of {num_real} real ones"
-    figures.add(f"first image of an adapter that is not yet resident, {of}", seconds[0], "s")
-    figures.add(f"- of a resident one, its second request, {of}", seconds[1], "s", below=3)
-    figures.add(f"- of a resident one, median of {NUM_FIRST - 1}, {of}", statistics.median(seconds[1:]), "s", below=3)
+    what = f"first image over HTTP, {num_real} real ones"
+    figures.add(f"{what}: adapter not yet resident", seconds[0], "s")
+    figures.add(f"{what}: resident, the second request", seconds[1], "s", below=3)
+    figures.add(f"{what}: resident, median", statistics.median(seconds[1:]), "s", below=3)
 
 
 @contextmanager
