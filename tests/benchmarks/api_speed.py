@@ -3,7 +3,7 @@
     python -m tests.benchmarks.api_speed
 
 Every server is a process of its own on loopback, on a new data folder (`--folder` says on which disk). Ways of one kind
-are measured by turns; figures are medians.
+are measured by turns; figures are medians, and of ratios the least and the largest of the rounds stand beside.
 """
 
 import argparse
@@ -132,8 +132,13 @@ def _compared(what: str, path: str, ways: dict[str, Way], seconds: float, rounds
 def _against(ours: list[Rate], theirs: list[Rate]) -> str:
     """By rounds: what else the machine did then, it did to both."""
     pairs = list(zip(ours, theirs, strict=True))
-    rates = _median(one.per_second / other.per_second for one, other in pairs)
-    return f"{rates:.2f}, by processor time {_median(other.cpu_us / one.cpu_us for one, other in pairs):.2f}"
+    rates = [one.per_second / other.per_second for one, other in pairs]
+    by_cpu = [other.cpu_us / one.cpu_us for one, other in pairs]
+    return f"{_ranged(rates)}, by processor time {_ranged(by_cpu)}"
+
+
+def _ranged(values: list[float]) -> str:
+    return f"{_median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def uploads(data_dir: Path, rounds: int) -> Rows:
