@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from models.evaluation.copies import CopyGate
 from models.generation.denoising import Denoiser, denoise
 from service.contracts.recognitions import SMALL_RESNET
 from service.registry import ClassifierEntry
@@ -13,6 +16,7 @@ from service.store.leases import ClaimedJob
 from worker.credentials import Sign, unsigned
 from worker.feature_cache import FeatureCache
 from worker.metrics import Observe, unobserved
+from worker.recent import Recent
 from worker.residents import Residents
 from worker.workspace import Workspace
 
@@ -23,7 +27,7 @@ class Workshop:
 
     ``checkpoint_seconds``: how much work a killed job may lose. ``classifiers``: by name; one without an entry starts
     from random weights. ``sign``: what each synthetic PNG goes through before it is stored. ``denoiser``: alone, or
-    together with the generations of other threads.
+    together with the generations of other threads. ``copy_gates`` and ``latents``: of real images, see `real_images`.
     """
 
     database: Database
@@ -36,6 +40,8 @@ class Workshop:
     observe: Observe = unobserved
     sign: Sign = unsigned
     denoiser: Denoiser = denoise
+    copy_gates: Recent[CopyGate] = field(default_factory=lambda: Recent(128 * 2**20, lambda gate: gate.nbytes))
+    latents: Recent[torch.Tensor] = field(default_factory=lambda: Recent(64 * 2**20, lambda latents: latents.nbytes))
 
     def workspace(self, job: ClaimedJob) -> Workspace:
         """The job's scratch folder, in the hands of this holder."""

@@ -37,8 +37,18 @@ class LowRank(Protocol):
 
 def low_rank(module: nn.Module, targets: Sequence[str], rank: int, lora_alpha: float, seed: int) -> LowRank:
     """Untrained matrices for the ``targets`` of a frozen ``module``: A drawn from ``seed``, B zero."""
-    stored_whole = all(weight.dtype is torch.float32 for weight in module.parameters())
+    stored_whole = all(layer.weight.dtype is torch.float32 for layer in _layers(module, targets).values())
     return (Merged if stored_whole else Beside)(module, targets, rank, lora_alpha, seed)
+
+
+def _layers(module: nn.Module, targets: Sequence[str]) -> dict[str, nn.Linear]:
+    """The ``targets``, by their paths."""
+    ends = tuple(f".{target}" for target in targets)
+    return {
+        path: layer
+        for path, layer in module.named_modules()
+        if isinstance(layer, nn.Linear) and f".{path}".endswith(ends)
+    }
 
 
 class Merged:
@@ -46,11 +56,7 @@ class Merged:
 
     def __init__(self, module: nn.Module, targets: Sequence[str], rank: int, lora_alpha: float, seed: int) -> None:
         self._module, self._scaling = module, lora_alpha / rank
-        layers = {
-            path: layer
-            for path, layer in module.named_modules()
-            if isinstance(layer, nn.Linear) and f".{path}".endswith(tuple(f".{target}" for target in targets))
-        }
+        layers = _layers(module, targets)
         self._weights = {path: layer.weight for path, layer in layers.items()}
         self._matrices: dict[str, tuple[nn.Parameter, nn.Parameter]] = {}
         draws = torch.Generator().manual_seed(seed)

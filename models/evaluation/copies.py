@@ -104,6 +104,11 @@ class CopyGate:
         """Real images that are compared with."""
         return len(self.features)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes: about 0.1 MB a real image."""
+        return self.features.nbytes + self.mirrored.nbytes
+
     def judge(
         self, images: Sequence[Image.Image], features: Features, own_sources: Sequence[Sequence[int]]
     ) -> list[CopyVerdict]:

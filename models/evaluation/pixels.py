@@ -121,6 +121,11 @@ class Mirrored:
     def __len__(self) -> int:
         return len(self.each[0])
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        return sum(one.spectra.nbytes + one.sums.nbytes + one.spreads.nbytes for one in self.each)
+
 
 @dataclass(frozen=True)
 class Likeness:

@@ -5,7 +5,7 @@ how many are computed at once.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,30 +43,51 @@ class Sample:
         return tuple(one for one in (self.source_index, self.second_source_index) if one is not None)
 
 
+#: The latents of source ``index``: those that are known, or else what the callable makes.
+KnownLatents = Callable[[int, Callable[[], torch.Tensor]], torch.Tensor]
+
+
 class Sources:
     """Real images of a class, each encoded once for many runs, when the first begins with it.
 
     One at a time, so that its latents do not depend on which others are used.
     """
 
-    def __init__(self, base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> None:
-        self.images, self.fit = tuple(images), fit
+    def __init__(
+        self, base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy, known: KnownLatents | None = None
+    ) -> None:
+        self.images, self.fit = images, fit
         self._base = base
+        self._known = known or (lambda _, make: make())
         self._latents: dict[int, torch.Tensor] = {}
+        self._fitted: dict[int, Fitted] = {}
 
     def latents(self, index: int) -> torch.Tensor:
         """(C, h, w) float32 on the device."""
         if index not in self._latents:
-            pixel_values = latent_space.fitted(self._base, [self.images[index]], self.fit)
-            self._latents[index] = latent_space.encode(self._base, pixel_values)[0]
+            self._latents[index] = self._known(index, lambda: self._encoded(index))
         return self._latents[index]
 
+    def fitted(self, index: int) -> Fitted:
+        """Size and mode of the source, which images made of it are delivered in."""
+        if index not in self._fitted:
+            self._fitted[index] = Fitted.of(self.images[index], self.fit)
+        return self._fitted[index]
 
-def encode_sources(base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy) -> Sources:
-    """The real images that generation starts from. Raises ``DatasetUnusable`` without any."""
-    if not images:
+    def _encoded(self, index: int) -> torch.Tensor:
+        return latent_space.encode(self._base, latent_space.fitted(self._base, [self.images[index]], self.fit))[0]
+
+
+def encode_sources(
+    base: BaseModel, images: Sequence[Image.Image], fit: FitPolicy, known: KnownLatents | None = None
+) -> Sources:
+    """The real images that generation starts from; each is opened and encoded when an image begins with it.
+
+    ``known``: where latents are kept beyond these sources. Raises ``DatasetUnusable`` without any image.
+    """
+    if not len(images):
         raise DatasetUnusable("There is no source image.", field="sources", remedy="Give at least one real image.")
-    return Sources(base, images, fit)
+    return Sources(base, images, fit, known)
 
 
 def source_of(index: int, num_sources: int, seed: int) -> int:
@@ -114,7 +135,7 @@ class Sampler:
         samples = []
         for index, image_pixels, source, second, seed in zip(indices, pixels, chosen, seconds, seeds, strict=True):
             if torch.isfinite(image_pixels).all():
-                image = deliver(image_pixels, Fitted.of(self._sources.images[source], self._sources.fit))
+                image = deliver(image_pixels, self._sources.fitted(source))
                 samples.append(Sample(index, image, seed, None if from_noise else source, second))
         self._some_finite = self._some_finite or bool(samples)
         if not self._some_finite:

@@ -8,6 +8,7 @@ scales, and rows without any share a call.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ _Pair = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """An adapter's matrices on the U-Net's device, in its dtype, by the path of the layer that they belong to.
+    """An adapter's matrices on the U-Net's device, in the dtype that it computes in, by the path of their layer.
 
     ``layers``: (in, rank) and (rank, out), all that the adapter is scaled by multiplied into the second.
     """
@@ -40,7 +41,8 @@ class LowRank:
         scale = lora_scale * adapter.card.lora_alpha / adapter.card.rank
         paths = [name.removesuffix(_DOWN) for name in adapter.unet_lora if name.endswith(_DOWN)]
         pairs = {path: (adapter.unet_lora[path + _DOWN].T, adapter.unet_lora[path + _UP].T * scale) for path in paths}
-        placed = {path: (down.to(base.device, base.dtype).contiguous(), up.to(base.device, base.dtype).contiguous())
+        dtype = base.autocast or base.dtype
+        placed = {path: (down.to(base.device, dtype).contiguous(), up.to(base.device, dtype).contiguous())
                   for path, (down, up) in pairs.items()}  # fmt: skip
         return cls(placed) if placed else None
 
@@ -53,7 +55,7 @@ RowsOf = Sequence[LowRank | None]
 def beside(unet: nn.Module, rows: RowsOf) -> Iterator[None]:
     """While the block runs, ``unet`` computes row i of its batch with ``rows[i]``."""
     with ExitStack() as hooks:
-        for path, pair in _by_layer(rows).items():
+        for path, pair in _by_layer(tuple(rows)).items():
             hooks.callback(unet.get_submodule(path).register_forward_hook(_adding(*pair)).remove)
         yield
 
@@ -68,7 +70,8 @@ def _adding(down: torch.Tensor, up: torch.Tensor) -> Callable[[nn.Module, tuple[
     return add
 
 
-def _by_layer(rows: RowsOf) -> dict[str, _Pair]:
+@lru_cache(maxsize=1)  # From step to step the rows of a call are mostly the same.
+def _by_layer(rows: tuple[LowRank | None, ...]) -> dict[str, _Pair]:
     """What each layer needs for these rows; one pair of matrices for all where they are of one adapter."""
     different = list(dict.fromkeys(row for row in rows if row is not None))
     if not different:

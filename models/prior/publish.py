@@ -42,7 +42,7 @@ def publish(recipe: Recipe, folder: Path, out_dir: Path = BUNDLED) -> None:
     save_mini(trained_extractor(recipe, pool, folder), staging / "extractor")
     _write_manifest(recipe, staging, folder, images_seen)
     write_samples(recipe, pool, folder, "cpu")
-    with Image.open(folder / "samples.png") as sheet:
+    with Image.open(folder / "samples.png", formats=["PNG"]) as sheet:
         sheet.convert("L").save(staging / "samples.jpg", quality=80)
     card = out_dir / "README.md"
     if card.exists():

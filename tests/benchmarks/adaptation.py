@@ -188,7 +188,7 @@ def _base(shape: str, folder: Path) -> Base:
         adaptation = registered()
         return Base(_MINI, 128, adaptation.textual_inversion.initializer_text, adaptation.lora.batch_size)
     side_px = 256
-    return Base(build(shape, folder / shape, torch.float32, side_px), side_px, "qx1", 1)
+    return Base(build(shape, folder / shape, torch.float32, side_px), side_px, "x", 1)
 
 
 def main() -> None:

@@ -2,36 +2,33 @@
 
 from collections.abc import Sequence
 
-from PIL import Image
-
 from models.evaluation.class_gate import ClassGate
-from models.evaluation.copies import CopyGate
 from models.evaluation.features import FeatureExtractor, Features
 from models.evaluation.gates import Gates
 from models.evaluation.outliers import OutlierGate
 from models.progress import Progress
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.generations import GateReport, GenerationParams
+from worker.real_images import copy_gate_of
 from worker.workshop import Workshop
 
 
 def fitted_gates(
     params: GenerationParams,
     records: Sequence[ImageRecord],
-    sources: Sequence[Image.Image],
     workshop: Workshop,
     progress: Progress,
 ) -> Gates:
     """The gates that the client wants, for images of the class. ``records``: the dataset version's, of all classes.
 
-    ``sources``: the class's train images, in the order of their records: what could be copied.
+    What could be copied are the class's train images, in the order of their records.
     """
     extractor, asked = workshop.residents.extractor(), params.gates
     seen = [record for record in records if record.split is not Split.TEST]
     own = [record for record in seen if record.class_name == params.class_name]
-    train = [record for record in own if record.split is Split.TRAIN]
+    train = [record.sha256 for record in own if record.split is Split.TRAIN]
     progress("gates", 0, 3)
-    copy = CopyGate.fit(sources, _features(workshop, extractor, train), asked.copy_percentile) if asked.copies else None
+    copy = copy_gate_of(workshop, extractor, train, asked.copy_percentile) if asked.copies else None
     progress("gates", 1, 3)
     klass = _class_gate(workshop, extractor, seen) if asked.wrong_class else None
     progress("gates", 2, 3)

@@ -10,7 +10,7 @@ from models.errors import Interrupted
 from models.evaluation.features import FeatureExtractor
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.denoising import Conditioning
-from models.generation.engine import Sampler, encode_sources
+from models.generation.engine import Sampler
 from models.imaging.fit import FitPolicy
 from service.contracts import generations as contracts
 from service.contracts.adaptations import AdaptationSettings
@@ -22,10 +22,11 @@ from service.store.tables import AdapterRow
 from worker.jobs.delivery import BATCH_SIZE, Delivery, Steps
 from worker.jobs.earlier_images import EarlierImages
 from worker.jobs.gating import fitted_gates
-from worker.jobs.judgement import Made, RealImages, judge, sheet
+from worker.jobs.judgement import SHEET_IMAGES, Made, RealImages, judge, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
 from worker.metrics import Observe, What
+from worker.real_images import sources_of
 from worker.residents import StoredAdapter
 from worker.workshop import Workshop
 from worker.workspace import load_images
@@ -61,19 +62,19 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     params = GenerationParams.model_validate(attempt.job.params)
     inputs = _inputs(attempt, workshop, params.adapter_id)
     train, validation = inputs.of_class(Split.TRAIN), inputs.of_class(Split.VALIDATION)
-    sources = load_images(workshop.artifacts, (record.sha256 for record in train))
+    digests = [record.sha256 for record in train]
     base, conditioning = _models(workshop, params, inputs)
     adapted = not params.settings.unadapted
     writer = attempt.progress(_WEIGHTS)
     started = time.monotonic()
-    gates = fitted_gates(params, inputs.records, sources, workshop, writer)
+    gates = fitted_gates(params, inputs.records, workshop, writer)
     delivery = Delivery(
         workshop.artifacts, params, train, _lineage(params, base), gates, workshop.residents.extractor(),
         workshop.sign,
     )  # fmt: skip
-    encoded = encode_sources(base, sources, inputs.fit)
+    sources = sources_of(workshop, base, digests, inputs.fit)
     steps = Steps(writer, delivery)
-    sampler = Sampler(base, conditioning, encoded, _configured(params), params.seed, steps, workshop.denoiser)
+    sampler = Sampler(base, conditioning, sources, _configured(params), params.seed, steps, workshop.denoiser)
     begun = time.monotonic()
     earlier = EarlierImages(attempt, workshop, _made_with(base, inputs, delivery.extractor))
     earlier.restore(delivery)
@@ -86,9 +87,9 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     between = time.monotonic()
     searched = adapted and inputs.adapter.found is not None
     made = Made(params.class_name, delivery.features(), delivery.shown, adapted, searched)
-    real = RealImages([one.sha256 for one in train], [one.sha256 for one in validation], sources)
+    real = RealImages(digests, [one.sha256 for one in validation])
     quality, warnings = judge(made, real, workshop, base, inputs.fit, writer)
-    picture = sheet(made, sources, _caption(params))
+    picture = sheet(made, load_images(workshop.artifacts, digests[:SHEET_IMAGES]), _caption(params))
     result = GenerationResult(
         num_images=len(delivery.images),
         num_requested=params.num_images,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from PIL import Image
 
 from models.diffusion.base_model import BaseModel
-from models.diffusion.latents import round_trip
 from models.errors import DatasetUnusable
 from models.evaluation.features import Features
 from models.imaging.contact_sheet import contact_sheet
@@ -14,7 +13,7 @@ from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from service.contracts.datasets import Split
 from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
-from worker.scoring import Comparison, features_of, score
+from worker.scoring import Comparison, score
 from worker.workshop import Workshop
 
 #: Images of each kind that a contact sheet shows at most.
@@ -39,11 +38,10 @@ class Made:
 
 @dataclass(frozen=True)
 class RealImages:
-    """The class's real images: digests of both splits, and the train images themselves."""
+    """The class's real images: digests of both splits."""
 
     train: Sequence[str]
     validation: Sequence[str]
-    sources: Sequence[Image.Image]
 
 
 def judge(
@@ -52,13 +50,13 @@ def judge(
     """The report and warnings; no report, with the reason as a warning, where there are too few images."""
     extractor, train, validation = workshop.residents.extractor(), real.train, real.validation
     unseen = len(validation) >= MIN_VALIDATION_IMAGES
-    sources = real.sources[:ROUND_TRIP_IMAGES]
+    sources = train[:ROUND_TRIP_IMAGES]
     total = len(train) + len(sources) + (len(validation) if unseen else 0)
     count = _counter(progress, total)
     try:
         train_features = workshop.features.features(extractor, train, count)
         reference = workshop.features.features(extractor, validation, count) if unseen else train_features
-        copied = features_of(extractor, round_trip(base, sources, fit), count)
+        copied = workshop.features.round_trips(extractor, base, fit, sources, count)
         comparison = Comparison(
             class_name=made.class_name,
             real=reference,

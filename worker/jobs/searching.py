@@ -8,12 +8,10 @@ from sqlalchemy.orm import Session
 
 from models.adapter import load_adapter
 from models.diffusion.base_model import BaseModel
-from models.diffusion.latents import round_trip
 from models.diffusion.seeding import derived_seed
 from models.errors import DatasetUnusable
-from models.evaluation.copies import CopyGate
 from models.evaluation.features import FeatureExtractor, Features
-from models.generation.engine import Sample, encode_sources
+from models.generation.engine import Sample
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from models.search.scoring import TrialMaterial, TrialScorer
@@ -27,9 +25,9 @@ from service.contracts.search import FoundSettings, SearchReport, SearchSoFar, S
 from worker.jobs.judgement import ROUND_TRIP_IMAGES
 from worker.jobs.trial_examples import Examples
 from worker.lifecycle import Attempt
-from worker.scoring import Comparison, features_of, score
+from worker.real_images import copy_gate_of, sources_of
+from worker.scoring import Comparison, score
 from worker.workshop import Workshop
-from worker.workspace import load_images
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,8 @@ def _floors(
     workshop: Workshop, base: BaseModel, real: Real, extractor: FeatureExtractor, fit: FitPolicy
 ) -> QualityReport:
     """What copying would score, with the floor of the reference beside it."""
-    sources = load_images(workshop.artifacts, [record.sha256 for record in real.train[:ROUND_TRIP_IMAGES]])
-    copied = features_of(extractor, round_trip(base, sources, fit))
+    sources = [record.sha256 for record in real.train[:ROUND_TRIP_IMAGES]]
+    copied = workshop.features.round_trips(extractor, base, fit, sources)
     reference = workshop.features.features(extractor, [record.sha256 for record in real.reference])
     comparison = Comparison(
         class_name=real.train[0].class_name, real=reference, other=copied, reference_split=real.split,
@@ -122,8 +120,8 @@ def _material(
     extractor: FeatureExtractor,
     kept: Mapping[str, Path],
 ) -> TrialMaterial:
-    images = load_images(workshop.artifacts, [record.sha256 for record in real.train])
-    gate = CopyGate.fit(images, workshop.features.features(extractor, [record.sha256 for record in real.train]))
+    train = [record.sha256 for record in real.train]
+    gate = copy_gate_of(workshop, extractor, train)
 
     def are_copies(samples: Sequence[Sample], features: Features) -> list[bool]:
         verdicts = gate.judge([one.image for one in samples], features, [one.source_indices for one in samples])
@@ -131,7 +129,7 @@ def _material(
 
     return TrialMaterial(
         base=base,
-        sources=encode_sources(base, images, FitPolicy(params.settings.fit.value)),
+        sources=sources_of(workshop, base, train, FitPolicy(params.settings.fit.value)),
         adapters={name: load_adapter(folder) for name, folder in kept.items()},
         reference=workshop.features.features(extractor, [record.sha256 for record in real.reference]),
         extractor=extractor,

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 
 from models.diffusion import base_model, latents
 from models.diffusion.base_model import BaseModel, load_base_model
+from models.diffusion.lora import UNET_TARGETS
 
 
 @pytest.fixture
@@ -26,10 +28,23 @@ def test_it_answers_what_float32_answers_but_for_rounding(cast: BaseModel, tiny_
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.02 * float(exact.abs().max()))
 
 
-def test_weights_latents_and_prompts_stay_float32(cast: BaseModel, tiny_base: BaseModel) -> None:
-    assert {weight.dtype for part in (cast.unet, cast.vae) for weight in part.parameters()} == {torch.float32}
+@torch.no_grad()
+def test_weights_that_are_stored_rounded_give_what_autocast_gives(cast: BaseModel, tiny_base: BaseModel) -> None:
+    noisy, prompt = torch.randn(2, *tiny_base.latent_shape), tiny_base.encode_prompt("a pit").expand(2, -1, -1)
+    assert cast.unet.conv_in.weight.dtype is torch.bfloat16
+    tiny_base.unet.set_attn_processor(AttnProcessor())
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = tiny_base.unet(noisy, 5, prompt, return_dict=False)[0]
+    assert torch.equal(cast.unet(noisy, 5, prompt, return_dict=False)[0], expected)
+
+
+def test_what_is_trained_or_begun_with_stays_float32(cast: BaseModel, tiny_base: BaseModel) -> None:
+    targets = tuple(f"{target}.weight" for target in UNET_TARGETS)
+    kept = [weight.dtype for name, weight in cast.unet.named_parameters() if name.endswith(targets)]
+    assert kept and set(kept) == {torch.float32}
     assert torch.equal(cast.encode_prompt("a pit"), tiny_base.encode_prompt("a pit"))
     picture = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert latents.encode(cast, picture).dtype is torch.float32
     torch.testing.assert_close(latents.encode(cast, picture), latents.encode(tiny_base, picture))
 
 
