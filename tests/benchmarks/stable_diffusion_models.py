@@ -4,6 +4,7 @@ Shapes as in the published models' configurations. The tokenizer has CLIP's numb
 """
 
 import gc
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,14 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 _NUM_TOKENS, _MAX_TOKENS = 49_408, 77
 _PIXELS_A_LATENT = 8
+#: What a stock pipeline finds the parts by.
+_INDEX = {
+    "_class_name": "StableDiffusionPipeline", "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+    "safety_checker": [None, None], "feature_extractor": [None, None], "image_encoder": [None, None],
+    "requires_safety_checker": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ def build(name: str, folder: Path, dtype: torch.dtype, side_px: int) -> Path:
         network.save_pretrained(folder / part, safe_serialization=True)  # type: ignore[operator]
         del network
         gc.collect()
+    (folder / "model_index.json").write_text(json.dumps(_INDEX), encoding="utf-8")
     (folder / "complete").touch()
     return folder
 
