@@ -1,13 +1,13 @@
 """The lines of `scale.py` as log-log plots, small multiples in one picture."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol
 
 import matplotlib
 from PIL import Image
+from scale_lines import Line
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -18,20 +18,6 @@ _COLUMNS, _SIDE_INCHES, _DPI = 2, 5.4, 85
 _LEAST_SPAN = 100.0
 _MARKERS = "osD^vPX*<>ph8"
 _UNITS = {"s": "processor time, s", "MiB": "memory on top, MiB", "ms": "median, ms"}
-
-
-class Line(Protocol):
-    """As `scale.Line`."""
-
-    of: str
-    what: str
-    unit: str
-    points: Mapping[int, float]
-
-    @property
-    def exponent(self) -> float:
-        """Slope in the plot."""
-        ...
 
 
 def plot(lines: Sequence[Line], path: Path) -> None:
