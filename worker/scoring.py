@@ -1,53 +1,12 @@
 """From image sets to the quality report that clients read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from PIL import Image
 
 from models.evaluation import intervals, quality
 from models.evaluation.copies import CopyCheck
-from models.evaluation.features import FeatureExtractor, Features, extract
+from models.evaluation.features import FeatureExtractor, Features
 from service.contracts.quality import CopySummary, Estimate, Extractor, Interval, QualityReport, Score
-
-_BATCH = 32
-
-
-class FeatureTally:
-    """Features of images that come one by one, without keeping the images."""
-
-    def __init__(self, extractor: FeatureExtractor) -> None:
-        self._extractor = extractor
-        self._waiting: list[Image.Image] = []
-        self._rows: list[Features] = []
-
-    def add(self, image: Image.Image) -> None:
-        """Count one more image."""
-        self._waiting.append(image)
-        if len(self._waiting) >= _BATCH:
-            self._extract()
-
-    def features(self) -> Features:
-        """(N, d) float64 of all images so far, in their order."""
-        self._extract()
-        return np.concatenate(self._rows) if self._rows else np.zeros((0, self._extractor.dim))
-
-    def _extract(self) -> None:
-        if self._waiting:
-            self._rows.append(extract(self._extractor, self._waiting))
-            self._waiting = []
-
-
-def features_of(
-    extractor: FeatureExtractor, images: Iterable[Image.Image], each: Callable[[], None] = lambda: None
-) -> Features:
-    """(N, d) float64; ``each`` is called for every image."""
-    tally = FeatureTally(extractor)
-    for image in images:
-        tally.add(image)
-        each()
-    return tally.features()
 
 
 @dataclass(frozen=True)

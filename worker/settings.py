@@ -18,7 +18,7 @@ class WorkerSettings(BaseSettings):
         default=1,
         ge=1,
         description="Generations with one base model that a worker runs together, in shared batches; 1: each alone. "
-        "For a GPU that small requests leave idle; two CPU cores lose throughput by it.",
+        "For a GPU that small requests leave idle; two CPU cores gain nothing by it.",
     )
     stall_seconds: float = Field(
         default=900.0, gt=0, description="Without progress for so long, a job's process ends and the job starts anew."
