@@ -6,6 +6,7 @@ same bytes for good. c2pa draws a name for each claim: signed files of equal pix
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -57,11 +58,13 @@ class ContentCredentials:
             raise CredentialsUnusable(f"{certificate} and {key} cannot sign: {error}") from error
         # A thumbnail would be larger than many of the pictures.
         self._context = self._c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
+        # Generations that run together store from a thread each, and the library does not say that it may be shared.
+        self._lock = threading.Lock()
 
     def __call__(self, png: bytes) -> bytes:
         """The same picture with its claim."""
         signed = io.BytesIO()
-        with self._c2pa.Builder(_claim(), self._context) as builder:
+        with self._lock, self._c2pa.Builder(_claim(), self._context) as builder:
             builder.sign(self._signer, _PNG, io.BytesIO(png), signed)
         return signed.getvalue()
 

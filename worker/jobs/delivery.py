@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -56,11 +57,17 @@ class Delivery:
     rejected: Counter[RejectReason] = field(default_factory=Counter)
     num_candidates: int = 0
     _rows: list[Features] = field(default_factory=list)
+    _being_stored: list[Future[GeneratedImage]] = field(default_factory=list)
+
+    @property
+    def num_accepted(self) -> int:
+        """Images that passed, stored or being stored."""
+        return len(self.images) + len(self._being_stored)
 
     @property
     def num_missing(self) -> int:
         """Images still to be made."""
-        return self.params.num_images - len(self.images)
+        return self.params.num_images - self.num_accepted
 
     @property
     def max_candidates(self) -> int:
@@ -70,7 +77,7 @@ class Delivery:
     @property
     def next_batch(self) -> int:
         """How many to make next: as many as will be enough if as many pass as have until now."""
-        expected = ceil(self.num_missing * max(self.num_candidates, 1) / max(len(self.images), 1))
+        expected = ceil(self.num_missing * max(self.num_candidates, 1) / max(self.num_accepted, 1))
         return min(BATCH_SIZE, expected, self.max_candidates - self.num_candidates)
 
     def features(self) -> Features:
@@ -95,16 +102,29 @@ class Delivery:
     def fill(self, sampler: Sampler, keep: Callable[[], None] = lambda: None) -> None:
         """Have images made until there are enough or the budget is spent. Raises `StorageFull`, and what making raises.
 
-        A batch follows from what is there, so it is the same wherever an earlier attempt stopped: ``keep`` is called
-        between batches.
+        What a batch delivers is stored beside the making of the next one: encoding and signing need no model, and a put
+        may wait for a network. ``keep`` is called whenever all that was judged is stored: a batch follows from what is
+        there, so it is the same wherever an earlier attempt stopped.
         """
-        while self.num_missing and self.num_candidates < self.max_candidates:
-            indices = range(self.num_candidates, self.num_candidates + self.next_batch)
-            self._take(sampler.draw(indices), indices)
-            keep()
+        with ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
+            try:
+                while self.num_missing and self.num_candidates < self.max_candidates:
+                    indices = range(self.num_candidates, self.num_candidates + self.next_batch)
+                    samples = sampler.draw(indices)
+                    self._settle()
+                    keep()
+                    self._take(samples, indices, thread)
+            finally:
+                self._settle()
+        keep()
 
-    def _take(self, samples: Sequence[Sample], indices: range) -> None:
-        """Judge one batch; what is more than enough is not looked at."""
+    def _settle(self) -> None:
+        """Wait until what was judged is stored."""
+        being_stored, self._being_stored = self._being_stored, []
+        self.images.extend(image.result() for image in being_stored)
+
+    def _take(self, samples: Sequence[Sample], indices: range, thread: ThreadPoolExecutor) -> None:
+        """Judge one batch, and have ``thread`` store what passes; what is more than enough is not looked at."""
         within = {sample.index: sample for sample in samples}
         features = extract(self.extractor, [sample.image for sample in within.values()])
         verdicts = self.gates.judge(
@@ -124,10 +144,14 @@ class Delivery:
             if verdict.reason is not None:
                 self.rejected[verdict.reason] += 1
                 continue
+            if len(self.shown) < SHEET_IMAGES:
+                self.shown.append(within[index].image)
             self._rows.append(row)
-            self._store(within[index], verdict)
+            number = self.num_accepted
+            self._being_stored.append(thread.submit(self._stored, number, within[index], verdict))
 
-    def _store(self, sample: Sample, verdict: Verdict) -> None:
+    def _stored(self, number: int, sample: Sample, verdict: Verdict) -> GeneratedImage:
+        """The row of an image that passed, whose bytes are stored. Raises `StorageFull`."""
         source, second = (
             self.sources[index] if index is not None else None
             for index in (sample.source_index, sample.second_source_index)
@@ -139,26 +163,22 @@ class Delivery:
         }  # fmt: skip
         stored = self.artifacts.put_bytes(self.sign(png_bytes(sample.image, text, SYNTHETIC_XMP)))
         nearest = verdict.copy
-        self.images.append(
-            GeneratedImage(
-                class_name=self.params.class_name,
-                number=len(self.images),
-                sha256=stored.sha256,
-                size_bytes=stored.size_bytes,
-                width_px=sample.image.width,
-                height_px=sample.image.height,
-                mode=sample.image.mode,
-                seed=sample.seed,
-                source_image_id=source.id if source else None,
-                second_source_image_id=second.id if second else None,
-                candidate=sample.index,
-                nearest_image_id=self.sources[nearest.nearest_index].id if nearest else None,
-                nearest_feature_ratio=ratio(nearest.feature_distance, nearest.feature_threshold) if nearest else None,
-                nearest_pixel_ratio=ratio(nearest.pixel_distance, nearest.pixel_threshold) if nearest else None,
-            )
+        return GeneratedImage(
+            class_name=self.params.class_name,
+            number=number,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            width_px=sample.image.width,
+            height_px=sample.image.height,
+            mode=sample.image.mode,
+            seed=sample.seed,
+            source_image_id=source.id if source else None,
+            second_source_image_id=second.id if second else None,
+            candidate=sample.index,
+            nearest_image_id=self.sources[nearest.nearest_index].id if nearest else None,
+            nearest_feature_ratio=ratio(nearest.feature_distance, nearest.feature_threshold) if nearest else None,
+            nearest_pixel_ratio=ratio(nearest.pixel_distance, nearest.pixel_threshold) if nearest else None,
         )
-        if len(self.shown) < SHEET_IMAGES:
-            self.shown.append(sample.image)
 
     def judging(self) -> Judging:
         """How the images came about."""
@@ -214,7 +234,7 @@ class Steps:
 
     def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
         """Pass one report on. Raises what the writer raises."""
-        done, asked = len(self.delivery.images), self.delivery.params.num_images
+        done, asked = self.delivery.num_accepted, self.delivery.params.num_images
         figures |= {Figure.IMAGES_DONE: float(done), Figure.NUM_CANDIDATES: float(self.delivery.num_candidates)}
         progress = done * total + step * min(self.delivery.next_batch, asked - done)
         self.writer.pace.done(stage, step)

@@ -1,17 +1,24 @@
-"""How many images a generation makes, and what a class that got fewer than were asked for is advised to do."""
+"""How many images a generation makes, when they are stored, and what a class that got fewer is advised to do."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
+from PIL import Image
 
+from models.errors import Interrupted
 from models.evaluation.features import FeatureExtractor
 from models.evaluation.gates import Gates, RejectReason
+from models.generation.engine import Sample, Sampler
 from service.contracts.generations import GateSettings, GenerationMode, GenerationParams, GenerationSettings
 from service.contracts.ids import AdapterId, GenerationId
-from service.store.artifacts import LocalArtifacts
-from worker.jobs.delivery import Delivery
+from service.errors import StorageFull
+from service.store.artifacts import LocalArtifacts, StoredArtifact
+from worker.jobs.delivery import BATCH_SIZE, Delivery
 
 NO_SPLICING = "begin with one real image each (splice_sources false)"
 
@@ -65,3 +72,77 @@ def test_a_batch_is_as_large_as_will_probably_be_enough(asked: int, made: int, a
     nothing = cast(Any, SimpleNamespace())
     delivery = Delivery(nothing, params, [], {}, nothing, nothing, num_candidates=made, images=[nothing] * accepted)
     assert delivery.next_batch == batch
+
+
+def flat_features(pixel_values: torch.Tensor) -> torch.Tensor:
+    return pixel_values.mean(dim=(2, 3))
+
+
+class Drawn:
+    """A sampler of grey images that does something first."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self._before = before
+
+    def draw(self, indices: range) -> list[Sample]:
+        self._before()
+        return [Sample(index, Image.new("L", (8, 8), 40 + index), index, None) for index in indices]
+
+
+class Waiting(LocalArtifacts):
+    """Stores bytes when it may."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.may = threading.Event()
+
+    def put_bytes(self, data: bytes) -> StoredArtifact:
+        assert self.may.wait(timeout=20)
+        return super().put_bytes(data)
+
+
+def delivery_of(artifacts: LocalArtifacts, num_images: int) -> Delivery:
+    params = GenerationParams(
+        generation_id=GenerationId("gen"), adapter_id=AdapterId("adp"), class_name="pits", num_images=num_images,
+        seed=1, settings=GenerationSettings(),
+    )  # fmt: skip
+    return Delivery(artifacts, params, [], {}, Gates(None, None, None, "pits"), cast(FeatureExtractor, flat_features))
+
+
+def test_a_batch_is_stored_beside_the_making_of_the_next(tmp_path: Path) -> None:
+    artifacts = Waiting(tmp_path)
+    delivery = delivery_of(artifacts, 2 * BATCH_SIZE)
+    kept: list[tuple[int, int]] = []
+
+    def second_batch_opens_the_store() -> None:
+        if delivery.num_accepted:
+            artifacts.may.set()
+
+    sampler = cast(Sampler, Drawn(second_batch_opens_the_store))
+    delivery.fill(sampler, lambda: kept.append((delivery.num_candidates, len(delivery.images))))
+    assert kept == [(0, 0), (8, 8), (16, 16)], "what is kept is whole: as many are stored as were judged"
+    assert [image.number for image in delivery.images] == list(range(16))
+    assert len({image.sha256 for image in delivery.images}) == 16
+
+
+def test_what_was_judged_is_stored_when_the_job_is_stopped(tmp_path: Path) -> None:
+    artifacts = Waiting(tmp_path)
+    delivery = delivery_of(artifacts, 2 * BATCH_SIZE)
+
+    def stopped() -> None:
+        if delivery.num_accepted:
+            artifacts.may.set()
+            raise Interrupted("The job was canceled.")
+
+    with pytest.raises(Interrupted):
+        delivery.fill(cast(Sampler, Drawn(stopped)))
+    assert delivery.num_candidates == len(delivery.images) == BATCH_SIZE
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    class Full(LocalArtifacts):
+        def put_bytes(self, data: bytes) -> StoredArtifact:
+            raise StorageFull("the disk is full")
+
+    with pytest.raises(StorageFull):
+        delivery_of(Full(tmp_path), 3).fill(cast(Sampler, Drawn(lambda: None)))
