@@ -1,5 +1,6 @@
 """Adaptation, whole: cache latents, train the token, train the low-rank matrices, store the adapter."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def _run(
 def _train_step(stage: Stage, loss: torch.Tensor, step: int) -> float:
     """One optimiser step; the loss as a number. Raises ``NonFiniteLoss`` before anything is changed by it."""
     value = float(loss.detach())
-    if not torch.isfinite(loss.detach()):
+    if not math.isfinite(value):
         raise NonFiniteLoss(
             f"The loss of {stage.name} became {value} at step {step + 1}.",
             field=f"{stage.name}.learning_rate",

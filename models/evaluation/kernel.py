@@ -1,6 +1,6 @@
 """Kernel distance between two sets of features (KID, arXiv 1801.01401), unbiased at any number of images."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +55,11 @@ def kernel_distance(
     x, y = x.astype(np.float64), y.astype(np.float64)
     sizes = _subset_sizes(len(x), len(y), subset_size, num_subsets)
     rng = np.random.default_rng(seed)
+    estimate = _estimate(x, y)
     subsets = ((rng.permutation(len(x))[: sizes[0]], rng.permutation(len(y))[: sizes[1]]) for _ in range(num_subsets))
-    values = _of_subsets(x, y, subsets)
-    return KidScore(squared_mmd(x, y), float(np.std(values)), min(sizes), num_subsets)
+    values = [estimate(*subset) for subset in subsets]
+    whole = estimate(np.arange(len(x)), np.arange(len(y)))
+    return KidScore(whole, float(np.std(values)), min(sizes), num_subsets)
 
 
 def kernel_noise(x: Features, y: Features, num_subsets: int = 100, seed: int = 0) -> float:
@@ -71,8 +73,8 @@ def kernel_noise(x: Features, y: Features, num_subsets: int = 100, seed: int = 0
         return 0.0
     x, y = x.astype(np.float64), y.astype(np.float64)
     rng, every = np.random.default_rng(seed), np.arange(len(x))
-    subsets = ((every, rng.permutation(len(y))[:half]) for _ in range(num_subsets))
-    return float(np.std(_of_subsets(x, y, subsets)))
+    estimate = _estimate(x, y)
+    return float(np.std([estimate(every, rng.permutation(len(y))[:half]) for _ in range(num_subsets)]))
 
 
 def squared_mmd(x: Features, y: Features) -> float:
@@ -83,20 +85,19 @@ def squared_mmd(x: Features, y: Features) -> float:
     return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
 
 
-def _of_subsets(x: Features, y: Features, subsets: Iterable[tuple[_Indices, _Indices]]) -> list[float]:
-    """`squared_mmd` of each pair of subsets, from one matrix of kernels where that has room in memory.
+def _estimate(x: Features, y: Features) -> Callable[[_Indices, _Indices], float]:
+    """`squared_mmd` of the rows given by their numbers, from one matrix of kernels where that has room in memory.
 
     A matrix for each subset would multiply features of 2048 dimensions a hundred times over.
     """
     if max(len(x), len(y)) > _LARGEST_WHOLE:
-        return [squared_mmd(x[in_x], y[in_y]) for in_x, in_y in subsets]
+        return lambda in_x, in_y: squared_mmd(x[in_x], y[in_y])
     within_x, within_y, across = polynomial_kernel(x, x), polynomial_kernel(y, y), polynomial_kernel(x, y)
-    return [
+    return lambda in_x, in_y: (
         _mean_of_pairs(within_x[np.ix_(in_x, in_x)])
         + _mean_of_pairs(within_y[np.ix_(in_y, in_y)])
         - 2.0 * float(across[np.ix_(in_x, in_y)].mean())
-        for in_x, in_y in subsets
-    ]
+    )
 
 
 def _mean_of_pairs(kernel: Features) -> float:

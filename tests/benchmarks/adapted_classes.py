@@ -44,10 +44,7 @@ def classes(base: BaseModel, trained: int, count: int, steps: int, scratch: Path
     for number in range(trained):
         name = list(SAMPLE_CLASSES)[number % len(SAMPLE_CLASSES)]
         real, held_out = (
-            [
-                Image.open(path).convert("RGB").resize((base.native_size_px,) * 2)
-                for path in sorted(folder.glob("*.png"))
-            ]
+            _images(folder, base)
             for folder in (scratch / "samples" / split / name for split in ("train", "validation"))
         )
         folder = scratch / f"adapter-{number}"
