@@ -15,6 +15,8 @@ _LARGEST_SUBSET = 1000
 _LARGEST_WHOLE = 4096
 
 _Indices = npt.NDArray[np.int64]
+#: (n, m) bool: pairs of a row of x and a row of y that are not compared.
+Pairs = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,14 @@ class KidScore:
 
 
 def kernel_distance(
-    x: Features, y: Features, subset_size: int | None = None, num_subsets: int = 100, seed: int = 0
-) -> KidScore:
+    x: Features, y: Features, subset_size: int | None = None, num_subsets: int = 100, seed: int = 0,
+    left_out: Pairs | None = None,
+) -> KidScore:  # fmt: skip
     """Unbiased MMD^2 of ``x`` (n, d) and ``y`` (m, d) under the kernel (a.b / d + 1)^3, with its spread.
+
+    ``left_out``: pairs that are not compared, such as an image of ``y`` and the one of ``x`` that it was made of. Where
+    every source is in ``x``, this estimates what images that are independent of ``y`` would give: without it, copies
+    score below 0.
 
     The value uses all images. A mean over random subsets, as reported where n is large, estimates the same quantity
     with more variance; at 20 to 300 images there is none to give away.
@@ -55,14 +62,16 @@ def kernel_distance(
     x, y = x.astype(np.float64), y.astype(np.float64)
     sizes = _subset_sizes(len(x), len(y), subset_size, num_subsets)
     rng = np.random.default_rng(seed)
-    estimate = _estimate(x, y)
+    estimate = _estimate(x, y, left_out)
     subsets = ((rng.permutation(len(x))[: sizes[0]], rng.permutation(len(y))[: sizes[1]]) for _ in range(num_subsets))
     values = [estimate(*subset) for subset in subsets]
     whole = estimate(np.arange(len(x)), np.arange(len(y)))
-    return KidScore(whole, float(np.std(values)), min(sizes), num_subsets)
+    return KidScore(whole, float(np.nanstd(values)), min(sizes), num_subsets)
 
 
-def kernel_noise(x: Features, y: Features, num_subsets: int = 100, seed: int = 0) -> float:
+def kernel_noise(
+    x: Features, y: Features, num_subsets: int = 100, seed: int = 0, left_out: Pairs | None = None
+) -> float:
     """The part of KID's spread that comes from ``y`` (m, d) alone, by halves of it against all of ``x`` (n, d).
 
     Sets compared with one and the same ``x`` share the rest, which therefore says nothing about their differences.
@@ -73,8 +82,8 @@ def kernel_noise(x: Features, y: Features, num_subsets: int = 100, seed: int = 0
         return 0.0
     x, y = x.astype(np.float64), y.astype(np.float64)
     rng, every = np.random.default_rng(seed), np.arange(len(x))
-    estimate = _estimate(x, y)
-    return float(np.std([estimate(every, rng.permutation(len(y))[:half]) for _ in range(num_subsets)]))
+    estimate = _estimate(x, y, left_out)
+    return float(np.nanstd([estimate(every, rng.permutation(len(y))[:half]) for _ in range(num_subsets)]))
 
 
 def squared_mmd(x: Features, y: Features) -> float:
@@ -85,19 +94,26 @@ def squared_mmd(x: Features, y: Features) -> float:
     return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
 
 
-def _estimate(x: Features, y: Features) -> Callable[[_Indices, _Indices], float]:
+def _estimate(x: Features, y: Features, left_out: Pairs | None) -> Callable[[_Indices, _Indices], float]:
     """`squared_mmd` of the rows given by their numbers, from one matrix of kernels where that has room in memory.
 
-    A matrix for each subset would multiply features of 2048 dimensions a hundred times over.
+    A matrix for each subset would multiply features of 2048 dimensions a hundred times over. NaN where all pairs of a
+    subset are left out.
     """
-    if max(len(x), len(y)) > _LARGEST_WHOLE:
+    if max(len(x), len(y)) > _LARGEST_WHOLE and left_out is None:
         return lambda in_x, in_y: squared_mmd(x[in_x], y[in_y])
     within_x, within_y, across = polynomial_kernel(x, x), polynomial_kernel(y, y), polynomial_kernel(x, y)
-    return lambda in_x, in_y: (
-        _mean_of_pairs(within_x[np.ix_(in_x, in_x)])
-        + _mean_of_pairs(within_y[np.ix_(in_y, in_y)])
-        - 2.0 * float(across[np.ix_(in_x, in_y)].mean())
-    )
+    counted = np.ones(across.shape) if left_out is None else (~left_out).astype(np.float64)
+    across *= counted
+
+    def of(in_x: _Indices, in_y: _Indices) -> float:
+        pairs = np.ix_(in_x, in_y)
+        num_pairs = float(counted[pairs].sum())
+        mean_across = float(across[pairs].sum()) / num_pairs if num_pairs else np.nan
+        within = _mean_of_pairs(within_x[np.ix_(in_x, in_x)]) + _mean_of_pairs(within_y[np.ix_(in_y, in_y)])
+        return within - 2.0 * mean_across
+
+    return of
 
 
 def _mean_of_pairs(kernel: Features) -> float:

@@ -1,5 +1,6 @@
 """Scoring a candidate: a sample of fixed size and fixed seeds, against real features computed once."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from models.diffusion.base_model import BaseModel
 from models.errors import InvalidSettings
 from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
-from models.evaluation.kernel import kernel_distance, kernel_noise
+from models.evaluation.kernel import Pairs, kernel_distance, kernel_noise
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.denoising import Conditioning
 from models.generation.engine import Sample, Sampler, Sources
@@ -28,11 +29,14 @@ class TrialMaterial:
     """What all trials of a search share, computed once.
 
     ``adapters``: by the name of their checkpoint. ``reference``: features (m, d) of the real images that samples are
-    scored against. Every trial makes the images 0 to ``num_images`` - 1 of ``seed`` (common random numbers): two trials
-    differ by their settings, not by their luck. The first ``num_examples`` of them are kept of each trial.
+    scored against; ``reference_is_sources``: they are the sources, in their order, and then no sample is compared with
+    what it began as, or copying would be rewarded. Every trial makes the images 0 to ``num_images`` - 1 of ``seed``
+    (common random numbers): two trials differ by their settings, not by their luck. The first ``num_examples`` of them
+    are kept of each trial.
 
     Up to ``max_share_copies`` of them may be copies, and then the others are scored, being what a generation would
-    deliver; of a trial with more, all are, so that its quality can still be drawn.
+    deliver; of a trial with more, all are, so that its quality can still be drawn. FID depends on how many images it is
+    of: it is of the first ``num_for_fid`` of these, as many in every trial.
     """
 
     base: BaseModel
@@ -46,6 +50,12 @@ class TrialMaterial:
     seed: int = 0
     num_examples: int = 4
     max_share_copies: float = 0.5
+    reference_is_sources: bool = False
+
+    @property
+    def num_for_fid(self) -> int:
+        """As many as a trial that can be used has at least."""
+        return max(2, math.ceil((1 - self.max_share_copies) * self.num_images - 1e-9))
 
     def __post_init__(self) -> None:
         if self.num_images < 2:
@@ -86,18 +96,27 @@ class TrialScorer:
         features = extract(self._material.extractor, images)
         copies = np.array(self._material.are_copies(samples, features), dtype=bool)
         share = float(copies.mean())
-        delivered = features[~copies]
-        scored = delivered if share <= self._material.max_share_copies and len(delivered) > 1 else features
-        kernel = kernel_distance(self._material.reference, scored)
+        chosen = ~copies if share <= self._material.max_share_copies and sum(~copies) > 1 else copies | True
+        scored, left_out = features[chosen], self._left_out(samples)[:, chosen]
+        kernel = kernel_distance(self._material.reference, scored, left_out=left_out)
         return Observation(
             kid=kernel.kid,
             kid_std=kernel.kid_std,
-            fid=frechet_distance(self._material.reference, scored),
+            fid=frechet_distance(self._material.reference, scored[: self._material.num_for_fid]),
             share_copies=share,
             num_images=len(samples),
             seconds=time.monotonic() - begun,
-            kid_noise=kernel_noise(self._material.reference, scored),
+            kid_noise=kernel_noise(self._material.reference, scored, left_out=left_out),
+            num_scored=len(scored),
         )
+
+    def _left_out(self, samples: Sequence[Sample]) -> Pairs:
+        """(m, n) bool: which of the reference each of ``samples`` began as."""
+        left_out = np.zeros((len(self._material.reference), len(samples)), dtype=bool)
+        if self._material.reference_is_sources:
+            for column, sample in enumerate(samples):
+                left_out[list(sample.source_indices), column] = True
+        return left_out
 
     def _drawn(self, candidate: Candidate) -> list[Sample]:
         config = GenerationConfig(

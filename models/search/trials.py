@@ -19,12 +19,12 @@ class SearchSettings:
     same seeds, so that the difference of two scores is known better than either, and the share is below 1.
     """
 
-    max_trials: int = 12
+    max_trials: int = 16
     max_share_copies: float = 0.5
     seed: int = 0
-    num_sweep: int = 5
+    num_sweep: int = 4
     num_spread: int = 3
-    min_trials: int = 8
+    min_trials: int = 10
     noise_share: float = 0.5
 
     def __post_init__(self) -> None:
@@ -41,9 +41,10 @@ class SearchSettings:
 class Observation:
     """How the images of a candidate scored; ``remark`` says why they cannot be used, with scores then possibly none.
 
-    ``kid``, ``kid_std``, ``fid``: against the reference, lower is better; of the images that are no copies, where few
-    enough are. ``share_copies`` in [0, 1] of ``num_images``. ``kid_noise``: the part of the spread that trials do not
-    share, being scored against the same real images; all of it where it is not known.
+    ``kid``, ``kid_std``: against the reference, lower is better; of the ``num_scored`` images that are no copies, where
+    few enough are. ``fid``: of as many in every trial. ``share_copies`` in [0, 1] of ``num_images``. ``kid_noise``: the
+    part of the spread that trials do not share, being scored against the same real images; all of it where it is not
+    known.
     """
 
     kid: float | None
@@ -54,6 +55,7 @@ class Observation:
     seconds: float
     remark: str | None = None
     kid_noise: float | None = None
+    num_scored: int | None = None
 
     @classmethod
     def failed(cls, remark: str, seconds: float, num_images: int = 0) -> "Observation":

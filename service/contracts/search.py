@@ -10,7 +10,7 @@ from service.contracts.words import Word
 class SearchSettings(Word):
     """After the training, settings are tried and the best without copying is kept. ``max_trials`` 0 leaves it out."""
 
-    max_trials: int = Field(default=12, ge=0, le=200)
+    max_trials: int = Field(default=16, ge=0, le=200)
     images_per_trial: int = Field(default=20, ge=8, le=500)
     max_share_copies: float = Field(
         default=0.5,
@@ -30,7 +30,8 @@ class SearchSettings(Word):
 class SearchTrial(Word):
     """One trial: the settings tried and how its images scored. ``feasible``: few enough of them are copies.
 
-    Of a feasible trial the images that are no copies were scored, as a generation would deliver them; else all.
+    Of a feasible trial the images that are no copies were scored, as a generation would deliver them; else all. KID
+    does not depend on how many they are but for its spread. FID does: it is of as many in every trial.
     """
 
     number: int
@@ -52,6 +53,7 @@ class SearchTrial(Word):
         default=None,
         description="The part of `kid_std` not shared by trials, whose real images are the same.",
     )
+    num_scored: int | None = Field(default=None, description="Images that `kid` is of; null where it was not kept.")
 
 
 class TrialExample(Word):

@@ -203,7 +203,7 @@ def _curves(trials: Sequence[SearchTrial], report: SearchReport | None, best: in
         text = f"FID of {counted(len(trials), 'trial')} by strength{told}"
         curves.append(
             Curve(
-                f"FID by strength. {note} FID of so few images only ranks, and has no floor to compare with.",
+                f"FID by strength. {note} FID is of as many images in every trial, which are few: it only ranks.",
                 text,
                 plot,
             )

@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, default=48, help="of each row and class")
     parser.add_argument("--seeds", type=int, default=5, help="classifiers of each arm and ratio")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0])
-    parser.add_argument("--max-trials", type=int, default=12)
+    parser.add_argument("--max-trials", type=int, default=16)
     parser.add_argument("--images-per-trial", type=int, default=20)
     parser.add_argument("--token-steps", type=int, help="the base model's registered default when left out")
     parser.add_argument("--lora-steps", type=int, help="the base model's registered default when left out")

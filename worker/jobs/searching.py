@@ -138,6 +138,7 @@ def _material(
         num_examples=params.settings.search.examples_per_trial,
         seed=derived_seed(params.settings.seed, "search"),
         max_share_copies=params.settings.search.max_share_copies,
+        reference_is_sources=real.split is Split.TRAIN,
     )
 
 
@@ -212,7 +213,7 @@ def _told(trial: Trial) -> SearchTrial:
     return SearchTrial(
         number=trial.number, **asdict(trial.candidate), feasible=trial.feasible, kid=seen.kid, kid_std=seen.kid_std,
         fid=seen.fid, share_copies=seen.share_copies, num_images=seen.num_images, seconds=seen.seconds,
-        remark=seen.remark, kid_noise=seen.kid_noise,
+        remark=seen.remark, kid_noise=seen.kid_noise, num_scored=seen.num_scored,
     )  # fmt: skip
 
 
@@ -222,8 +223,9 @@ def _tried(told: SearchTrial) -> Trial:
         told.splice_sources,
     )  # fmt: skip
     seen = Observation(
-        told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark, told.kid_noise
-    )
+        told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark, told.kid_noise,
+        told.num_scored,
+    )  # fmt: skip
     return Trial(told.number, candidate, seen, told.feasible)
 
 

@@ -97,6 +97,7 @@ class Trial(Figures):
     share_copies: float | None
     feasible: bool
     num_images: int
+    num_scored: int | None = None
     seconds: float
     examples: list[TrialExample] = Field(default_factory=list)
 

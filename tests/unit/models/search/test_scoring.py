@@ -85,13 +85,47 @@ def test_a_candidate_scores_the_same_after_others(material: TrialMaterial) -> No
 
 def test_copies_are_not_scored_unless_there_are_too_many_of_them(material: TrialMaterial) -> None:
     strict, none = replace(material, max_share_copies=0.3), replace(material, are_copies=lambda samples, _: [False] * 5)
-    assert scores(strict, CANDIDATE)[0][:3] == scores(none, CANDIDATE)[0][:3]
+    assert scores(strict, CANDIDATE)[0][:2] == scores(none, CANDIDATE)[0][:2]
     ((kid, _, fid, _),) = scores(material, CANDIDATE)
     drawn = TrialScorer(replace(none, num_examples=5), no_progress, max_trials=1)
     drawn(CANDIDATE)
     delivered = extract(Moments(), [one.image for one in drawn.examples[CANDIDATE][2:]])
     assert kid == pytest.approx(squared_mmd(material.reference, delivered))
     assert fid == pytest.approx(frechet_distance(material.reference, delivered))
+
+
+def test_every_fid_is_of_as_many_images_and_a_trial_tells_how_many_its_kid_is_of(material: TrialMaterial) -> None:
+    none = replace(material, are_copies=lambda samples, _: [False] * 5, num_examples=5)
+    scorer = TrialScorer(none, no_progress, max_trials=1)
+    seen = scorer(CANDIDATE)
+    made = extract(Moments(), [one.image for one in scorer.examples[CANDIDATE]])
+    assert seen.fid == pytest.approx(frechet_distance(material.reference, made[:3]))
+    assert seen.num_scored == 5
+    assert TrialScorer(material, no_progress, max_trials=1)(CANDIDATE).num_scored == 3
+
+
+@pytest.mark.parametrize("splice_sources", [False, True])
+def test_no_image_is_compared_with_what_it_began_as(material: TrialMaterial, splice_sources: bool) -> None:
+    own = replace(material, are_copies=lambda samples, _: [False] * 5, reference_is_sources=True, num_examples=5)
+    scorer, candidate = TrialScorer(own, no_progress, max_trials=1), replace(CANDIDATE, splice_sources=splice_sources)
+    kid = scorer(candidate).kid
+    samples = scorer.examples[candidate]
+    x, y = own.reference, extract(Moments(), [one.image for one in samples])
+
+    def kernel(a: Features, b: Features) -> float:
+        return float((a @ b / len(a) + 1) ** 3)
+
+    within = [
+        np.mean([kernel(a, b) for i, a in enumerate(side) for j, b in enumerate(side) if i != j]) for side in (x, y)
+    ]
+    across = [
+        kernel(a, b)
+        for i, a in enumerate(x)
+        for b, made in zip(y, samples, strict=True)
+        if i not in made.source_indices
+    ]
+    assert len(across) == len(x) * 5 - (10 if splice_sources else 5)
+    assert kid == pytest.approx(sum(within) - 2 * np.mean(across))
 
 
 def test_a_few_images_are_kept_to_be_shown(material: TrialMaterial, pictures: list[Image.Image]) -> None:
