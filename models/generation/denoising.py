@@ -12,8 +12,7 @@ import torch
 from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import image_noise
-from models.diffusion.timesteps import solver
-from models.generation.config import GenerationConfig
+from models.diffusion.timesteps import Schedule, solver
 from models.generation.low_rank import LowRank, beside
 from models.progress import Progress
 
@@ -46,21 +45,21 @@ class Conditioning:
 class Run:
     """A few images of one class, from noised sources (or noise) to clean ``latents``: (B, C, h, w) float32.
 
-    ``source_latents``: (B, C, h, w) or none; ``seeds``: one an image. The last ``num_steps`` of the solver's steps are
-    taken. Classifier-free guidance (Ho & Salimans 2022) takes two rows an image, and one where its scale is 1.
+    ``source_latents``: (B, C, h, w) or none; ``seeds``: one an image. Classifier-free guidance (Ho & Salimans 2022)
+    takes two rows an image, and one where its scale is 1.
     """
 
     @torch.inference_mode()
     def __init__(
         self, base: BaseModel, conditioning: Conditioning, source_latents: torch.Tensor | None, seeds: Sequence[int],
-        num_steps: int, config: GenerationConfig,
+        steps: Schedule, guidance_scale: float,
     ) -> None:  # fmt: skip
-        self.num_steps, self.num_done = num_steps, 0
+        self.num_steps, self.num_done = steps.num_steps, 0
         self.conditioning = conditioning
         self.error: Exception | None = None
-        self._guidance_scale = config.guidance_scale
-        self._solver = solver(base, config.num_inference_steps, num_steps)
-        self._timesteps = self._solver.timesteps[config.num_inference_steps - num_steps :]
+        self._guidance_scale = guidance_scale
+        self._solver = solver(base, steps)
+        self._timesteps = self._solver.timesteps
         noise = torch.cat([image_noise(seed, base.latent_shape) for seed in seeds]).to(base.device)
         if source_latents is None:
             self.latents = noise * float(self._solver.init_noise_sigma)

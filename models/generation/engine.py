@@ -14,7 +14,7 @@ from PIL import Image
 from models.diffusion import latents as latent_space
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import generator, image_seed
-from models.diffusion.timesteps import denoising_steps, equivalent_strength
+from models.diffusion.timesteps import schedule
 from models.errors import DatasetUnusable, NonFiniteLoss
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.denoising import Conditioning, Denoiser, Run, denoise
@@ -99,9 +99,8 @@ def source_of(index: int, num_sources: int, seed: int) -> int:
 class Sampler:
     """Makes images of a class; ``denoiser`` decides whether alone or with others.
 
-    From noise, the sources only tell size and mode. ``equivalent_strength`` is what gives as many ``denoising_steps``
-    in stock diffusers; ``stage_seconds`` adds up where the time went. Raises ``InvalidSettings`` when the settings
-    leave no step.
+    From noise, the sources only tell size and mode. ``schedule``: the steps that every image takes; ``stage_seconds``
+    adds up where the time went. Raises ``InvalidSettings`` when the settings leave no step.
     """
 
     def __init__(
@@ -109,8 +108,7 @@ class Sampler:
         progress: Progress, denoiser: Denoiser = denoise,
     ) -> None:  # fmt: skip
         strength = config.strength if config.mode is GenerationMode.IMAGE_ORIENTED else 1.0
-        self.denoising_steps = denoising_steps(config.num_inference_steps, strength)
-        self.equivalent_strength = equivalent_strength(config.num_inference_steps, self.denoising_steps)
+        self.schedule = schedule(base, config.num_inference_steps, strength)
         self.stage_seconds = {"denoising": 0.0, "decoding": 0.0}
         self._base, self._conditioning, self._sources, self._config = base, conditioning, sources, config
         self._seed, self._progress, self._denoiser = seed, progress, denoiser
@@ -128,7 +126,7 @@ class Sampler:
         seconds = [None if from_noise else self._second(index, one) for index, one in zip(indices, chosen, strict=True)]
         seeds = [image_seed(self._seed, index) for index in indices]
         starts = None if from_noise else torch.stack([*map(self._start, indices, chosen, seconds)])
-        run = Run(self._base, self._conditioning, starts, seeds, self.denoising_steps, self._config)
+        run = Run(self._base, self._conditioning, starts, seeds, self.schedule, self._config.guidance_scale)
         self._denoiser(self._base, run, self._progress)
         between = time.monotonic()
         pixels = latent_space.decode(self._base, run.latents).cpu()

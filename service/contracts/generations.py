@@ -219,8 +219,14 @@ class GenerationResult(Word):
     closest: list[GeneratedImage] = Field(default_factory=list)
     stage_seconds: dict[str, float]
     denoising_steps: int
+    sigma_max: float | None = Field(
+        default=None,
+        description="Noise to signal that the first step begins with; null from noise. Stock diffusers takes the same "
+        "steps with `UniPCMultistepScheduler`, `use_karras_sigmas`, this and `sigma_min`, at strength 1.",
+    )
+    sigma_min: float | None = Field(default=None, description="Noise to signal that the last step begins with.")
     equivalent_strength: float | None = Field(
-        default=None, description="The strength by which stock diffusers takes as many denoising steps."
+        default=None, description="Of images made with an earlier solver (DPM-Solver++): null since."
     )
     quality: QualityReport | None
     contact_sheet: Sha256

@@ -200,9 +200,9 @@ def _steps(result: GenerationResult | None) -> str:
     if result is None:
         return ""
     text = f"{result.denoising_steps} denoising steps an image"
-    if result.equivalent_strength is None:
+    if result.sigma_max is None:
         return f"{text}."
-    return f"{text}; stock diffusers takes as many at strength {result.equivalent_strength:g}."
+    return f"{text}, from noise of {result.sigma_max:.3g} times the signal."
 
 
 def _lineage(one: GenerationClass, record: GenerationRecord) -> list[Fact]:

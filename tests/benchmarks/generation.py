@@ -3,9 +3,11 @@
     python tests/benchmarks/generation.py                                     # two cores, some minutes
     python tests/benchmarks/generation.py --rounds 1 --images 8 --classes 2   # smoke test
 
-Both sides run in turns, in one process, with equal base model, adapters, sources, solver and batch, and either with all
-steps and few, in float32 and in bfloat16; a row is the median of the rounds. KID is to drawn images of the class that
-are neither trained on nor sources. The adapters are trained for a few steps on drawn surfaces: they cost what any cost.
+Both sides run in turns, in one process, with equal base model, adapters, sources and batch, in float32 and in bfloat16:
+ours as registered, diffusers with the solver, steps and guidance that its users take, and with ours, which makes all
+equal. A row is the median of the rounds. KID is to drawn images of the class that are neither trained on nor sources.
+The adapters are trained for a few steps on drawn surfaces: they cost what any cost, and what fewer steps cost in
+quality is better asked of `sampling.py`.
 """
 
 import argparse
@@ -15,21 +17,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import openmp  # noqa: F401  # before torch
 import results_page
 import torch
-from adapted_classes import BATCH, CONFIG, GUIDANCE, STRENGTH, Class, classes
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline
+from adapted_classes import BATCH, CONFIG, Class, classes
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, UniPCMultistepScheduler
 from PIL import Image
 from results_page import markdown_table
 from shared_batches import in_shared_batches
 
 from models.adapter import load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
-from models.diffusion.timesteps import denoising_steps, equivalent_strength
+from models.diffusion.timesteps import Schedule, schedule
 from models.evaluation.features import extract
 from models.evaluation.kernel import squared_mmd
 from models.evaluation.mini import load_mini
@@ -79,6 +82,28 @@ def of_ours(base: BaseModel, of: list[Class], images: int, config: GenerationCon
 
 
 @dataclass(frozen=True)
+class Call:
+    """How a pipeline is called: its scheduler's options (none: DPM-Solver++ 2M as it is), and its arguments."""
+
+    name: str
+    steps: Schedule | None
+    strength: float
+    num_inference_steps: int
+    guidance_scale: float
+
+    @classmethod
+    def usual(cls) -> "Call":
+        """What users of Stable Diffusion take, with guidance for a prompt that says little."""
+        return cls("DPM-Solver++ 2M, 20 steps, guidance 1.5", None, CONFIG.strength, 20, 1.5)
+
+    @classmethod
+    def as_ours(cls, base: BaseModel) -> "Call":
+        """The very steps that ours takes."""
+        steps = schedule(base, CONFIG.num_inference_steps, CONFIG.strength)
+        return cls("as ours", steps, 1.0, steps.num_steps, CONFIG.guidance_scale)
+
+
+@dataclass(frozen=True)
 class Theirs:
     """A pipeline, and whether it computes in bfloat16 under autocast, its weights being float32."""
 
@@ -87,35 +112,39 @@ class Theirs:
 
     @classmethod
     def opened(cls, arguments: argparse.Namespace, dtype: str, is_cast: bool = False) -> "Theirs":
-        """With our solver."""
+        """Quiet, and without what makes no image."""
         pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
             arguments.model, safety_checker=None, torch_dtype=getattr(torch, dtype)
         ).to(arguments.device)
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         return cls(pipeline, is_cast)
 
-    def make(self, of: list[Class], images: int, config: GenerationConfig) -> Made:
+    def make(self, of: list[Class], images: int, call: Call) -> Made:
         """As a user of the pipeline does: LoRA and token loaded, images made in batches, both unloaded."""
+        config = self.pipeline.scheduler.config
+        self.pipeline.scheduler = (
+            DPMSolverMultistepScheduler.from_config(config)
+            if call.steps is None
+            else UniPCMultistepScheduler.from_config(config, **call.steps.options)
+        )
         made = []
         for one in of:
             self.pipeline.load_textual_inversion(str(one.folder / "learned_embeds.safetensors"))
             self.pipeline.load_lora_weights(str(one.folder), weight_name="pytorch_lora_weights.safetensors")
             with torch.autocast(self.pipeline.device.type, torch.bfloat16, enabled=self.is_cast):
-                made.append(self._of_class(one, images, config))
+                made.append(self._of_class(one, images, call))
             self.pipeline.unload_lora_weights()
             self.pipeline.unload_textual_inversion()
         return made
 
-    def _of_class(self, one: Class, images: int, config: GenerationConfig) -> list[Image.Image]:
-        taken = denoising_steps(config.num_inference_steps, config.strength)
+    def _of_class(self, one: Class, images: int, call: Call) -> list[Image.Image]:
         own: list[Image.Image] = []
-        for first in range(0, images, config.batch_size):
-            numbers = range(first, min(first + config.batch_size, images))
+        for first in range(0, images, BATCH):
+            numbers = range(first, min(first + BATCH, images))
             own += self.pipeline(
                 prompt=[one.prompt] * len(numbers), image=[one.real[number % len(one.real)] for number in numbers],
-                strength=equivalent_strength(config.num_inference_steps, taken),
-                num_inference_steps=config.num_inference_steps, guidance_scale=config.guidance_scale,
+                strength=call.strength, num_inference_steps=call.num_inference_steps,
+                guidance_scale=call.guidance_scale,
                 generator=[torch.Generator().manual_seed(number) for number in numbers],
             ).images  # fmt: skip
         return own
@@ -131,7 +160,7 @@ def in_bfloat16(of: list[Class], arguments: argparse.Namespace) -> tuple[str, Th
     for _ in range(3):
         for name, one in ways.items():
             begun = time.perf_counter()
-            one.make(of[:1], BATCH, CONFIG)
+            one.make(of[:1], BATCH, Call.usual())
             seconds[name].append(time.perf_counter() - begun)
     fastest = {name: min(taken) for name, taken in seconds.items()}
     print("  diffusers, a batch:", ", ".join(f"{name} {taken:.2f} s" for name, taken in fastest.items()), flush=True)
@@ -172,25 +201,20 @@ class Side:
 
 
 def sides_of(base: BaseModel, fast: BaseModel, of: list[Class], arguments: argparse.Namespace) -> dict[str, Side]:
-    """Either side with all steps and few, in the arithmetic asked for and, where that is another, in bfloat16."""
-    few = replace(CONFIG, num_inference_steps=arguments.few_steps)
+    """Either side, in the arithmetic asked for and, where that is another, in bfloat16."""
     theirs, mine = {arguments.dtype: Theirs.opened(arguments, arguments.dtype)}, {arguments.dtype: base}
     if arguments.dtype == "float32":
         name, cast = in_bfloat16(of, arguments)
         theirs[name] = cast
         mine |= {fast.precision: fast}
-
-    def side(made_by: Theirs | BaseModel, config: GenerationConfig) -> Side:
-        if isinstance(made_by, Theirs):
-            return Side(made_by.pipeline.unet, lambda: made_by.make(of, arguments.images, config))
-        return Side(made_by.unet, lambda: of_ours(made_by, of, arguments.images, config))
-
-    return {
-        f"{who}, {precision}, {config.num_inference_steps} steps": side(made_by, config)
-        for who, ways in (("diffusers", theirs), ("ours", mine))
-        for precision, made_by in ways.items()
-        for config in (CONFIG, few)
-    }
+    sides = {}
+    for call in (Call.usual(), Call.as_ours(base)):
+        for precision, one in theirs.items():
+            make = partial(one.make, of, arguments.images, call)
+            sides[f"diffusers, {call.name}, {precision}"] = Side(one.pipeline.unet, make)
+    for precision, own in mine.items():
+        sides[f"ours, {precision}"] = Side(own.unet, partial(of_ours, own, of, arguments.images, CONFIG))
+    return sides
 
 
 def against_diffusers(base: BaseModel, fast: BaseModel, of: list[Class], arguments: argparse.Namespace) -> str:
@@ -223,7 +247,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=24, help="of each class")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--training-steps", type=int, default=60, help="of both stages of each adapter")
-    parser.add_argument("--few-steps", type=int, default=10)
     parser.add_argument("--adapters", type=int, nargs="*", default=[1, 6, 30])
     parser.add_argument("--max-jobs", type=int, default=4)
     arguments = parser.parse_args()
@@ -245,8 +268,9 @@ def main() -> None:
         f"`{results_page.command()}`\n\n"
         f"Commit {results_page.commit()}; {results_page.machine()}; {results_page.today()}; "
         f"{torch.get_num_threads()} torch threads; {base.precision}, "
-        f"and {fast.precision} in shared batches. Strength {STRENGTH:g}, guidance {GUIDANCE:g}, "
-        f"DPM-Solver++ 2M, batches of {BATCH}.\n\n" + "\n\n".join(tables)
+        f"and {fast.precision} in shared batches. Strength {CONFIG.strength:g}; ours: UniPC at Karras's noise levels, "
+        f"{CONFIG.num_inference_steps} steps, guidance {CONFIG.guidance_scale:g}; batches of {BATCH}.\n\n"
+        + "\n\n".join(tables)
     )
 
 

@@ -1,11 +1,11 @@
 """Fewer steps, other solvers, less guidance: what they cost in quality on real classes, and what they save.
 
     python tests/benchmarks/sampling.py --data FOLDER --scratch .neu/sampling     # half an hour on two cores
-    python tests/benchmarks/sampling.py --data FOLDER --classes scratches --images 8 --variants 20 10    # smoke test
+    python tests/benchmarks/sampling.py --data FOLDER --classes scratches --images 8 --variants usual few
 
 FOLDER holds images/CLASS/*.jpg and splits.json. Each class of a split is adapted at the registered settings (kept in
 --scratch for the next time), and images are made image-oriented from the same sources and seeds with each variant, all
-beginning at the same noise. KID is to images that no split tests with; what differs is told by pairs, a class each.
+beginning with the same noise. KID is to images that no split tests with; what differs is told by pairs, a class each.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import math
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,11 +26,13 @@ import results_page
 import torch
 from base_model import loaded
 from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from PIL import Image
 from synthetic_share import untested
 
 from models.adaptation.trainer import adapt
 from models.adapter import load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
+from models.diffusion.timesteps import Schedule
 from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.kernel import squared_mmd
 from models.evaluation.mini import load_mini
@@ -44,37 +46,37 @@ from service.settings import Settings
 from worker.jobs.adaptation import configured
 
 _SOLVERS = {"DPM-Solver++ 2M": DPMSolverMultistepScheduler, "UniPC": UniPCMultistepScheduler}
-#: The timestep (of 1000) at which schedules by noise level end: below it noise is lost in rounding to 8 bit.
-_LAST = 24
 
 
 @dataclass(frozen=True)
 class Variant:
-    """``steps`` as a request counts them: strength times as many are taken. ``spacing``: see `_timesteps`."""
+    """``steps`` as a request counts them: strength times as many are taken, rounded down.
 
-    solver: str = "DPM-Solver++ 2M"
-    spacing: str = "even"
-    steps: int = 20
-    guidance_scale: float = 1.5
+    ``spacing``: ``even`` in time, as a pipeline does it where nothing is said, or ``Karras``, even in the seventh root
+    of the noise. All begin with the same noise.
+    """
+
+    solver: str
+    spacing: str
+    steps: int
+    guidance_scale: float
 
     def __str__(self) -> str:
         return f"{self.solver}, {self.spacing}, {self.steps} steps, guidance {self.guidance_scale:g}"
 
 
-#: The first is the default, which the others are compared with.
+#: The first is what users of Stable Diffusion take, which the others are compared with.
 VARIANTS = {
-    "20": Variant(),
-    "20-unguided": Variant(guidance_scale=1.0),
-    "14": Variant(steps=14),
-    "14-log": Variant(spacing="log-SNR", steps=14),
-    "14-karras": Variant(spacing="Karras", steps=14),
-    "14-unipc": Variant("UniPC", steps=14),
-    "10": Variant(steps=10),
-    "10-log": Variant(spacing="log-SNR", steps=10),
-    "10-karras": Variant(spacing="Karras", steps=10),
-    "10-unipc": Variant("UniPC", steps=10),
-    "10-unipc-karras": Variant("UniPC", "Karras", 10),
-    "10-unguided": Variant(steps=10, guidance_scale=1.0),
+    "usual": Variant("DPM-Solver++ 2M", "even", 20, 1.5),
+    "unguided": Variant("DPM-Solver++ 2M", "even", 20, 1.0),
+    "few": Variant("DPM-Solver++ 2M", "even", 10, 1.5),
+    "few-karras": Variant("DPM-Solver++ 2M", "Karras", 10, 1.5),
+    "few-unipc": Variant("UniPC", "even", 10, 1.5),
+    "ours-20": Variant("UniPC", "Karras", 20, 1.5),
+    "ours-12-guided": Variant("UniPC", "Karras", 12, 1.5),
+    "ours-12": Variant("UniPC", "Karras", 12, 1.0),
+    "ours-10": Variant("UniPC", "Karras", 10, 1.0),
+    "ours-8": Variant("UniPC", "Karras", 8, 1.0),
 }
 
 
@@ -88,45 +90,29 @@ class Class:
     unseen: Features
 
 
-def _timesteps(spacing: str, first: int, count: int, sigmas: np.ndarray) -> list[int]:
-    """From ``first`` down, ``count`` of them: even in time, in the log of the noise, or as Karras et al. 2022 do."""
-    if spacing == "even":
-        return [round((first + 1) * (1 - place / count)) - 1 for place in range(count)]
-    ends, rho = sigmas[[first, _LAST]], 7.0
-    along = np.linspace(0, 1, count)
-    if spacing == "log-SNR":
-        wanted = np.exp(np.log(ends[0]) + along * np.log(ends[1] / ends[0]))
+def solver(variant: Variant, base: BaseModel, steps: Schedule) -> Any:
+    """Set to take ``steps`` steps from their first level of noise, by the variant's solver and spacing."""
+    kind, config = _SOLVERS[variant.solver], base.noise_scheduler.config
+    if variant.spacing == "Karras":
+        made = kind.from_config(config, use_karras_sigmas=True)
+        made.register_to_config(sigma_max=steps.sigma_max, sigma_min=steps.sigma_min)
+        made.set_timesteps(steps.num_steps)
     else:
-        wanted = (ends[0] ** (1 / rho) + along * (ends[1] ** (1 / rho) - ends[0] ** (1 / rho))) ** rho
-    return [int(np.abs(sigmas[: first + 1] - one).argmin()) for one in wanted]
-
-
-def solver(variant: Variant, base: BaseModel, strength: float) -> Any:
-    """Set to begin with the noise that ``strength`` means at any number of steps."""
-    made = _SOLVERS[variant.solver].from_config(base.noise_scheduler.config)
-    alphas = made.alphas_cumprod.double().numpy()
-    sigmas = np.sqrt((1 - alphas) / alphas)
-    taken = max(1, round(variant.steps * strength))
-    chosen = _timesteps(variant.spacing, round(len(sigmas) * strength) - 1, taken, sigmas)
-    made.set_timesteps(taken)
-    made.timesteps = torch.tensor(chosen, device=base.device)
-    made.sigmas = torch.tensor([*sigmas[chosen], 0.0], dtype=torch.float32)
+        made = kind.from_config(config)
+        levels = torch.sqrt((1 - made.alphas_cumprod) / made.alphas_cumprod).double().numpy()
+        first = int(np.abs(levels - steps.sigma_max).argmin()) + 1
+        chosen = [round(first * (1 - place / steps.num_steps)) - 1 for place in range(steps.num_steps)]
+        made.set_timesteps(steps.num_steps)
+        made.timesteps = torch.tensor(chosen)
+        made.sigmas = torch.tensor([*levels[chosen], 0.0], dtype=torch.float32)
     made.set_begin_index(0)
     return made
 
 
-@contextmanager
-def sampled_by(variant: Variant, strength: float) -> Iterator[None]:
-    """While the block runs, every run takes its steps by ``variant``."""
-    with mock.patch("models.generation.denoising.solver", lambda base, *_: solver(variant, base, strength)):
-        yield
-
-
-def made(base: BaseModel, one: Class, variant: Variant, usual: GenerationConfig, images: int) -> list[Any]:
-    """Pictures of the class; a run's own count of steps is the variant's, all of them taken."""
-    taken = max(1, round(variant.steps * usual.strength))
-    config = replace(usual, strength=1.0, guidance_scale=variant.guidance_scale, num_inference_steps=taken)
-    with sampled_by(variant, usual.strength):
+def made(base: BaseModel, one: Class, variant: Variant, usual: GenerationConfig, images: int) -> list[Image.Image]:
+    """Pictures of the class."""
+    config = replace(usual, guidance_scale=variant.guidance_scale, num_inference_steps=variant.steps)
+    with mock.patch("models.generation.denoising.solver", partial(solver, variant)):
         sampler = Sampler(base, one.conditioning, one.sources, config, 0, no_progress)
         return [sample.image for sample in sampler.samples(range(images))]
 
@@ -185,7 +171,7 @@ def main() -> None:
     kids: dict[str, list[float]] = {key: [] for key in arguments.variants}
     seconds: dict[str, list[float]] = {key: [] for key in arguments.variants}
     for one in classes(base, entry, extractor, arguments):
-        made(base, one, VARIANTS["20"], usual, usual.batch_size)  # Encodes sources, warms up.
+        made(base, one, VARIANTS["usual"], usual, usual.batch_size)  # Encodes sources, warms up.
         for key in arguments.variants:
             begun = time.perf_counter()
             images = made(base, one, VARIANTS[key], usual, arguments.images)

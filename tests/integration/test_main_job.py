@@ -102,8 +102,8 @@ def check_images(world: World, generation_id: GenerationId, made: GenerationResu
     assert [image.number for image in images] == [0, 1, 2]
     assert {source.split for source in sources.values()} == {Split.TRAIN} and len(sources) == 2
     assert (made.num_images, made.denoising_steps) == (3, 2)
-    assert made.equivalent_strength is not None
-    assert 0 < made.equivalent_strength <= 1
+    assert made.sigma_max is not None and made.sigma_min is not None
+    assert 0 < made.sigma_min < made.sigma_max
     with Image.open(world.artifacts.path_of(images[0].sha256)) as picture:
         assert (picture.size, picture.mode) == (IMAGE_SIZE_PX, "L")
         assert picture.info["synthetic"] == "true"

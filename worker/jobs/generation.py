@@ -99,8 +99,9 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
             {"preparing": begun - started, **sampler.stage_seconds,
              "judging": between - begun - sum(sampler.stage_seconds.values()), "quality": time.monotonic() - between}
         ),
-        denoising_steps=sampler.denoising_steps,
-        equivalent_strength=sampler.equivalent_strength,
+        denoising_steps=sampler.schedule.num_steps,
+        sigma_max=sampler.schedule.sigma_max,
+        sigma_min=sampler.schedule.sigma_min,
         quality=quality,
         contact_sheet=workshop.artifacts.put_bytes(png_bytes(picture, {"software": software()})).sha256,
         warnings=[*delivery.warnings(), *warnings],
@@ -181,7 +182,7 @@ def _lineage(params: GenerationParams, base: BaseModel) -> dict[str, object]:
         "guidance_scale": settings.guidance_scale,
         "lora_scale": settings.lora_scale,
         "splice_sources": settings.splice_sources,
-        "scheduler": "DPMSolverMultistepScheduler",
+        "scheduler": "UniPCMultistepScheduler",
     }
 
 

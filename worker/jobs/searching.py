@@ -143,14 +143,14 @@ def _material(
 
 
 def _space(params: AdaptationParams, kept: Mapping[str, Path], num_sources: int) -> SearchSpace:
-    """Around what suits the base model: fewer steps cost less and may do as well; guidance from none to well above."""
+    """Around what suits the base model: more steps may do better; guidance from none to well above."""
     may_splice = params.settings.search.splice_sources and num_sources > 1
     usual = params.generation
-    fewer = max(2, round(0.6 * usual.num_inference_steps))
+    more = round(1.5 * usual.num_inference_steps)
     return SearchSpace(
         checkpoints=tuple(kept),
         guidance_scale=(1.0, min(30.0, max(4.0, 1.5 * usual.guidance_scale))),
-        num_inference_steps=tuple(sorted({fewer, usual.num_inference_steps})),
+        num_inference_steps=tuple(sorted({usual.num_inference_steps, more})),
         splice_sources=(False, True) if may_splice else (False,),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline, UniPCMultistepScheduler
 from PIL import Image
 
 from models.adaptation.config import AdaptationConfig, LoraTrainingConfig, TextualInversionConfig
@@ -14,6 +14,7 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion import latents
 from models.diffusion.base_model import BaseModel, load_base_model
+from models.diffusion.timesteps import Schedule, schedule
 from models.errors import AdapterUnusable, InvalidSettings, NonFiniteLoss
 from models.generation.config import MIN_SPLICED_STRENGTH, GenerationConfig, GenerationMode
 from models.generation.denoising import Conditioning, Run, denoise
@@ -57,10 +58,10 @@ def made(
 
 
 def denoised(
-    base: BaseModel, adapter: Adapter, starts: torch.Tensor | None, seeds: list[int], steps: int,
-    config: GenerationConfig,
+    base: BaseModel, adapter: Adapter, starts: torch.Tensor | None, seeds: list[int], steps: Schedule,
+    guidance_scale: float,
 ) -> torch.Tensor:  # fmt: skip
-    run = Run(base, Conditioning.of_adapter(adapter, base), starts, seeds, steps, config)
+    run = Run(base, Conditioning.of_adapter(adapter, base), starts, seeds, steps, guidance_scale)
     denoise(base, run, no_progress)
     return run.latents
 
@@ -69,9 +70,9 @@ def pixels(sample: Sample) -> np.ndarray:
     return np.asarray(sample.image, dtype=np.int16)
 
 
-def stock(kind: type, tiny_folder: Path, adapter_folder: Path) -> object:
+def stock(kind: type, tiny_folder: Path, adapter_folder: Path, steps: Schedule) -> object:
     pipeline = kind.from_pretrained(tiny_folder, safety_checker=None)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    pipeline.scheduler = UniPCMultistepScheduler.from_config(pipeline.scheduler.config, **steps.options)
     pipeline.load_textual_inversion(str(adapter_folder / "learned_embeds.safetensors"))
     pipeline.load_lora_weights(str(adapter_folder), weight_name="pytorch_lora_weights.safetensors")
     pipeline.set_progress_bar_config(disable=True)
@@ -83,11 +84,12 @@ def test_stock_img2img_gives_the_same_images(
 ) -> None:
     source_latents = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:3], FitPolicy.RESIZE))
     seeds = [11, 12, 13]
-    clean = denoised(tiny_base, adapter, source_latents, seeds, 6, CONFIG)
+    steps = schedule(tiny_base, 10, 0.6)
+    clean = denoised(tiny_base, adapter, source_latents, seeds, steps, 2.0)
     ours = (latents.decode(tiny_base, clean) / 2 + 0.5).clamp(0, 1)
-    pipeline = stock(StableDiffusionImg2ImgPipeline, tiny_folder, adapter_folder)
+    pipeline = stock(StableDiffusionImg2ImgPipeline, tiny_folder, adapter_folder, steps)
     theirs = pipeline(
-        prompt=[adapter.card.prompt] * 3, image=source_latents, strength=0.65, num_inference_steps=10,
+        prompt=[adapter.card.prompt] * 3, image=source_latents, strength=1.0, num_inference_steps=6,
         guidance_scale=2.0, generator=[torch.Generator().manual_seed(seed) for seed in seeds], output_type="pt",
     ).images  # fmt: skip
     assert float((ours - theirs).abs().max()) <= 1 / 255
@@ -100,10 +102,10 @@ def test_stock_img2img_gives_the_same_images(
 def test_stock_text_to_image_gives_the_same_images(
     tiny_base: BaseModel, tiny_folder: Path, adapter_folder: Path, adapter: Adapter
 ) -> None:
-    config = GenerationConfig(mode=GenerationMode.FROM_NOISE, num_inference_steps=8, guidance_scale=3.0)
-    clean = denoised(tiny_base, adapter, None, [4], 8, config)
+    steps = schedule(tiny_base, 8, 1.0)
+    clean = denoised(tiny_base, adapter, None, [4], steps, 3.0)
     ours = (latents.decode(tiny_base, clean) / 2 + 0.5).clamp(0, 1)
-    pipeline = stock(StableDiffusionPipeline, tiny_folder, adapter_folder)
+    pipeline = stock(StableDiffusionPipeline, tiny_folder, adapter_folder, steps)
     theirs = pipeline(
         prompt=adapter.card.prompt, num_inference_steps=8, guidance_scale=3.0, output_type="pt",
         generator=torch.Generator().manual_seed(4),
@@ -180,12 +182,11 @@ def test_low_strength_stays_near_its_source(
 ) -> None:
     source = latents.encode(tiny_base, latents.fitted(tiny_base, pictures[:1], FitPolicy.RESIZE))
 
-    def change(steps: int) -> float:
-        config = GenerationConfig(num_inference_steps=20, guidance_scale=1.0)
-        clean = denoised(tiny_base, adapter, source, [1], steps, config)
+    def change(strength: float) -> float:
+        clean = denoised(tiny_base, adapter, source, [1], schedule(tiny_base, 20, strength), 1.0)
         return float((clean - source).square().mean().sqrt())
 
-    assert change(1) < 0.25 * change(10)
+    assert change(0.05) < 0.25 * change(0.5)
 
 
 def test_an_adapter_of_another_base_model_is_refused(tiny_base: BaseModel, adapter: Adapter) -> None:
