@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from models.adapter import load_adapter
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import derived_seed
-from models.errors import DatasetUnusable
+from models.errors import DatasetUnusable, ExtractorUnusable
 from models.evaluation.features import FeatureExtractor, Features
 from models.generation.engine import Sample
 from models.imaging.fit import FitPolicy
@@ -71,14 +71,17 @@ def find_settings(
     kept: Mapping[str, Path],
     progress: Progress,
 ) -> Found:
-    """Try settings and return the best; goes on from the trials in the job's record."""
+    """Try settings and return the best; goes on from the trials in the job's record.
+
+    Images or an extractor that cannot be used end the search with a warning: what was trained is kept.
+    """
     params = AdaptationParams.model_validate(attempt.job.params)
     last = list(kept)[-1]
     if params.settings.search.max_trials == 0:
         return Found(last, None, None, [])
     real = Real.of(records)
-    extractor = workshop.residents.extractor()
     try:
+        extractor = workshop.residents.extractor()
         floors = _floors(workshop, base, real, extractor, FitPolicy(params.settings.fit.value))
         material = _material(workshop, base, params, real, extractor, kept)
         made_with = f"{base.identity}, {extractor.name}@{extractor.digest}"
@@ -93,7 +96,7 @@ def find_settings(
             done=done,
             on_trial=_Record(attempt, made_with, list(done), scorer, examples),
         )
-    except DatasetUnusable as error:
+    except (DatasetUnusable, ExtractorUnusable) as error:
         return Found(last, None, None, [f"No settings were searched for: {error}"])
     return replace(_found(outcome, last, _report(outcome, params, real, floors), real), publish=examples.publish)
 
