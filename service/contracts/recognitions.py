@@ -164,6 +164,11 @@ class RecognitionRun(Word):
 
 
 class RecognitionSoFar(Word):
-    """The classifiers a running recognition has trained; kept in its job's record, so that another worker goes on."""
+    """The classifiers a running recognition has trained; kept in its job's record, so that another worker goes on.
+
+    ``made_with``: what they were begun from, with its digest: classifiers of others cannot be compared.
+    """
+
+    made_with: str = ""
 
     runs: list[RecognitionRun]
