@@ -9,7 +9,7 @@ from service.reports import plots
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.records import AdaptationClass, AdaptationRecord
 from service.reports.svg import Svg
-from service.reports.wording import MISSING, counted, duration, figure, moment, percent, stage
+from service.reports.wording import MISSING, counted, duration, figure, moment, percent, setting, stage
 
 _STOPPED = {
     "no_gain_expected": "It stopped because no further gain beyond chance was expected.",
@@ -233,7 +233,7 @@ def trial_line(trial: SearchTrial, best: int | None) -> TrialLine:
 
 
 def _found(found: FoundSettings) -> list[Fact]:
-    return [Fact(name, f"{value:.4g}", code=True) for name, value in found.model_dump().items()]
+    return [Fact(name, setting(value), code=True) for name, value in found.model_dump().items()]
 
 
 def _extractor(report: SearchReport | None) -> list[Fact]:

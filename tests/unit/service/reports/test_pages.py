@@ -194,6 +194,7 @@ def test_an_adaptation_page_shows_curves_every_trial_and_why_the_search_stopped(
     for said in (
         "Trial 1 was chosen.", "lower KID by 0.0021", "no further gain beyond chance", "3 of 24 images hold NaN",
         "their scores flatter", "Trained on 16 images in 10 min 57 s",
+        "strength 0.55", "num_inference_steps 30", "splice_sources no",
     ):  # fmt: skip
         assert said in page.words, said
     assert page.tags.count("svg") == 4, "two stages, KID and FID"
