@@ -132,6 +132,10 @@ class RecognitionResult(Word):
     classifier: str
     verdict: Verdict
     sentence: str
+    is_inconclusive: bool = Field(
+        default=False,
+        description="True where the classifiers did not learn, or test images are too few: no lift says anything then.",
+    )
     chosen_ratio: float
     selection: list[RatioTried]
     selection_split: Split = Field(

@@ -221,6 +221,7 @@ def _result(
         classifier=params.settings.classifier,
         verdict=Verdict(outcome.verdict.value),
         sentence=outcome.sentence,
+        is_inconclusive=outcome.is_inconclusive,
         chosen_ratio=outcome.choice.ratio,
         selection_split=Split.TRAIN if outcome.choice.held_out else Split.VALIDATION,
         selection=[
