@@ -22,12 +22,15 @@ from service.contracts.adaptations import AdaptationParams
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
 from service.contracts.search import FoundSettings, SearchReport, SearchSoFar, SearchTrial
+from service.logs import get_logger
 from worker.jobs.judgement import ROUND_TRIP_IMAGES
 from worker.jobs.trial_examples import Examples
 from worker.lifecycle import Attempt
 from worker.real_images import copy_gate_of, sources_of
 from worker.scoring import Comparison, score
 from worker.workshop import Workshop
+
+_log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def find_settings(
             on_trial=_Record(attempt, made_with, list(done), scorer, examples),
         )
     except (DatasetUnusable, ExtractorUnusable) as error:
+        _log.warning("search.left_out", code=error.code, message=error.message, detail=error.detail)
         return Found(last, None, None, [f"No settings were searched for: {error}"])
     return replace(_found(outcome, last, _report(outcome, params, real, floors), real), publish=examples.publish)
 

@@ -85,6 +85,8 @@ def test_an_extractor_with_a_wrong_digest_fails_the_job_before_its_training(worl
     row = worked_off(world, num_trials=1)
     assert row.state == JobState.FAILED and row.failure is not None
     assert row.failure["code"] == "extractor_unusable"
+    told = row.failure["message"] + row.failure["remedy"]
+    assert row.failure["remedy"] not in row.failure["message"] and str(world.registry.parent) not in told
     assert not done, "no base model was loaded, no image encoded"
     assert worked_off(world, num_trials=0).state == JobState.SUCCEEDED, "without a search none is needed"
 
