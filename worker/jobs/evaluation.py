@@ -88,7 +88,8 @@ def _notes(sets: Sets) -> list[str]:
     notes = ["No copy floor: an evaluation knows no sources; the generation's own report has it."]
     shared = len(set(sets.real) & set(sets.other))
     if shared:
-        notes.append(f"{shared} images are in both sets, which lowers every distance.")
+        told = "1 image is" if shared == 1 else f"{shared} images are"
+        notes.append(f"{told} in both sets, which lowers every distance.")
     if sets.seen is None:
         notes.append("The adapter of these images was deleted: what it was trained on and chosen by is not known.")
     return notes
