@@ -20,14 +20,21 @@ from typing import ClassVar
 
 
 class ModelError(Exception):
-    """Base of the tree. The message says what is wrong; ``remedy`` what to do; ``field`` which setting is at fault."""
+    """Base of the tree. The message says what is wrong; ``remedy`` what to do; ``field`` which setting is at fault.
+
+    ``detail`` is for logs alone: paths of the machine, and what a library said. As text an error is message and remedy.
+    """
 
     code: ClassVar[str] = "model_error"
 
-    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: str | None = None, remedy: str | None = None, detail: str | None = None
+    ) -> None:
         super().__init__(message if remedy is None else f"{message} {remedy}")
+        self.message = message
         self.field = field
         self.remedy = remedy
+        self.detail = detail
 
 
 class BaseModelUnusable(ModelError):

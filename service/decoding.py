@@ -215,6 +215,12 @@ def _to_kept_mode(image: Image.Image) -> tuple[Image.Image, list[str]]:
         return _by_strips(image, "L", lambda strip: strip.convert("L")), notes or ["bilevel_to_grey"]
     if mode in _TO_RGB:
         return _by_strips(image, "RGB", _to_rgb), notes or [f"{mode.lower()}_to_rgb"]
+    if mode == "F":
+        raise ImageRefusal(
+            "unsupported_mode",
+            "its values are floating-point numbers, of which nobody knows which is black and which white",
+            "Map their range to 0-255, the same range for all images of the data set, and save them as 8-bit PNG.",
+        )
     raise ImageRefusal("unsupported_mode", f"its pixel format {mode!r} is not supported", "Save it as 8-bit PNG.")
 
 

@@ -10,14 +10,15 @@ from service.store.tables import ImageRow
 FEW_IMAGES = 8
 _SHOWN = 5
 _CONVERSIONS = {
-    "wrong_extension": "have an extension that is not their format's; the content decided",
-    "exif_rotated": "were turned upright as their EXIF data say",
+    "wrong_extension": "have an extension that is not of the format; the content decided",
+    "exif_rotated": "were turned upright as the EXIF data say",
     "16_bit_to_8_bit": "were scaled from 16 to 8 bits a channel",
     "alpha_dropped": "had transparency, which was dropped",
     "bilevel_to_grey": "were bilevel and became grey",
     "cmyk_to_rgb": "were CMYK and became RGB",
     "p_to_rgb": "had a palette and became RGB",
 }
+_SINGULAR = {"have": "has", "were": "was", "are": "is"}
 
 
 def about_images(images: Sequence[ImageRow], class_names: Iterable[str], min_train_images: int) -> list[DatasetWarning]:
@@ -43,10 +44,14 @@ def about_conversions(conversions: Sequence[tuple[str, str, str]]) -> list[Datas
         DatasetWarning(
             code="wrong_extension" if kind == "wrong_extension" else "converted",
             class_name=name,
-            message=f"{len(files)} images {_CONVERSIONS.get(kind, f'were converted ({kind})')}: {_some(files)}",
+            message=f"{_counted(len(files), 'image', _converted(kind))}: {_some(files)}",
         )
         for (name, kind), files in sorted(grouped.items())
     ]
+
+
+def _converted(kind: str) -> str:
+    return _CONVERSIONS.get(kind, f"were converted ({kind})")
 
 
 def _about_class(name: str, images: Sequence[ImageRow], min_train_images: int) -> list[DatasetWarning]:
@@ -57,8 +62,8 @@ def _about_class(name: str, images: Sequence[ImageRow], min_train_images: int) -
     if len(images) == 1:
         found.append(("one_image", "there is one image only: the class can be kept but not adapted"))
     elif num_train < min_train_images:
-        told = f"{num_train or 'no'} train images: the class can be kept, but to be adapted it needs {min_train_images}"
-        found.append(("few_images", told))
+        has = "1 train image" if num_train == 1 else f"{num_train or 'no'} train images"
+        found.append(("few_images", f"{has}: the class can be kept, but to be adapted it needs {min_train_images}"))
     elif num_train < FEW_IMAGES:
         found.append(("few_images", f"{num_train} train images are few; {FEW_IMAGES} or more adapt better"))
     sizes = Counter(f"{image.width_px}x{image.height_px}" for image in images)
@@ -69,7 +74,8 @@ def _about_class(name: str, images: Sequence[ImageRow], min_train_images: int) -
         found.append(("mixed_modes", "some images are grey (L) and others coloured (RGB)"))
     unsharp = [images[place].filename for place in blurred([image.sharpness for image in images])]
     if unsharp:
-        found.append(("blurred", f"{len(unsharp)} images are far less sharp than the others: {_some(unsharp)}"))
+        told = _counted(len(unsharp), "image", "are far less sharp than the others")
+        found.append(("blurred", f"{told}: {_some(unsharp)}"))
     return [DatasetWarning(code=code, class_name=name, message=text) for code, text in found] + _duplicates(
         name, images
     )
@@ -82,12 +88,13 @@ def _duplicates(name: str, images: Sequence[ImageRow]) -> list[DatasetWarning]:
     groups = [files for files in same.values() if len(files) > 1]
     if not groups:
         return []
+    told = "1 set of images has" if len(groups) == 1 else f"{len(groups)} sets of images have"
     text = "; ".join(" = ".join(files[:_SHOWN]) for files in groups[:_SHOWN])
     return [
         DatasetWarning(
             code="exact_duplicates",
             class_name=name,
-            message=f"{len(groups)} sets of images have the same pixels; each set is kept in one split: {text}",
+            message=f"{told} the same pixels; each set is kept in one split: {text}",
         )
     ]
 
@@ -105,10 +112,18 @@ def _shared_between_classes(images: Sequence[ImageRow]) -> list[DatasetWarning]:
         DatasetWarning(
             code="same_pixels_in_two_classes",
             class_name=None,
-            message=f"{len(pairs)} pictures have different labels ({', '.join(names)}): {_some(pairs)}",
+            message=f"{_counted(len(pairs), 'picture', 'have different labels')} ({', '.join(names)}): {_some(pairs)}",
         )
         for names, pairs in sorted(shared.items())
     ]
+
+
+def _counted(number: int, noun: str, told: str) -> str:
+    """``1 image was ...``, ``2 images were ...``; ``told`` begins with its verb, in the plural."""
+    if number != 1:
+        return f"{number} {noun}s {told}"
+    verb, _, rest = told.partition(" ")
+    return f"1 {noun} {_SINGULAR.get(verb, verb)} {rest}"
 
 
 def _some(names: Sequence[str]) -> str:

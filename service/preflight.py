@@ -152,8 +152,8 @@ def _too_few(name: str, counts: Mapping[Split, int]) -> list[DatasetWarning]:
     if validation < MIN_VALIDATION_IMAGES:
         found.append((
             "few_validation_images",
-            f"{validation} validation images, fewer than {MIN_VALIDATION_IMAGES}: search and quality report go by the "
-            "train images instead, and such scores flatter",
+            f"{validation} validation {'image' if validation == 1 else 'images'}, fewer than {MIN_VALIDATION_IMAGES}: "
+            "search and quality report go by the train images instead, and such scores flatter",
         ))  # fmt: skip
     if train + validation < MIN_CLASS_GATE_IMAGES:
         found.append((

@@ -76,7 +76,7 @@ def failure_of(error: BaseException) -> JobFailure:
         return JobFailure(code=error.code, message=str(error), remedy=error.remedy)
     if isinstance(error, ModelError):
         border = _nearest(MODEL_ERRORS, type(error))
-        return _failure(error.code, str(error), error.remedy, border)
+        return _failure(error.code, error.message, error.remedy, border)
     if isinstance(error, ServiceError):
         return _failure(error.code, error.detail, error.remedy, _nearest(SERVICE_ERRORS, type(error)))
     if is_storage_full(error):

@@ -23,7 +23,7 @@ from enum import StrEnum
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from models.errors import Canceled, Interrupted
+from models.errors import Canceled, Interrupted, ModelError
 from service.contracts.adaptations import CurvePoint
 from service.contracts.jobs import Progress
 from service.contracts.words import Word
@@ -304,7 +304,8 @@ class Lifecycle:
         if is_unexpected(failure):
             _log.exception("job.unexpected_error", exc_info=error)
         else:
-            _log.warning("job.error", code=failure.code, message=failure.message)
+            detail = error.detail if isinstance(error, ModelError) else None
+            _log.warning("job.error", code=failure.code, message=failure.message, detail=detail)
         with self._database.transaction() as session:
             leases.fail(session, job.id, job.fencing_token, failure=failure, now=utc_now(), taken=taken)
         self._observe(What.FAILURE, 1, job.kind, failure.code)

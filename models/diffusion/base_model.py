@@ -104,9 +104,10 @@ def load_base_model(
         noise_scheduler = DDPMScheduler.from_pretrained(path, subfolder="scheduler", **source)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise BaseModelUnusable(
-            f"{name or path} does not open as a Stable Diffusion model ({error}).",
+            f"{name or path} does not open as a Stable Diffusion model ({type(error).__name__}).",
             field="base_model",
             remedy="Register a complete diffusers folder with safetensors weights.",
+            detail=f"{path}: {error}",
         ) from error
     frozen = torch.device(device)
     for module in (text_encoder, vae, unet):

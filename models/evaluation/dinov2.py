@@ -67,7 +67,7 @@ def load_dinov2(
     folder = _folder(path, revision, name)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise unusable(name, f"{folder} holds no .safetensors file", _REMEDY)
+        raise unusable(name, "its folder holds no .safetensors file", _REMEDY, str(folder))
     check_digest(digest_of(weights), sha256, folder, name)
     _check_architecture(folder, name)
     network = _opened(folder, name)
@@ -79,12 +79,13 @@ def _folder(path: str, revision: str | None, name: str) -> Path:
     if Path(path).is_dir():
         return Path(path)
     if revision is None:
-        raise unusable(name, f"{path} is no folder", "Correct 'path', or pin the 'revision' of a hub id.")
+        raise unusable(name, "its path is no folder", "Correct 'path', or pin the 'revision' of a hub id.", path)
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=_FILES))
     except (OSError, ValueError) as error:
-        why = f"{path} at {revision} cannot be fetched ({type(error).__name__})"
-        raise unusable(name, why, "Register a local folder where the worker cannot reach the hub.") from error
+        why = f"it cannot be fetched at {revision} ({type(error).__name__})"
+        remedy = "Register a local folder where the worker cannot reach the hub."
+        raise unusable(name, why, remedy, f"{path}: {error}") from error
 
 
 def _check_architecture(folder: Path, name: str) -> None:
@@ -92,10 +93,10 @@ def _check_architecture(folder: Path, name: str) -> None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise unusable(name, f"{folder / 'config.json'} cannot be read ({error})", _REMEDY) from error
+        raise unusable(name, "its config.json cannot be read", _REMEDY, f"{folder}: {error}") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind != "dinov2":
-        raise unusable(name, f"{folder} holds a model of type {kind!r}, not 'dinov2'", _REMEDY)
+        raise unusable(name, f"its folder holds a model of type {kind!r}, not 'dinov2'", _REMEDY, str(folder))
 
 
 def _opened(folder: Path, name: str) -> Dinov2Model:
@@ -104,8 +105,9 @@ def _opened(folder: Path, name: str) -> Dinov2Model:
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise unusable(name, f"{folder} does not open ({error})", _REMEDY) from error
+        raise unusable(name, "its folder does not open", _REMEDY, f"{folder}: {error}") from error
     lacking = sorted({*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])})
     if lacking:
-        raise unusable(name, f"the weights in {folder} lack {lacking[0]} or have it in another shape", _REMEDY)
+        why = f"its weights lack {lacking[0]} or have it in another shape"
+        raise unusable(name, why, _REMEDY, str(folder))
     return network

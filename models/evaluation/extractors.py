@@ -26,7 +26,7 @@ class _Wanted:
     def pinned(self) -> str:
         """The registered digest. Raises `ExtractorUnusable` where there is none."""
         if self.sha256 is None:
-            raise unusable(self.name, f"no digest is registered for {self.path}", "Register its 'sha256'.")
+            raise unusable(self.name, "no digest is registered for it", "Register its 'sha256'.", self.path)
         return self.sha256
 
 

@@ -95,7 +95,7 @@ def load_inception(
     digest, an unknown form, missing, unknown or ill-shaped weights, and weights that are not finite.
     """
     if path.suffix not in {*_TORCHSCRIPT, _SAFETENSORS}:
-        raise unusable(name, f"{path} is of an unknown form", _FORMS)
+        raise unusable(name, f"its file is of an unknown form ({path.suffix!r})", _FORMS, str(path))
     content = read_pinned(path, sha256, name)
     if path.suffix == _SAFETENSORS:
         network = _from_safetensors(content, path, name)
@@ -111,7 +111,7 @@ def _from_safetensors(content: bytes, path: Path, name: str) -> InceptionNetwork
         check_finite(state.values(), path, name)
         network = network_from(state)
     except (ValueError, SafetensorError) as error:
-        raise unusable(name, f"{path} does not hold Inception's weights: {error}", _FORMS) from error
+        raise unusable(name, f"its file does not hold Inception's weights: {error}", _FORMS, str(path)) from error
     # One convolution in place of two layers, and the layout that processors prefer: a third faster.
     for layer in network.modules():
         if isinstance(layer, ConvNorm):
@@ -126,7 +126,7 @@ def _from_torchscript(content: bytes, path: Path, name: str, device: torch.devic
             warnings.filterwarnings("ignore", r"`torch\.jit\.load` is", DeprecationWarning)
             graph: Any = torch.jit.load(io.BytesIO(content), map_location=device)
     except (RuntimeError, ValueError) as error:
-        raise unusable(name, f"{path} is no TorchScript file ({_first_line(error)})", _FORMS) from error
+        raise unusable(name, f"it is no TorchScript file ({_first_line(error)})", _FORMS, str(path)) from error
     check_finite([*graph.parameters(), *graph.buffers()], path, name)
     module: nn.Module = graph.eval()
     return module
@@ -137,8 +137,8 @@ def _dim_of(extractor: InceptionExtractor, path: Path) -> int:
     try:
         features = extractor(torch.zeros(1, 3, INPUT_PX, INPUT_PX))
     except (RuntimeError, AttributeError, TypeError) as error:
-        why = f"{path} does not take (B, 3, H, W) uint8 and return_features=True ({_first_line(error)})"
-        raise unusable(extractor.name, why, _FORMS) from error
+        why = f"it does not take (B, 3, H, W) uint8 and return_features=True ({_first_line(error)})"
+        raise unusable(extractor.name, why, _FORMS, str(path)) from error
     if features.ndim != 2 or features.shape[0] != 1 or not bool(torch.isfinite(features).all()):
         raise ExtractorUnusable(
             f"Extractor {extractor.name!r} gave {tuple(features.shape)} or not finite features for one grey picture.",

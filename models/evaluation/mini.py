@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import interpolate
 
-from models.errors import ExtractorUnusable
+from models.evaluation.weights_file import check_finite, unusable
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
@@ -138,10 +138,7 @@ def load_mini(folder: Path, device: torch.device | str = "cpu", name: str = "min
         network.load_state_dict(load_file(folder / _WEIGHTS))
         digest = hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ExtractorUnusable(
-            f"The feature extractor in {folder} cannot be opened ({error}).", field="extractor",
-            remedy=f"The folder needs {_CONFIG} and {_WEIGHTS} as the recipe writes them.",
-        ) from error  # fmt: skip
-    if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
-        raise ExtractorUnusable(f"Weights in {folder} are not finite.", field="extractor", remedy="Install them again.")
+        remedy = f"Its folder needs {_CONFIG} and {_WEIGHTS} as the recipe writes them."
+        raise unusable(name, "it cannot be opened", remedy, f"{folder}: {error}") from error
+    check_finite(network.state_dict().values(), folder, name)
     return MiniExtractor(network.eval().requires_grad_(False).to(device), digest, name)

@@ -19,7 +19,8 @@ def read_pinned(path: Path, sha256: str, name: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise unusable(name, f"{path} cannot be read ({error.strerror})", "Correct 'path' in the registry.") from error
+        why = f"its file cannot be read ({error.strerror})"
+        raise unusable(name, why, "Correct 'path' in the registry.", str(path)) from error
     check_digest(hashlib.sha256(content).hexdigest(), sha256, path, name)
     return content
 
@@ -28,7 +29,7 @@ def check_digest(found: str, expected: str, path: Path, name: str) -> None:
     """Raises `ExtractorUnusable` naming both digests where they differ."""
     if found != expected.lower():
         remedy = "Install the file again; pin the digest found only where you trust the file."
-        raise unusable(name, f"{path} has the SHA-256 {found}, registered is {expected}", remedy)
+        raise unusable(name, f"its weights have the SHA-256 {found}, registered is {expected}", remedy, str(path))
 
 
 def digest_of(paths: Iterable[Path]) -> str:
@@ -44,9 +45,10 @@ def digest_of(paths: Iterable[Path]) -> str:
 def check_finite(tensors: Iterable[torch.Tensor], path: Path, name: str) -> None:
     """Raises `ExtractorUnusable` where a weight is NaN or infinite."""
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point()):
-        raise unusable(name, f"weights in {path} are not finite", "Install the file again.")
+        raise unusable(name, "its weights are not finite", "Install the file again.", str(path))
 
 
-def unusable(name: str, why: str, remedy: str) -> ExtractorUnusable:
-    """The error for extractor ``name``."""
-    return ExtractorUnusable(f"Extractor {name!r} cannot be used: {why}.", field="extractor", remedy=remedy)
+def unusable(name: str, why: str, remedy: str, detail: str) -> ExtractorUnusable:
+    """The error for extractor ``name``; ``detail``: where it lies, which clients are not told."""
+    message = f"Extractor {name!r} cannot be used: {why}."
+    return ExtractorUnusable(message, field="extractor", remedy=remedy, detail=detail)

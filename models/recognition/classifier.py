@@ -56,8 +56,9 @@ def build(config: ClassifierConfig, num_classes: int, seed: int) -> nn.Module:
         return model
     except (OSError, ValueError) as error:
         raise InvalidSettings(
-            f"The classifier in {config.pretrained_path} cannot be opened ({error}).", field="classifier",
+            f"The registered classifier cannot be opened ({type(error).__name__}).", field="classifier",
             remedy="Register a transformers folder of a ResNetForImageClassification with safetensors weights.",
+            detail=f"{config.pretrained_path}: {error}",
         ) from error  # fmt: skip
     finally:
         torch.random.set_rng_state(state)

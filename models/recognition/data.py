@@ -140,8 +140,8 @@ def twins(development: Development) -> list[str]:
         classes.setdefault(_fingerprint(image), set()).add(development.class_names[label])
     pairs = Counter(tuple(sorted(names)) for names in classes.values() if len(names) > 1)
     return [
-        f"{number} train images stand in several classes ({', '.join(names)}): these classes cannot be told apart by "
-        "them."
+        f"{'1 train image stands' if number == 1 else f'{number} train images stand'} in several classes "
+        f"({', '.join(names)}): nobody can tell which is right."
         for names, number in sorted(pairs.items())
     ]
 

@@ -71,10 +71,15 @@ class Telling:
 
 @dataclass(frozen=True)
 class RecognitionOutcome:
-    """``verdict`` is of real_plus_synthetic over real_augmented, in accuracy."""
+    """``verdict`` is of real_plus_synthetic over real_augmented, in accuracy.
+
+    ``is_inconclusive``: the classifiers did not learn, or the test images are too few; then no lift says anything, and
+    no image is telling.
+    """
 
     verdict: Verdict
     sentence: str
+    is_inconclusive: bool
     choice: RatioChoice
     arms: tuple[ArmOutcome, ...]
     lifts: tuple[LiftFound, ...]
@@ -111,10 +116,11 @@ def concluded(
     return RecognitionOutcome(
         verdict=verdict,
         sentence=doubt or sentence(verdict, gain, with_synthetic, without, config.confidence),
+        is_inconclusive=doubt is not None,
         choice=choice,
         arms=tuple(arms.values()),
         lifts=tuple(lifts),
-        telling=_telling(told, truth),
+        telling=_telling(told, truth) if doubt is None else (),
         notes=(*notes, *choice.notes, *few),
     )
 

@@ -72,7 +72,7 @@ def recognition_table(result: RecognitionResult) -> RenderableType:
     for arm in result.arms:
         table.add_row(
             arm.arm.replace("_", " "), str(arm.num_real), str(arm.num_synthetic),
-            _percent(arm.accuracy), _percent(arm.macro_f1),
+            *(_percent(one, not result.is_inconclusive) for one in (arm.accuracy, arm.macro_f1)),
         )  # fmt: skip
     return Group(
         Text.from_markup(f"[{_VERDICTS[result.verdict]}]{escape(result.sentence)}[/]\n"),
@@ -89,5 +89,5 @@ def _share(one: Estimate | None) -> str:
     return f"{one.value:.2f}{_interval(one.interval, '.2f')}" if one is not None else "·"
 
 
-def _percent(one: Estimate) -> str:
-    return f"{one.value:.1%}{_interval(one.interval, '.1%')}"
+def _percent(one: Estimate, conclusive: bool) -> str:
+    return f"{one.value:.1%}{_interval(one.interval if conclusive else None, '.1%')}"

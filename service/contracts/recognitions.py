@@ -132,6 +132,10 @@ class RecognitionResult(Word):
     classifier: str
     verdict: Verdict
     sentence: str
+    is_inconclusive: bool = Field(
+        default=False,
+        description="True where the classifiers did not learn, or test images are too few: no lift says anything then.",
+    )
     chosen_ratio: float
     selection: list[RatioTried]
     selection_split: Split = Field(
@@ -164,6 +168,11 @@ class RecognitionRun(Word):
 
 
 class RecognitionSoFar(Word):
-    """The classifiers a running recognition has trained; kept in its job's record, so that another worker goes on."""
+    """The classifiers a running recognition has trained; kept in its job's record, so that another worker goes on.
+
+    ``made_with``: what they were begun from, with its digest: classifiers of others cannot be compared.
+    """
+
+    made_with: str = ""
 
     runs: list[RecognitionRun]

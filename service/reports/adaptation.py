@@ -1,5 +1,6 @@
 """The page of an adaptation: how the training went, what the search tried, and what it found."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from service.reports import plots
 from service.reports.pages import Fact, Progressing, dataset_facts, progressing
 from service.reports.records import AdaptationClass, AdaptationRecord
 from service.reports.svg import Svg
-from service.reports.wording import MISSING, counted, duration, figure, moment, percent, stage
+from service.reports.wording import MISSING, counted, duration, figure, moment, percent, setting, stage
 
 _STOPPED = {
     "no_gain_expected": "It stopped because no further gain beyond chance was expected.",
@@ -155,9 +156,18 @@ def _searched(one: AdaptationClass) -> Searched | None:
 
 
 def best_so_far(trials: Sequence[SearchTrial]) -> int | None:
-    """The number of the usable trial with the lowest KID; None while there is none."""
-    scored = [(trial.kid, trial.number) for trial in trials if trial.feasible and trial.kid is not None]
+    """The number of the trial that the search would choose now, luck allowed for; None while none can be used.
+
+    By the rule of the search (`models.search.trials.best_trial`): another one leads only where another would be chosen.
+    """
+    scored = [(trial.kid + _noise(trial), trial.number) for trial in trials if trial.feasible and trial.kid is not None]
     return min(scored)[1] if scored else None
+
+
+def _noise(trial: SearchTrial) -> float:
+    """How far luck may have moved the trial's KID, against other trials of the search."""
+    noise = trial.kid_noise if trial.kid_noise is not None else trial.kid_std
+    return noise if noise is not None else math.inf
 
 
 def search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None, best: int | None) -> str:
@@ -233,7 +243,7 @@ def trial_line(trial: SearchTrial, best: int | None) -> TrialLine:
 
 
 def _found(found: FoundSettings) -> list[Fact]:
-    return [Fact(name, f"{value:.4g}", code=True) for name, value in found.model_dump().items()]
+    return [Fact(name, setting(value), code=True) for name, value in found.model_dump().items()]
 
 
 def _extractor(report: SearchReport | None) -> list[Fact]:

@@ -98,7 +98,10 @@ class Telling:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a finished recognition has to show."""
+    """What a finished recognition has to show.
+
+    Where nothing can be concluded there are no intervals, lifts, plots and telling images, which would look as if.
+    """
 
     answer: str
     verdict: str
@@ -157,14 +160,15 @@ def _left_out(rejected: Mapping[str, Sequence[int]]) -> list[Fact]:
 
 def _findings(result: RecognitionResult, images: Mapping[str, ImageRecord], pictures: Pictures) -> Findings:
     answer, verdict = _VERDICTS[result.verdict]
+    conclusive = not result.is_inconclusive
     return Findings(
         answer=answer,
         verdict=verdict,
         sentence=result.sentence,
-        plots=_plots(result),
+        plots=_plots(result) if conclusive else [],
         arm_names=[ARM_NAMES[arm.arm] for arm in result.arms],
-        arms=[_arm(arm) for arm in result.arms],
-        lifts=[_lift(lift) for lift in result.lifts],
+        arms=[_arm(arm, conclusive) for arm in result.arms],
+        lifts=[_lift(lift) for lift in result.lifts if conclusive],
         ratios=[
             (f"{one.ratio:g}", one.num_synthetic, percent(one.validation_accuracy, 1), one.ratio == result.chosen_ratio)
             for one in result.selection
@@ -173,7 +177,7 @@ def _findings(result: RecognitionResult, images: Mapping[str, ImageRecord], pict
         classes=result.classes,
         confusions=[_confusion(arm, result.classes) for arm in result.arms],
         recalls=[_recall(name, result) for name in result.classes],
-        telling=[_telling(one, images, pictures) for one in result.telling_images[:MAX_TELLING]],
+        telling=[_telling(one, images, pictures) for one in result.telling_images[:MAX_TELLING] if conclusive],
         num_telling=len(result.telling_images),
         notes=result.notes,
         stages=", ".join(f"{stage(name)} {duration(taken)}" for name, taken in result.stage_seconds.items()),
@@ -205,7 +209,7 @@ def _over(lift: Lift) -> str:
     return f"{ARM_NAMES[lift.over]} ({_METRICS.get(lift.metric, lift.metric)})"
 
 
-def _arm(arm: ArmResult) -> ArmLine:
+def _arm(arm: ArmResult, conclusive: bool) -> ArmLine:
     trained_on = counted(arm.num_real, "real image")
     if arm.num_synthetic and arm.arm is Arm.REAL_PLUS_SYNTHETIC:
         trained_on += f", {arm.num_synthetic} synthetic"
@@ -213,9 +217,9 @@ def _arm(arm: ArmResult) -> ArmLine:
         name=ARM_NAMES[arm.arm],
         trained_on=trained_on,
         accuracy=percent(arm.accuracy.value, 1),
-        accuracy_interval=_percent_interval(arm.accuracy),
+        accuracy_interval=_percent_interval(arm.accuracy) if conclusive else "",
         macro_f1=percent(arm.macro_f1.value, 1),
-        macro_f1_interval=_percent_interval(arm.macro_f1),
+        macro_f1_interval=_percent_interval(arm.macro_f1) if conclusive else "",
         runs=", ".join(percent(run, 1) for run in arm.runs_accuracy),
     )
 
@@ -251,13 +255,14 @@ def _confusion(arm: ArmResult, classes: Sequence[str]) -> Confusion:
 def _recall(name: str, result: RecognitionResult) -> RecallLine:
     recalls = {arm.arm: arm.recall.get(name) for arm in result.arms}
     with_it, without = recalls.get(Arm.REAL_PLUS_SYNTHETIC), recalls.get(Arm.REAL_AUGMENTED)
+    change = points(with_it - without) if with_it is not None and without is not None else MISSING
     counts = result.num_images.get(name, {})
     return RecallLine(
         name=name,
         num_images={split.value: counts.get(split, 0) for split in Split},
         num_synthetic=result.num_synthetic_images.get(name, 0),
         recalls=[percent(recall, 1) for recall in recalls.values()],
-        change=points(with_it - without) if with_it is not None and without is not None else MISSING,
+        change=change if not result.is_inconclusive else MISSING,
     )
 
 

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 
 from service.contracts.generations import GenerationMode, GenerationParams, GenerationSettings, Origin
+from service.reports.wording import setting
 
 _ORIGINS = {
     Origin.CLIENT: "given",
@@ -27,7 +28,7 @@ def settings_used(params: GenerationParams) -> list[SettingUsed]:
     """Every setting with its origin, as it was recorded when the generation was accepted."""
     without_effect = _without_effect(params.settings)
     return [
-        SettingUsed(name, _shown(value), _origin(params.origins.get(name)), name not in without_effect)
+        SettingUsed(name, setting(value), _origin(params.origins.get(name)), name not in without_effect)
         for name, value in params.settings.model_dump(mode="json").items()
     ]
 
@@ -40,12 +41,6 @@ def _without_effect(used: GenerationSettings) -> set[str]:
     """From noise there is no source to keep or to splice, and without the adapter nothing to scale."""
     from_noise = {"strength", "splice_sources"} if used.mode is GenerationMode.FROM_NOISE else set()
     return from_noise | ({"lora_scale"} if used.unadapted else set())
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)

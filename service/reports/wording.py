@@ -19,6 +19,13 @@ def figure(value: float | None, significant: int = 3) -> str:
     return f"{value:.{min(decimals, 6)}f}"
 
 
+def setting(value: object) -> str:
+    """A setting's value; a switch is yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def interval(given: Interval | None, significant: int = 3) -> str:
     """``low to high``; empty where there is none."""
     if given is None:

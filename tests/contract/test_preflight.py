@@ -95,7 +95,7 @@ def test_an_image_out_of_focus_is_named(world: World) -> None:
     files = [("images", one) for one in [*sharp, ("pits/soft.png", out_of_focus(png(9)))]]
     told = look(world, dataset_id=world.client.post("/v1/datasets", files=files).json()["id"])
     (warning,) = [one for one in told["classes"][0]["warnings"] if one["code"] == "blurred"]
-    assert warning["message"] == "1 images are far less sharp than the others: soft.png"
+    assert warning["message"] == "1 image is far less sharp than the others: soft.png"
 
 
 def out_of_focus(data: bytes) -> bytes:

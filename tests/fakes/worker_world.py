@@ -79,6 +79,8 @@ class World:
     broker_url: str | None = None
     database_url: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    #: Test images, beside 6 train and 8 validation images.
+    num_test: int = 0
     #: Settings that keep the artefacts elsewhere.
     store: Settings | None = None
 
@@ -108,7 +110,7 @@ class World:
 
     def _insert_images(self) -> None:
         draws = np.random.default_rng(0)
-        splits = [Split.TRAIN] * 6 + [Split.VALIDATION] * 8
+        splits = [Split.TRAIN] * 6 + [Split.VALIDATION] * 8 + [Split.TEST] * self.num_test
         rows = [self._image_row(number, split, draws) for number, split in enumerate(splits)]
         with self.database.transaction() as session:
             datasets.insert_dataset(session, DEFAULT_TENANT, self.dataset_id, "surfaces", now())

@@ -31,7 +31,10 @@ _NUM_KEPT = 3
 
 
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
-    """Train the adapter and store its archive; its row is written when the job succeeds."""
+    """Train the adapter and store its archive; its row is written when the job succeeds.
+
+    Raises `ExtractorUnusable` before the training where the search could not be scored.
+    """
     begun = time.monotonic()
     footprint.begin()
     job = attempt.job
@@ -39,6 +42,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     with workshop.database.reading() as session:
         records = datasets.images_of(session, job.tenant_id, params.dataset_version_id, params.class_name)
     train = [record.sha256 for record in records if record.split is Split.TRAIN]
+    if params.settings.search.max_trials > 0:
+        workshop.residents.extractor()  # what the search cannot do without is missed before the training, not after it
     workspace = workshop.workspace(job)
     base = workshop.residents.bare(params.base_model)
     writer = attempt.progress(_weights(params.settings))

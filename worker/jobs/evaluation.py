@@ -1,7 +1,7 @@
 """An evaluation job: any image set of a class scored against real images."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -22,21 +22,30 @@ from service.errors import NotFound
 from service.store import adaptations, adapters, datasets, generations
 from service.store.base import checked
 from service.store.tables import JobRow
+from worker.jobs.searching import Real
 from worker.lifecycle import Attempt, Finished
 from worker.scoring import Comparison, score
 from worker.workshop import Workshop
 
 
 @dataclass(frozen=True)
-class Sets:
-    """Digests of both sets' images, and of the train images of the adapter behind a generation.
+class Seen:
+    """Digests of the real images behind a generation: which ones its adapter was trained on, and chosen by.
 
-    ``trained_on``: empty where there was no adapter, none where it was deleted.
+    ``by_search``: empty where no settings were found, or by train images.
     """
+
+    by_adaptation: list[str] = field(default_factory=list)
+    by_search: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Digests of both sets' images; ``seen``: none where the adapter behind a generation was deleted."""
 
     real: list[str]
     other: list[str]
-    trained_on: list[str] | None
+    seen: Seen | None
 
 
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
@@ -47,7 +56,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         sets = _sets(session, attempt.job.tenant_id, request)
     extractor = workshop.residents.extractor(request.extractor)
     writer = attempt.progress({"features": 1.0})
-    candidates = sets.trained_on or []
+    seen = sets.seen or Seen()
+    candidates = seen.by_adaptation
     done, total = 0, len(sets.real) + len(sets.other) + len(candidates)
 
     def count() -> None:
@@ -55,7 +65,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         done += 1
         writer("features", done, total)
 
-    real, other, trained_on = (
+    real, other, train = (
         workshop.features.features(extractor, digests, count) for digests in (sets.real, sets.other, candidates)
     )
     between = time.monotonic()
@@ -65,7 +75,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         other=other,
         reference_split=request.real.split,
         seen_by_adaptation=not set(candidates).isdisjoint(sets.real),
-        copy_candidates=trained_on if len(trained_on) else None,
+        seen_by_search=not set(seen.by_search).isdisjoint(sets.real),
+        copy_candidates=train if len(train) else None,
         notes=_notes(sets),
     )
     report = score(comparison, extractor)
@@ -77,18 +88,19 @@ def _notes(sets: Sets) -> list[str]:
     notes = ["No copy floor: an evaluation knows no sources; the generation's own report has it."]
     shared = len(set(sets.real) & set(sets.other))
     if shared:
-        notes.append(f"{shared} images are in both sets, which lowers every distance.")
-    if sets.trained_on is None:
-        notes.append("The adapter of these images was deleted: what it was trained on is not known.")
+        told = "1 image is" if shared == 1 else f"{shared} images are"
+        notes.append(f"{told} in both sets, which lowers every distance.")
+    if sets.seen is None:
+        notes.append("The adapter of these images was deleted: what it was trained on and chosen by is not known.")
     return notes
 
 
 def _sets(session: Session, tenant: TenantId, request: EvaluationRequest) -> Sets:
     real = _dataset_digests(session, tenant, request.real)
     if isinstance(request.other, DatasetImages):
-        return Sets(real, _dataset_digests(session, tenant, request.other), [])
+        return Sets(real, _dataset_digests(session, tenant, request.other), Seen())
     other = _generation_digests(session, tenant, request.other)
-    return Sets(real, other, _trained_on(session, tenant, request.other))
+    return Sets(real, other, _seen(session, tenant, request.other))
 
 
 def _dataset_digests(session: Session, tenant: TenantId, images: DatasetImages) -> list[str]:
@@ -108,8 +120,8 @@ def _generation_digests(session: Session, tenant: TenantId, images: GenerationIm
     return [image.sha256 for image in found]
 
 
-def _trained_on(session: Session, tenant: TenantId, images: GenerationImages) -> list[str] | None:
-    """Digests of the images that the generation's adapter was trained on; empty for the unadapted baseline.
+def _seen(session: Session, tenant: TenantId, images: GenerationImages) -> Seen | None:
+    """What the generation's adapter has seen; nothing for the unadapted baseline.
 
     None where the adapter is no longer there.
     """
@@ -121,14 +133,15 @@ def _trained_on(session: Session, tenant: TenantId, images: GenerationImages) ->
     )
     job = session.scalars(query).first()
     if job is None:
-        return []
+        return Seen()
     params = GenerationParams.model_validate(job.params)
     if params.settings.unadapted:
-        return []
+        return Seen()
     try:
         adapter = adapters.get(session, tenant, params.adapter_id)
     except NotFound:
         return None
     adaptation = adaptations.get(session, tenant, adapter.adaptation_id)
-    records = datasets.images_of(session, tenant, adaptation.dataset_version_id, adapter.class_name, Split.TRAIN)
-    return [record.sha256 for record in records]
+    real = Real.of(datasets.images_of(session, tenant, adaptation.dataset_version_id, adapter.class_name))
+    chosen_by = real.reference if adapter.found is not None and real.split is Split.VALIDATION else []
+    return Seen([record.sha256 for record in real.train], [record.sha256 for record in chosen_by])

@@ -87,8 +87,9 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
 def _notes(made: Made, unseen: bool, num_validation: int) -> list[str]:
     if unseen or not made.adapted:
         return []
+    has = "1 validation image" if num_validation == 1 else f"{num_validation} validation images"
     return [
-        f"The class has {num_validation} validation images, fewer than {MIN_VALIDATION_IMAGES}: it is measured by the "
+        f"The class has {has}, fewer than {MIN_VALIDATION_IMAGES}: it is measured by the "
         "train images, which the adapter was trained on. Such scores flatter."
     ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InvalidSettings
+from models.evaluation.weights_file import digest_of
 from models.progress import Progress
 from models.recognition.config import ClassifierConfig, ProtocolConfig, TrainingConfig
 from models.recognition.data import Development, Labelled, RecognitionData
@@ -42,14 +43,16 @@ _WEIGHTS = {"loading": 0.01, "classifiers": 0.99}
 def run(attempt: Attempt, workshop: Workshop) -> Finished:
     """Train and compare; goes on from the classifiers in the job's record."""
     params = RecognitionParams.model_validate(attempt.job.params)
-    config = configured(params.settings, _pretrained(workshop, params.settings.classifier))
+    pretrained = _pretrained(workshop, params.settings.classifier)
+    config = configured(params.settings, pretrained)
+    made_with = _made_with(params.settings.classifier, pretrained)
     with workshop.database.reading() as session:
         inputs = read_inputs(session, attempt.job.tenant_id, params)
     writer = attempt.progress(_WEIGHTS)
     started = time.monotonic()
     data = _data(inputs, workshop, writer)
     loading_seconds = time.monotonic() - started
-    record = _Record(attempt, _done(attempt))
+    record = _Record(attempt, made_with, _done(attempt, made_with))
     outcome = run_protocol(
         data,
         config,
@@ -101,6 +104,23 @@ def _pretrained(workshop: Workshop, name: str) -> Path | None:
     return Path(entry.path) if entry is not None else None
 
 
+def _made_with(name: str, pretrained: Path | None) -> str:
+    """The classifier, with the digest of what its folder holds now. Raises `InvalidSettings`.
+
+    Without a folder its weights are drawn from the seed, so that its name says all.
+    """
+    if pretrained is None:
+        return name
+    try:
+        return f"{name}@{digest_of([*pretrained.glob('*.json'), *pretrained.glob('*.safetensors')])}"
+    except OSError as error:
+        raise InvalidSettings(
+            f"The classifier {name!r} cannot be read ({error.strerror}).",
+            field="classifier",
+            remedy="Ask the operator to give the worker the right to read its registered folder.",
+        ) from error
+
+
 def _data(inputs: Inputs, workshop: Workshop, progress: Progress) -> RecognitionData:
     """The images; test images are read when the protocol asks for them."""
     train, validation = inputs.splits[Split.TRAIN], inputs.splits[Split.VALIDATION]
@@ -139,16 +159,20 @@ class _Record:
     """Keeps every trained classifier's answers in the job's record."""
 
     attempt: Attempt
+    made_with: str
     runs: list[RunRecord]
 
     def __call__(self, made: RunRecord) -> None:
         self.runs.append(made)
-        self.attempt.keep(RecognitionSoFar(runs=[_told(one) for one in self.runs]))
+        self.attempt.keep(RecognitionSoFar(made_with=self.made_with, runs=[_told(one) for one in self.runs]))
 
 
-def _done(attempt: Attempt) -> list[RunRecord]:
-    kept = attempt.job.interim
-    return [_made(one) for one in RecognitionSoFar.model_validate(kept).runs] if kept is not None else []
+def _done(attempt: Attempt, made_with: str) -> list[RunRecord]:
+    """The classifiers of an earlier attempt; none where what they were begun from was replaced in between."""
+    if attempt.job.interim is None:
+        return []
+    kept = RecognitionSoFar.model_validate(attempt.job.interim)
+    return [_made(one) for one in kept.runs] if kept.made_with == made_with else []
 
 
 def _told(made: RunRecord) -> RecognitionRun:
@@ -197,6 +221,7 @@ def _result(
         classifier=params.settings.classifier,
         verdict=Verdict(outcome.verdict.value),
         sentence=outcome.sentence,
+        is_inconclusive=outcome.is_inconclusive,
         chosen_ratio=outcome.choice.ratio,
         selection_split=Split.TRAIN if outcome.choice.held_out else Split.VALIDATION,
         selection=[

@@ -88,7 +88,5 @@ def _traced(
             made.append(Made(image, tuple(one for one in found if one is not None)))
     if not strange:
         return made, []
-    return made, [
-        f"{strange} synthetic images were left out: they were made from real images that are no train images of this "
-        "dataset version."
-    ]
+    left_out = "1 synthetic image was" if strange == 1 else f"{strange} synthetic images were"
+    return made, [f"{left_out} left out: made from real images that are no train images of this dataset version."]

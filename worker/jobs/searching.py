@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from models.adapter import load_adapter
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import derived_seed
-from models.errors import DatasetUnusable
+from models.errors import DatasetUnusable, ExtractorUnusable
 from models.evaluation.features import FeatureExtractor, Features
 from models.generation.engine import Sample
 from models.imaging.fit import FitPolicy
@@ -22,12 +22,15 @@ from service.contracts.adaptations import AdaptationParams
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
 from service.contracts.search import FoundSettings, SearchReport, SearchSoFar, SearchTrial
+from service.logs import get_logger
 from worker.jobs.judgement import ROUND_TRIP_IMAGES
 from worker.jobs.trial_examples import Examples
 from worker.lifecycle import Attempt
 from worker.real_images import copy_gate_of, sources_of
 from worker.scoring import Comparison, score
 from worker.workshop import Workshop
+
+_log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,17 @@ def find_settings(
     kept: Mapping[str, Path],
     progress: Progress,
 ) -> Found:
-    """Try settings and return the best; goes on from the trials in the job's record."""
+    """Try settings and return the best; goes on from the trials in the job's record.
+
+    Images or an extractor that cannot be used end the search with a warning: what was trained is kept.
+    """
     params = AdaptationParams.model_validate(attempt.job.params)
     last = list(kept)[-1]
     if params.settings.search.max_trials == 0:
         return Found(last, None, None, [])
     real = Real.of(records)
-    extractor = workshop.residents.extractor()
     try:
+        extractor = workshop.residents.extractor()
         floors = _floors(workshop, base, real, extractor, FitPolicy(params.settings.fit.value))
         material = _material(workshop, base, params, real, extractor, kept)
         made_with = f"{base.identity}, {extractor.name}@{extractor.digest}"
@@ -93,7 +99,8 @@ def find_settings(
             done=done,
             on_trial=_Record(attempt, made_with, list(done), scorer, examples),
         )
-    except DatasetUnusable as error:
+    except (DatasetUnusable, ExtractorUnusable) as error:
+        _log.warning("search.left_out", code=error.code, message=error.message, detail=error.detail)
         return Found(last, None, None, [f"No settings were searched for: {error}"])
     return replace(_found(outcome, last, _report(outcome, params, real, floors), real), publish=examples.publish)
 
@@ -268,7 +275,7 @@ def _found(outcome: SearchOutcome, last: str, report: SearchReport, real: Real) 
 def _unused(real: Real) -> list[str]:
     if real.split is Split.VALIDATION or not real.num_validation:
         return []
+    has = "1 validation image" if real.num_validation == 1 else f"{real.num_validation} validation images"
     return [
-        f"The class has {real.num_validation} validation images, fewer than {MIN_VALIDATION_IMAGES}: the search scored "
-        "against the train images instead."
+        f"The class has {has}, fewer than {MIN_VALIDATION_IMAGES}: the search scored against the train images instead."
     ]

@@ -199,6 +199,7 @@ class RecognitionResult(Figures):
     classifier: str
     verdict: Verdict
     sentence: str
+    is_inconclusive: bool = False
     chosen_ratio: float
     arms: list[ArmResult]
     lifts: list[Lift]

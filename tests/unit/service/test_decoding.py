@@ -70,3 +70,11 @@ def test_sixteen_bit_grey_of_several_strips_is_scaled_as_one() -> None:
     kept = Image.open(io.BytesIO(decoded(encoded(deep)).png))
     values = struct.unpack(f"<{1_000_000}H", deep.tobytes())
     assert kept.tobytes() == bytes((value * 255 + 32_767) // 65_535 for value in values)
+
+
+def test_a_tiff_of_floats_is_refused_with_how_to_bring_its_values_to_eight_bits() -> None:
+    data = encoded(Image.new("F", (40, 40), 0.5), "TIFF")
+    with pytest.raises(ImageRefusal) as refused:
+        decoded(data, "height_map.tif")
+    assert refused.value.code == "unsupported_mode"
+    assert "0-255, the same range for all images" in refused.value.remedy

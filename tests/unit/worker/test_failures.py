@@ -28,7 +28,7 @@ def test_a_models_error_keeps_its_code_and_has_a_remedy(kind: type[ModelError]) 
 
 def test_the_error_s_own_remedy_comes_first() -> None:
     failure = failure_of(InvalidSettings("strength is 0.", field="strength", remedy="Give more than 0."))
-    assert failure.remedy == "Give more than 0."
+    assert (failure.message, failure.remedy) == ("strength is 0.", "Give more than 0."), "each is told once"
 
 
 class OutOfMemoryError(RuntimeError):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,13 @@ def test_two_classes_with_the_same_images_are_not_supported_and_reject_nothing()
     assert not gate.supports("a") and not gate.supports("b") and gate.supports("c")
     assert reason is not None and "recognises only" in reason
     assert share_passing(gate, of_class(4.0), "a") == 1.0
+
+
+def test_a_class_is_judged_from_the_recall_that_is_promised_on() -> None:
+    gate = replace(ClassGate.fit(three_classes()), recalls={"crack": 0.79, "pit": 0.8, "stain": 1.0})
+    assert "only 79%" in (gate.reason("crack") or "") and "from 80% on" in (gate.reason("crack") or "")
+    assert share_passing(gate, of_class(4.0), "crack") == 1.0, "not judged"
+    assert gate.supports("pit") and share_passing(gate, of_class(0.0), "pit") <= 0.05
 
 
 @pytest.mark.parametrize("same", [True, False])

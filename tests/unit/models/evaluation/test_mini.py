@@ -69,5 +69,6 @@ def test_a_missing_damaged_or_mismatched_folder_is_refused_with_its_name(tmp_pat
         load_mini(tmp_path)
     weights.write_bytes(whole)
     (tmp_path / "config.json").write_text('{"channels": [8, 8, 16, 32], "input_px": 32}')
-    with pytest.raises(ExtractorUnusable, match="size mismatch"):
+    with pytest.raises(ExtractorUnusable, match="cannot be opened") as raised:
         load_mini(tmp_path)
+    assert raised.value.detail is not None and "size mismatch" in raised.value.detail

@@ -74,6 +74,7 @@ def test_synthetic_images_of_the_true_distribution_show_a_gain_and_the_larger_ra
     helped: RecognitionOutcome,
 ) -> None:
     assert helped.verdict is Verdict.GAIN_SHOWN, helped.sentence
+    assert helped.telling and not helped.is_inconclusive
     assert helped.choice.ratio == 8.0
     gain = next(one for one in helped.lifts if (one.over, one.metric) == (Arm.REAL_AUGMENTED, "accuracy")).measured
     assert gain.value == pytest.approx(
@@ -184,6 +185,7 @@ def test_pictures_of_one_class_that_stand_in_another_too_are_told_and_a_classifi
     assert any("stand in several classes" in note for note in outcome.notes)
     assert outcome.verdict is Verdict.NO_GAIN_SHOWN
     assert "did not learn" in outcome.sentence
+    assert outcome.is_inconclusive and not outcome.telling
 
 
 def test_every_step_is_told_in_one_count_and_a_word_to_stop_stops_within_a_classifier() -> None:
@@ -212,3 +214,4 @@ def test_a_perfect_score_on_a_test_of_one_image_a_class_concludes_nothing() -> N
     outcome = run(RecognitionData(given.development, lambda: pictures(2, 3)), replace(SHORT, ratios=(8.0,)))
     assert outcome.verdict is Verdict.NO_GAIN_SHOWN
     assert "too few test images (2 of 2 classes)" in outcome.sentence
+    assert outcome.is_inconclusive and not outcome.telling

@@ -1,5 +1,7 @@
 """Metrics by hand and against scikit-learn; intervals that hold what they promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
@@ -89,6 +91,22 @@ def test_a_lift_that_every_seed_and_image_agrees_on_has_no_width_and_seeds_alone
     found = measured(truth, told, 3, accuracy, Replicates(np.ones((40000, 60), np.int64), replicates.luck, 1.0), 0.95)
     half = 3.1824 * values.std(ddof=1) / 2  # Student's t, 3 degrees of freedom, 97.5 %.
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.02)
+
+
+def test_few_images_a_class_widen_the_interval_by_what_resampling_them_misses() -> None:
+    """Resampling n images has (n - 1) / n of the variance that n other images would have."""
+    truth = np.repeat(np.arange(3), 4)
+    told = np.tile(np.where(np.arange(12) % 4 < 2, truth, (truth + 1) % 3), (2, 1))
+    drawn = Replicates.drawn(truth, 2, 2000, 0)
+    images_alone = replace(drawn, luck=np.zeros(2000))
+    found, plain = (
+        measured(truth, told, 3, accuracy, one, 0.95) for one in (images_alone, replace(images_alone, widening=1.0))
+    )
+    assert plain.low < 0.3 and plain.high > 0.7
+    widening = (4 / 3) ** 0.5
+    assert (found.low - 0.5, found.high - 0.5) == pytest.approx(
+        (widening * (plain.low - 0.5), widening * (plain.high - 0.5))
+    )
 
 
 def test_intervals_stay_where_the_metric_can_be_and_one_seed_gives_none() -> None:

@@ -220,6 +220,15 @@ def test_the_lowest_score_is_best_and_of_equal_ones_the_first() -> None:
     assert best_trial(trials) is trials[1]
 
 
+def test_a_low_score_that_may_be_luck_does_not_win() -> None:
+    """The first was scored on the few images that the copy gate left."""
+    lucky, sure = trial(0, 0.4, 0.100), trial(1, 0.6, 0.120)
+    noisy = {one.number: replace(one.observation, kid_noise=noise) for one, noise in ((lucky, 0.05), (sure, 0.01))}
+    trials = [replace(one, observation=noisy[one.number]) for one in (lucky, sure)]
+    assert best_trial(trials) is trials[1]
+    assert best_trial([lucky, sure]) is lucky, "equally noisy"
+
+
 def test_a_trial_that_is_not_feasible_is_never_best() -> None:
     trials = [trial(0, 0.1, -1.0, feasible=False), trial(1, 0.5, 0.3)]
     assert best_trial(trials) is trials[1]

@@ -9,7 +9,7 @@ from service.contracts.datasets import ImageRecord, Split
 from service.contracts.generations import GenerationParams, GenerationResult, GenerationSettings
 from service.contracts.ids import AdaptationId, AdapterId, DatasetId, GenerationId, ImageId, Sha256, VersionId
 from service.contracts.jobs import JobFailure, JobState, Progress
-from service.contracts.recognitions import RecognitionResult
+from service.contracts.recognitions import RecognitionResult, Verdict
 from service.contracts.requests import RecognitionRequest
 from service.contracts.search import SearchTrial
 from service.registry import BaseModelEntry
@@ -194,6 +194,7 @@ def test_an_adaptation_page_shows_curves_every_trial_and_why_the_search_stopped(
     for said in (
         "Trial 1 was chosen.", "lower KID by 0.0021", "no further gain beyond chance", "3 of 24 images hold NaN",
         "their scores flatter", "Trained on 16 images in 10 min 57 s",
+        "strength 0.55", "num_inference_steps 30", "splice_sources no",
     ):  # fmt: skip
         assert said in page.words, said
     assert page.tags.count("svg") == 4, "two stages, KID and FID"
@@ -235,6 +236,25 @@ def test_a_recognition_page_says_its_verdict_large_and_shows_what_it_stands_on()
         assert said in page.words, said
     assert page.tags.count("svg") == 3
     assert html == html_of(recognition_page(recognition(measured.recognition_result(sentence=EVIL)), picture))
+
+
+def test_where_nothing_can_be_concluded_no_interval_lift_or_picture_looks_as_if() -> None:
+    result = measured.recognition_result(sentence="The classifier did not learn to tell the classes apart.")
+    shown, hidden = (
+        check_self_contained(html_of(recognition_page(recognition(one), picture)))
+        for one in (result, result.model_copy(update={"is_inconclusive": True, "verdict": Verdict.NO_GAIN_SHOWN}))
+    )
+    for said in (
+        "95 %",
+        "91.0 to 98.0 %",
+        "percentage points, paired",
+        "+5.0 to +24.0",
+        "Images that the arms disagree",
+    ):
+        assert said in shown.words and said not in hidden.words, said
+    assert "svg" not in hidden.tags
+    for said in ("did not learn to tell", "95.0 %", "Which class is taken for which"):
+        assert said in hidden.words, said
 
 
 def test_a_recognition_without_a_result_says_why() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from models.errors import Interrupted
 from models.evaluation.features import FeatureExtractor
 from models.evaluation.gates import Gates, RejectReason
+from models.evaluation.outliers import OutlierGate
 from models.generation.engine import Sample, Sampler
 from service.contracts.generations import GateSettings, GenerationMode, GenerationParams, GenerationSettings
 from service.contracts.ids import AdapterId, GenerationId
@@ -137,6 +139,21 @@ def test_what_was_judged_is_stored_when_the_job_is_stopped(tmp_path: Path) -> No
     with pytest.raises(Interrupted):
         delivery.fill(cast(Sampler, Drawn(stopped)))
     assert delivery.num_candidates == len(delivery.images) == BATCH_SIZE
+
+
+def test_making_ends_where_the_budget_is_spent(tmp_path: Path) -> None:
+    """No grey image is like the real ones, which are nearly white."""
+    delivery = delivery_of(LocalArtifacts(tmp_path), 3)
+    real = np.random.default_rng(0).normal(0.9, 0.01, (20, 3))
+    delivery.gates = Gates(None, None, OutlierGate.fit(real), "pits")
+
+    def within_the_budget() -> None:
+        assert delivery.num_candidates < 15, "5 candidates an image"
+
+    delivery.fill(cast(Sampler, Drawn(within_the_budget)))
+    assert (delivery.num_candidates, delivery.num_missing) == (15, 3)
+    (warning,) = delivery.warnings()
+    assert warning.startswith("0 of 3 images: of 15 that were made (the budget), 15 were unlike any real image.")
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:

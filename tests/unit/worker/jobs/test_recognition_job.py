@@ -3,13 +3,18 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sqlalchemy import select
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from models.errors import DatasetUnusable, Interrupted, InvalidSettings
+from models.recognition import protocol
+from models.recognition.classifier import train
 from service.contracts.datasets import Split
 from service.contracts.generations import Decision, GeneratedImage, GenerationSettings
 from service.contracts.ids import (
@@ -196,6 +201,30 @@ def test_a_stopped_job_goes_on_where_it_was_and_finds_the_same(workshop: Worksho
         session.delete(session.get_one(JobRow, JOB))
     at_once = result_of(workshop, attempt(workshop))
     assert resumed.model_copy(update={"stage_seconds": {}}) == at_once.model_copy(update={"stage_seconds": {}})
+
+
+def save_classifier(folder: Path, seed: int) -> None:
+    """A classifier of random weights, as an operator would register a pretrained one."""
+    torch.manual_seed(seed)
+    small = ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], layer_type="basic", num_labels=2)
+    ResNetForImageClassification(small).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(("seed", "num_trained"), [(1, NUM_RUNS - 3), (2, NUM_RUNS)], ids=["the same", "replaced"])
+def test_classifiers_begun_from_what_was_replaced_since_are_trained_again(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, num_trained: int
+) -> None:
+    own = replace(workshop, classifiers={"own": ClassifierEntry(name="own", path=str(tmp_path / "own"))})
+    save_classifier(tmp_path / "own", seed=1)
+    with pytest.raises(Interrupted):
+        recognition.run(attempt(own, stopping=lambda: len(kept(own)) >= 3, classifier="own"), own)
+    with workshop.database.transaction() as session:
+        leases.release(session, JOB, 1, now=utc_now())
+    save_classifier(tmp_path / "own", seed)
+    counted = Mock(wraps=train)
+    monkeypatch.setattr(protocol, "train", counted)
+    recognition.run(attempt(own, classifier="own"), own)
+    assert (counted.call_count, len(kept(own))) == (num_trained, NUM_RUNS)
 
 
 def test_a_class_whose_synthetic_images_all_come_from_elsewhere_ends_the_job(workshop: Workshop) -> None:

@@ -1,4 +1,4 @@
-"""What a search shares between its trials is computed once: a trial costs its own images, and nothing else."""
+"""What a search costs: what its trials share is computed once, and an extractor that is of no use loses no training."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,7 +10,11 @@ import torch
 from diffusers import AutoencoderKL
 
 from models.evaluation.mini import MiniNetwork
+from service.contracts.adaptations import AdaptationResult
+from service.contracts.ids import DEFAULT_TENANT
 from service.contracts.jobs import JobState
+from service.store import adapters
+from service.store.tables import JobRow
 from tests.fakes.worker_world import World, build_registry, quick
 from worker import residents
 from worker.jobs.judgement import ROUND_TRIP_IMAGES
@@ -24,6 +28,13 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path / "data", build_registry(tmp_path))
     yield world
     world.close()
+
+
+def worked_off(world: World, num_trials: int) -> JobRow:
+    """The row of an adaptation that was run by a worker of its own."""
+    job_id = world.submit_adaptation(quick(num_trials=num_trials), send=False)
+    compose(world.settings, world.database, worker_id="w", stopping=lambda: False).work_off()
+    return world.job(job_id)
 
 
 @pytest.fixture
@@ -66,3 +77,29 @@ def test_a_trial_computes_nothing_of_real_images_that_was_computed_before(world:
     assert later["extracted"] == IMAGES_A_TRIAL, "another search finds the features of real images"
     assert first["encoded"] == later["encoded"] + copied + NUM_TRAIN, "each source once, for all trials and searches"
     assert first["loaded"] == 1 and "loaded" not in later
+
+
+def test_an_extractor_with_a_wrong_digest_fails_the_job_before_its_training(world: World, done: Counter[str]) -> None:
+    pinned = f'[extractors.mini]\nkind = "mini"\npath = "tiny/extractor"\nsha256 = "{"0" * 64}"\n'
+    world.registry.write_text(world.registry.read_text() + pinned)
+    row = worked_off(world, num_trials=1)
+    assert row.state == JobState.FAILED and row.failure is not None
+    assert row.failure["code"] == "extractor_unusable"
+    told = row.failure["message"] + row.failure["remedy"]
+    assert row.failure["remedy"] not in row.failure["message"] and str(world.registry.parent) not in told
+    assert not done, "no base model was loaded, no image encoded"
+    assert worked_off(world, num_trials=0).state == JobState.SUCCEEDED, "without a search none is needed"
+
+
+def test_what_was_trained_is_kept_where_the_extractor_fails_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MiniNetwork, "features", lambda self, pixels: torch.full((len(pixels), 8), torch.nan))
+    row = worked_off(world, num_trials=1)
+    assert row.state == JobState.SUCCEEDED, row.failure
+    result = AdaptationResult.model_validate(row.result)
+    (warning,) = result.warnings
+    assert warning.startswith("No settings were searched for: Extractor mini gave features that are not finite")
+    with world.database.reading() as session:
+        adapter = adapters.get(session, DEFAULT_TENANT, result.adapter_id)
+    assert (adapter.checkpoint, adapter.found, result.search) == ("lora@3", None, None)
