@@ -114,15 +114,20 @@ def score_against_floors(quality: QualityReport) -> Svg:
 
     def draw(axes: "Axes") -> None:
         for place, (_, score, colour) in enumerate(rows):
-            axes.errorbar(
-                [score.kid], [place], xerr=[score.kid_std], fmt="o", color=colour, markersize=7, elinewidth=1.4
-            )
-        floor = quality.real_floor
-        axes.axvspan(floor.kid - floor.kid_std, floor.kid + floor.kid_std, color=REAL, alpha=0.12, linewidth=0)
+            whiskers = _whiskers(score.kid, *_reach(score))
+            axes.errorbar([score.kid], [place], xerr=whiskers, fmt="o", color=colour, markersize=7, elinewidth=1.4)
+        axes.axvspan(*_reach(quality.real_floor), color=REAL, alpha=0.12, linewidth=0)
         _rows(axes, [name for name, _, _ in rows])
         axes.set_xlabel("KID (lower is closer)")
 
     return drawn(draw, height_in=0.9 + 0.42 * len(rows))
+
+
+def _reach(score: Score) -> tuple[float, float]:
+    """The ends of KID's interval; of its spread in a report that has none."""
+    if score.kid_interval is None:
+        return score.kid - score.kid_std, score.kid + score.kid_std
+    return score.kid_interval.low, score.kid_interval.high
 
 
 def accuracy_of_arms(arms: Sequence[ArmResult]) -> Svg:
