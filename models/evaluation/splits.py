@@ -8,11 +8,10 @@ of all of them, whose bootstrap interval it has, and the mean from real to real 
 floor only the choice of splits is left, and of the difference of the two the same as of `matched`.
 
 FID: to first order `matched` moves with the images as FID of all of them does. The floor's spread is a jackknife that
-leaves out a tenth of the real images at a time, as many in each half (delete-a-group, Shao and Wu 1989); like the
-others of FID it is too wide rather than too narrow at few images (at 20 by a fifth).
+leaves out a tenth of the real images at a time, as many from a side in every split (delete-a-group, Shao and Wu 1989);
+like the others of FID it is too wide rather than too narrow at few images (at 20 by a fifth).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +23,8 @@ from models.evaluation.intervals import NORMAL_QUANTILE, Interval, ScoreInterval
 from models.evaluation.kernel import squared_mmd
 
 _GROUPS = 10
+#: Images of all splits together that the floor's jackknife looks at; of many images few splits are enough.
+_MAX_DRAWN = 3000
 
 _Indices = npt.NDArray[np.int64]
 
@@ -95,7 +96,7 @@ def with_intervals(
     by_splits = NORMAL_QUANTILE / np.sqrt(floor.num_splits)
     below, beyond = kid - of_all.kid.low, of_all.kid.high - kid
     of_fid = of_all.fid.high - fid
-    of_floor = _floor_reach(real, floor.num_splits, seed)
+    of_floor = _floor_reach(real, floor, seed)
 
     def around(value: float, std: float, low: float, high: float) -> Interval:
         wobble = by_splits * std
@@ -127,39 +128,49 @@ def _cut(interval: Interval) -> Interval:
     return Interval(max(0.0, interval.low), interval.high)
 
 
-def _floor_reach(real: Features, num_splits: int, seed: int) -> float | None:
-    """1.96 standard errors of the mean FID of random halves of ``real`` (n, d); None below 6 images.
+def _floor_reach(real: Features, floor: SplitScore, seed: int) -> float | None:
+    """1.96 standard errors of the ``floor``'s FID; None where it has fewer than 3 images on a side.
 
-    Groups of equal size are left out in turn, half of each from either half of every split, so that the counts, which
-    FID depends on, stay equal. The splits are the same whichever group is left out.
+    Groups of equal size are left out in turn, as many from a side in every split, so that the counts, which FID depends
+    on, stay equal. The splits are the same whichever group is left out.
     """
-    half = len(real) // 2
-    if half < 3:
+    fewest = min(floor.num_first, floor.num_second)
+    if fewest < 3:
         return None
-    num_groups = min(_GROUPS, half)
-    in_half = half // num_groups
-    left_out = 2 * in_half
+    num_groups = min(_GROUPS, fewest)
+    from_first, from_second = floor.num_first // num_groups, floor.num_second // num_groups
+    left_out = 2 * from_first
     rng = np.random.default_rng(seed)
     groups, rest = np.split(rng.permutation(len(real)), [num_groups * left_out])
     groups = groups.reshape(num_groups, left_out)
-    halves = [
-        halved
+    num_splits = min(floor.num_splits, max(2, _MAX_DRAWN // len(real)))
+    sides = [
+        sides
         for _ in range(num_splits)
-        for halved in _without_each(rng.permuted(groups, axis=1), rng.permutation(rest), in_half)
+        for sides in _without_each(
+            rng.permuted(groups, axis=1), rng.permutation(rest), (from_first, from_second), floor.num_second
+        )
     ]
-    replicates = np.array(list(fid_of_subsets(real.astype(np.float64), real.astype(np.float64), halves)))
-    means = replicates.reshape(num_splits, num_groups).mean(axis=0)
+    x = real.astype(np.float64)
+    means = np.array(list(fid_of_subsets(x, x, sides))).reshape(num_splits, num_groups).mean(axis=0)
     # The variance of a mean of n is that of means without d of them times (n - d)^2 / (n d).
     scale = (len(real) - left_out) / np.sqrt(len(real) * left_out)
     return NORMAL_QUANTILE * float(scale * means.std(ddof=1))
 
 
-def _without_each(groups: _Indices, rest: _Indices, in_half: int) -> Sequence[list[_Indices]]:
-    """A split's two halves without each of ``groups`` (G, 2 x ``in_half``) in turn; ``rest`` is in all of them."""
+def _without_each(
+    groups: _Indices, rest: _Indices, from_each: tuple[int, int], num_second: int
+) -> list[list[_Indices]]:
+    """A split's two sides without each of ``groups`` (G, 2 a) in turn, of each of which ``from_each`` (a, b) are on the
+    sides. ``rest`` is in all of them: half on the first side, on the second as many as it lacks of ``num_second``."""
+    in_first, in_second = groups[:, : from_each[0]], groups[:, from_each[0] : sum(from_each)]
     spare = len(rest) // 2
-    first, second = rest[:spare], rest[spare : 2 * spare]
-    kept = [np.delete(groups, number, axis=0) for number in range(len(groups))]
+    lacking = min(spare, num_second - in_second.size)
+    first, second = rest[:spare], rest[spare : spare + lacking]
     return [
-        [np.concatenate([one[:, :in_half].ravel(), first]), np.concatenate([one[:, in_half:].ravel(), second])]
-        for one in kept
+        [
+            np.concatenate([np.delete(in_first, number, axis=0).ravel(), first]),
+            np.concatenate([np.delete(in_second, number, axis=0).ravel(), second]),
+        ]
+        for number in range(len(groups))
     ]
