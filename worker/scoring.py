@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from models.evaluation import intervals, quality
 from models.evaluation.copies import CopyCheck
 from models.evaluation.features import FeatureExtractor, Features
+from models.evaluation.splits import SplitScore
 from service.contracts.quality import CopySummary, Estimate, Extractor, Interval, QualityReport, Score
 
 
@@ -34,6 +35,8 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
         round_trip=comparison.round_trip,
         copy_candidates=comparison.copy_candidates,
     )
+    fid_interval = _interval(found.intervals.fid if found.intervals else None)
+    kid_interval = _interval(found.intervals.kid if found.intervals else None)
     return QualityReport(
         class_name=comparison.class_name,
         extractor=Extractor(name=extractor.name, digest=extractor.digest, resize_rule=extractor.resize_rule),
@@ -43,14 +46,17 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
             kid_std=found.kid_std,
             num_real=found.num_real,
             num_other=found.num_synthetic,
+            fid_interval=fid_interval,
+            kid_interval=kid_interval,
         ),
-        fid_interval=_interval(found.intervals.fid) if found.intervals else None,
-        kid_interval=_interval(found.intervals.kid) if found.intervals else None,
+        fid_interval=fid_interval,
+        kid_interval=kid_interval,
         density=_estimate(found.density.density, found.intervals.density) if found.intervals else None,
         coverage=_estimate(found.density.coverage, found.intervals.coverage) if found.intervals else None,
         expected_coverage=found.density.expected_coverage if found.intervals else None,
         matched=_of_splits(found.matched),
         real_floor=_of_splits(found.real_floor),
+        kid_above_floor=_estimate(found.kid_above_floor, found.kid_above_floor_interval),
         copy_floor=_of_copies(found.copy_floor),
         copies=_copies(found.copies),
         reference_split=comparison.reference_split,
@@ -67,23 +73,25 @@ def _copies(found: CopyCheck | None) -> CopySummary | None:
     return CopySummary(threshold=found.threshold, num_checked=len(found.passes), num_copies=num_copies)
 
 
-def _interval(found: intervals.Interval) -> Interval:
-    return Interval(low=found.low, high=found.high)
+def _interval(found: intervals.Interval | None) -> Interval | None:
+    return Interval(low=found.low, high=found.high) if found is not None else None
 
 
-def _estimate(value: float, interval: intervals.Interval) -> Estimate:
-    return Estimate(value=value, interval=_interval(interval))
+def _estimate(value: float, found: intervals.Interval | None) -> Estimate | None:
+    return Estimate(value=value, interval=Interval(low=found.low, high=found.high)) if found is not None else None
 
 
-def _of_splits(found: quality.SplitScore) -> Score:
+def _of_splits(found: SplitScore) -> Score:
     return Score(
-        fid=found.fid, kid=found.kid, kid_std=found.kid_std, num_real=found.num_first, num_other=found.num_second
-    )
+        fid=found.fid, kid=found.kid, kid_std=found.kid_std, num_real=found.num_first, num_other=found.num_second,
+        fid_interval=_interval(found.fid_interval), kid_interval=_interval(found.kid_interval),
+    )  # fmt: skip
 
 
 def _of_copies(found: quality.CopyFloor | None) -> Score | None:
     if found is None:
         return None
     return Score(
-        fid=found.fid, kid=found.kid, kid_std=found.kid_std, num_real=found.num_real, num_other=found.num_round_trip
-    )
+        fid=found.fid, kid=found.kid, kid_std=found.kid_std, num_real=found.num_real, num_other=found.num_round_trip,
+        fid_interval=_interval(found.fid_interval), kid_interval=_interval(found.kid_interval),
+    )  # fmt: skip

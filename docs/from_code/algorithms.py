@@ -13,7 +13,7 @@ _MODULES = (
     (
         "Measuring",
         "models.evaluation.quality models.evaluation.frechet models.evaluation.kernel models.evaluation.density "
-        "models.evaluation.gates models.evaluation.copies models.evaluation.intervals",
+        "models.evaluation.gates models.evaluation.copies models.evaluation.intervals models.evaluation.splits",
     ),
     ("Searching", "models.search.search models.search.space models.search.stopping"),
     ("Recognising", "models.recognition.protocol models.recognition.config models.recognition.verdict"),

@@ -73,7 +73,10 @@ class CopyVerdict:
 class CopyGate:
     """Rejects what is nearer to a real image than real images are to each other, in features or in pixels.
 
-    Each rule lets an unseen real image pass with a chance of about 1 - ``percentile`` / 100.
+    Each rule alone lets an unseen real image pass with a chance of about 1 - ``percentile`` / 100 where there are many
+    real ones; both together reject up to twice as many. With twenty it depends on which: of 40 unseen images of each
+    class of NEU, over five draws of twenty, 4 % were called copies on average at the 5th percentile, 13 % in the mean
+    of one class, and 20 % at worst.
     """
 
     features: Features
@@ -192,8 +195,9 @@ def copy_threshold(real_features: Features, percentile: float = 5.0) -> float:
     """The ``percentile``-th percentile of the distances from each real image to its nearest other real image.
 
     Images that are there twice are counted once, or the threshold would be 0 and every copy would pass. By this choice
-    an unseen real image passes with a chance of about 1 - percentile / 100. Raises `DatasetUnusable` for fewer than
-    two different images.
+    an unseen real image passes with a chance of about 1 - percentile / 100 on average; of twenty images the percentile
+    is hardly more than the least distance, and the chance differs much between draws. Raises `DatasetUnusable` for
+    fewer than two different images.
     """
     distinct = real_features[first_of_each(real_features)]
     if len(distinct) < 2:

@@ -1,4 +1,4 @@
-"""95 % intervals by resampling: how far a score would move with other images of the same kind.
+"""95 % intervals: how far a score would move with other images of the same kind. By bootstrap, but FID by jackknife.
 
 KID, density and coverage: real and synthetic images are drawn anew with replacement (bootstrap, Efron 1979), as
 weights: how often each was drawn. A pair of an image with its own repeat is no pair of two images and has weight 0 in
@@ -30,7 +30,8 @@ MIN_IMAGES = 5
 #: A standard deviation needs fewer replicates than the outer percentiles: its own error is 7 % here.
 _FID_REPLICATES = 100
 _FID_SHARE = 0.8
-_NORMAL_QUANTILE = 1.96
+#: A normal distribution's 97.5th percentile.
+NORMAL_QUANTILE = 1.96
 _BLOCK = 1024
 
 _Weights = npt.NDArray[np.float64]
@@ -87,10 +88,16 @@ def fid_interval(real: Features, synthetic: Features, num_replicates: int = _FID
         [np.sort(rng.permutation(size)[:count]) for size, count in zip(sizes, kept, strict=True)]
         for _ in range(num_replicates)
     ]
-    replicates = np.array(list(_fid_of_subsets(real.astype(np.float64), synthetic.astype(np.float64), subsets)))
+    replicates = np.array(list(fid_of_subsets(real.astype(np.float64), synthetic.astype(np.float64), subsets)))
     scale = np.sqrt(np.mean([count / (size - count) for size, count in zip(sizes, kept, strict=True)]))
-    value, reach = frechet_distance(real, synthetic), _NORMAL_QUANTILE * float(scale * replicates.std(ddof=1))
+    value, reach = frechet_distance(real, synthetic), NORMAL_QUANTILE * float(scale * replicates.std(ddof=1))
     return Interval(max(0.0, value - reach), value + reach)
+
+
+def kid_interval(real: Features, other: Features, num_replicates: int = 1000, seed: int = 0) -> Interval:
+    """The interval of KID alone, of ``other`` (m, d) against ``real`` (n, d)."""
+    weights = _drawn(len(real), num_replicates, seed), _drawn(len(other), num_replicates, seed + 1)
+    return _kid_interval(real.astype(np.float64), other.astype(np.float64), *weights)
 
 
 def _drawn(count: int, num_replicates: int, seed: int) -> _Weights:
@@ -131,7 +138,7 @@ def _kernel_sums(x: Features, y: Features, weights_x: _Weights, weights_y: _Weig
     return total
 
 
-def _fid_of_subsets(x: Features, y: Features, subsets: Sequence[list[_Indices]]) -> Iterator[float]:
+def fid_of_subsets(x: Features, y: Features, subsets: Sequence[list[_Indices]]) -> Iterator[float]:
     """FID of each pair of subsets, all of the same numbers of images.
 
     All that it needs of the features are inner products across, norms and sums, which are computed once: a subset then

@@ -5,17 +5,23 @@ So a score never stands alone: beside it are the counts, the real floor and the 
 the copy floor, the extractor, and the copy check.
 """
 
-from dataclasses import asdict, dataclass, field
-
-import numpy as np
+from dataclasses import asdict, dataclass, field, replace
 
 from models.errors import DatasetUnusable, InvalidSettings
 from models.evaluation.copies import CopyCheck, check_copies
 from models.evaluation.density import DensityScore, density_and_coverage
 from models.evaluation.features import FeatureExtractor, Features
 from models.evaluation.frechet import frechet_distance
-from models.evaluation.intervals import MIN_IMAGES, ScoreIntervals, score_intervals
-from models.evaluation.kernel import kernel_distance, squared_mmd
+from models.evaluation.intervals import (
+    MIN_IMAGES,
+    Interval,
+    ScoreIntervals,
+    fid_interval,
+    kid_interval,
+    score_intervals,
+)
+from models.evaluation.kernel import kernel_distance
+from models.evaluation.splits import SplitScore, split_scores, with_intervals
 
 MIN_REAL, MIN_SYNTHETIC = 4, 2
 
@@ -34,8 +40,10 @@ class QualitySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_splits < 1:
-            raise InvalidSettings(f"num_splits is {self.num_splits}.", field="num_splits", remedy="Give at least 1.")
+        if self.num_splits < 2:
+            raise InvalidSettings(
+                f"num_splits is {self.num_splits}: no spread.", field="num_splits", remedy="Give at least 2."
+            )
         if not 0.0 < self.copy_percentile < 100.0:
             raise InvalidSettings(
                 f"copy_percentile is {self.copy_percentile}.", field="copy_percentile", remedy="Give 0 to 100."
@@ -43,27 +51,11 @@ class QualitySettings:
 
 
 @dataclass(frozen=True)
-class SplitScore:
-    """A mean over random splits: ``num_first`` real images against ``num_second`` others.
-
-    ``fid_std`` and ``kid_std`` are spreads over the ``num_splits`` splits. Splits share images, so these say how much
-    a single split would wobble, not the standard error of the mean.
-    """
-
-    fid: float
-    kid: float
-    fid_std: float
-    kid_std: float
-    num_first: int
-    num_second: int
-    num_splits: int
-
-
-@dataclass(frozen=True)
 class CopyFloor:
     """The real reference (``num_real``) against the autoencoder's round trip of real sources (``num_round_trip``).
 
-    What copying every source exactly would score. A synthetic set at or below it deserves suspicion, not praise.
+    What copying every source exactly would score. A synthetic set at or below it deserves suspicion, not praise. The
+    intervals take the two sets for independent; where the sources are the reference itself they are rather too wide.
     """
 
     fid: float
@@ -71,6 +63,8 @@ class CopyFloor:
     kid_std: float
     num_real: int
     num_round_trip: int
+    fid_interval: Interval | None = None
+    kid_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -93,9 +87,10 @@ class QualityReport:
     """Scores of one class.
 
     ``fid``, ``kid``, ``kid_std``: all real against all synthetic images. ``real_floor`` (real against real) and
-    ``matched`` (real against synthetic) are at the same counts and over the same splits: compare these two.
-    ``seen_by_adaptation``: the reference holds images that the adapter was trained on. ``intervals``: at 95 %, of
-    ``fid``, ``kid`` and ``density``; None with fewer than 5 images on a side. ``notes``: what was left out, and why.
+    ``matched`` (real against synthetic) are at the same counts and over the same splits: compare these two, whose
+    difference in KID is ``kid_above_floor``. ``seen_by_adaptation``: the reference holds images that the adapter was
+    trained on. ``intervals``: at 95 %, of ``fid``, ``kid`` and ``density``; these and the other intervals are None with
+    fewer than 5 images on a side. ``notes``: what was left out, and why.
     """
 
     fid: float
@@ -109,6 +104,8 @@ class QualityReport:
     seen_by_adaptation: bool
     real_floor: SplitScore
     matched: SplitScore
+    kid_above_floor: float
+    kid_above_floor_interval: Interval | None
     copy_floor: CopyFloor | None
     copies: CopyCheck | None
     settings: QualitySettings = field(default_factory=QualitySettings)
@@ -139,52 +136,31 @@ def assess(
     _require(len(real), MIN_REAL, "real")
     _require(len(synthetic), MIN_SYNTHETIC, "synthetic")
     kernel = kernel_distance(real, synthetic, num_subsets=settings.num_subsets, seed=settings.seed)
-    real_floor, matched = split_scores(real, synthetic, settings)
+    fid = frechet_distance(real, synthetic)
+    splits = split_scores(real, synthetic, settings.num_splits, settings.seed)
     notes: list[str] = []
+    intervals = _intervals(real, synthetic, settings, notes)
+    if intervals is not None:
+        splits = with_intervals(splits, intervals, real, fid, kernel.kid, settings.seed)
     return QualityReport(
-        fid=frechet_distance(real, synthetic),
+        fid=fid,
         kid=kernel.kid,
         kid_std=kernel.kid_std,
         density=density_and_coverage(real, synthetic),
-        intervals=_intervals(real, synthetic, settings, notes),
+        intervals=intervals,
         num_real=len(real),
         num_synthetic=len(synthetic),
         extractor=extractor,
         seen_by_adaptation=seen_by_adaptation,
-        real_floor=real_floor,
-        matched=matched,
+        real_floor=splits.real_floor,
+        matched=splits.matched,
+        kid_above_floor=splits.kid_above_floor,
+        kid_above_floor_interval=splits.kid_above_floor_interval,
         copy_floor=None if round_trip is None else _copy_floor(real, round_trip, settings, notes),
         copies=_copies(synthetic, real if copy_candidates is None else copy_candidates, settings, notes),
         settings=settings,
         notes=tuple(notes),
     )
-
-
-def split_scores(real: Features, synthetic: Features, settings: QualitySettings) -> tuple[SplitScore, SplitScore]:
-    """The real floor, and the synthetic score at the floor's counts.
-
-    In each of ``num_splits`` splits one random half of the reals (h = n // 2) is the reference; k = min(h, m) images of
-    the other half, then k random synthetic ones, are scored against it. Same reference, same counts, hence the same
-    bias: a synthetic set as good as unseen real images scores the floor.
-    """
-    half = len(real) // 2
-    count = min(half, len(synthetic))
-    rng = np.random.default_rng(settings.seed)
-    floor, matched = [], []
-    for _ in range(settings.num_splits):
-        order = rng.permutation(len(real))
-        reference, others = real[order[:half]], real[order[half : half + count]]
-        chosen = synthetic[rng.permutation(len(synthetic))[:count]]
-        floor.append((frechet_distance(reference, others), squared_mmd(reference, others)))
-        matched.append((frechet_distance(reference, chosen), squared_mmd(reference, chosen)))
-    return _split_score(floor, half, count), _split_score(matched, half, count)
-
-
-def _split_score(scores: list[tuple[float, float]], num_first: int, num_second: int) -> SplitScore:
-    values = np.asarray(scores, dtype=np.float64)
-    fid, kid = values.mean(axis=0)
-    fid_std, kid_std = values.std(axis=0)
-    return SplitScore(float(fid), float(kid), float(fid_std), float(kid_std), num_first, num_second, len(scores))
 
 
 def _intervals(
@@ -203,7 +179,14 @@ def _copy_floor(real: Features, round_trip: Features, settings: QualitySettings,
         notes.append(f"No copy floor: {len(round_trip)} source images; it needs {MIN_SYNTHETIC}.")
         return None
     kernel = kernel_distance(real, round_trip, num_subsets=settings.num_subsets, seed=settings.seed)
-    return CopyFloor(frechet_distance(real, round_trip), kernel.kid, kernel.kid_std, len(real), len(round_trip))
+    floor = CopyFloor(frechet_distance(real, round_trip), kernel.kid, kernel.kid_std, len(real), len(round_trip))
+    if min(len(real), len(round_trip)) < MIN_IMAGES:
+        return floor
+    return replace(
+        floor,
+        fid_interval=fid_interval(real, round_trip, seed=settings.seed),
+        kid_interval=kid_interval(real, round_trip, settings.num_replicates, settings.seed),
+    )
 
 
 def _copies(synthetic: Features, candidates: Features, settings: QualitySettings, notes: list[str]) -> CopyCheck | None:

@@ -76,8 +76,9 @@ class GateSettings(Word):
     """Every image is judged; one that fails a gate is counted by its reason and replaced.
 
     ``copies``: nearer to a real image than real ones are to each other (``copy_percentile`` of their nearest
-    distances), in features or in pixels, shifted or mirrored. ``wrong_class``: a classifier of the data set's real
-    images says so, where it can be trusted. ``outliers``: farther from all real images than real ones are.
+    distances), in features or in pixels, shifted or mirrored. ``wrong_class``: to a classifier of the data set's real
+    images, where it can be trusted, less like the class than nearly all real ones that it has not seen. ``outliers``:
+    farther from all real images than real ones are.
     """
 
     copies: bool = True
@@ -176,7 +177,12 @@ class DecisionCounts(Word):
 
 
 class GateReport(Word):
-    """One gate: whether it judged, and if not, why not. ``figures``: its thresholds and what they stand on."""
+    """One gate: whether it judged, and if not, why not. ``figures``: its thresholds and what they stand on.
+
+    Of ``wrong_class``: ``recall`` is the share of the class's ``num_real`` images, ``out_of_fold_accuracy`` that of all
+    real ones, which the classifier recognised without having seen them; ``log_odds_threshold`` (natural logarithm) is
+    what an image must reach.
+    """
 
     name: str = Field(examples=["copies"])
     on: bool

@@ -16,24 +16,6 @@ class Extractor(Word):
     resize_rule: str
 
 
-class Score(Word):
-    """FID and KID between two sets of the stated sizes."""
-
-    fid: float
-    kid: float
-    kid_std: float
-    num_real: int
-    num_other: int
-
-
-class CopySummary(Word):
-    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, deduplicated)."""
-
-    threshold: float
-    num_checked: int
-    num_copies: int
-
-
 class Interval(Word):
     """A 95 % interval."""
 
@@ -48,8 +30,35 @@ class Estimate(Word):
     interval: Interval
 
 
+class Score(Word):
+    """FID and KID between two sets of the stated sizes.
+
+    ``kid_std``: the spread of KID between random halves of the images, or between splits where the score is a mean over
+    splits. The intervals are those of the score itself: of KID by bootstrap, of FID by jackknife, since images drawn
+    twice would raise FID. None below 5 images a side (6 real ones for the floor's FID), and in reports of earlier
+    versions.
+    """
+
+    fid: float
+    kid: float
+    kid_std: float
+    num_real: int
+    num_other: int
+    fid_interval: Interval | None = None
+    kid_interval: Interval | None = None
+
+
+class CopySummary(Word):
+    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, deduplicated)."""
+
+    threshold: float
+    num_checked: int
+    num_copies: int
+
+
 class QualityReport(Word):
-    """``score`` is the headline. ``matched`` and ``real_floor`` are at equal counts, so they may be compared.
+    """``score`` is the headline. ``matched`` and ``real_floor`` are at equal counts, so they may be compared:
+    ``kid_above_floor`` is the difference of their KID, 0 in the mean where nothing differs.
 
     ``real_floor``: halves of the real images against each other, the best that is possible. ``copy_floor``: the
     sources after the VAE's round trip, what plain copying would score. ``density`` and ``coverage`` (arXiv 2002.09797)
@@ -67,6 +76,7 @@ class QualityReport(Word):
     expected_coverage: float | None = None
     matched: Score
     real_floor: Score
+    kid_above_floor: Estimate | None = None
     copy_floor: Score | None
     copies: CopySummary | None
     reference_split: str

@@ -202,7 +202,10 @@ def _curves(trials: Sequence[SearchTrial], report: SearchReport | None, best: in
     real, copy = (report.real_floor, report.copy_floor) if report is not None else (None, None)
     chosen = next((trial for trial in trials if trial.number == best), None)
     told = "" if chosen is None else f"; the best is trial {best} at strength {chosen.strength:g}"
-    note = "Filled: few enough copies. Hollow: too many. Diamonds: begun as two sources spliced. Ringed: the best."
+    note = (
+        "Filled: few enough copies. Hollow: too many. Diamonds: begun as two sources spliced. Ringed: the best. "
+        "The line joins trials that differ in strength alone."
+    )
     curves = []
     if any(trial.kid is not None for trial in trials):
         plot = plots.kid_by_strength(trials, best, real, copy)

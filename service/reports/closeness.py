@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.contracts.quality import QualityReport
-from service.reports.wording import figure
+from service.reports.wording import figure, interval
 
 #: Fewer than this on either side of the comparison, and the kernel distance is noise.
 MIN_COMPARED = 8
-#: Up to one spread above the floor is as good as the floor; beyond two it is not; between the two nobody can tell.
-_CLEARLY_ABOVE = 2.0
+#: What of an interval's reach below its value is about one standard error.
+_STANDARD_ERROR = 0.5
 
 
 class Answer(StrEnum):
@@ -31,10 +31,11 @@ class Closeness:
 
 
 def closeness(quality: QualityReport | None) -> Closeness:
-    """Compares ``matched`` with ``real_floor``, which are at equal counts.
+    """Compares ``matched`` with ``real_floor``, which are at equal counts, by the 95 % interval of their difference.
 
-    Their spread is that of one random split. A yes that stands on images the adapter was trained on is none: an
-    adapter that has learned them by heart would earn it too. A no stands, because such scores flatter.
+    Wholly above 0 it is a no; a difference within about one standard error is a yes; between the two nobody can tell.
+    A yes that stands on images the adapter was trained on is none: an adapter that has learned them by heart would earn
+    it too. A no stands, because such scores flatter.
     """
     if quality is None:
         return Closeness(Answer.UNKNOWN, "No scores were computed for this class; the warnings say why.")
@@ -44,20 +45,33 @@ def closeness(quality: QualityReport | None) -> Closeness:
     if fewest < MIN_COMPARED:
         few = f"The comparison has {fewest} images a side, and with fewer than {MIN_COMPARED} chance decides."
         return Closeness(Answer.UNKNOWN, few, caution)
-    spread = max(matched.kid_std, floor.kid_std)
-    above = matched.kid - floor.kid
+    above, reach, how_sure = _difference(quality)
     told = (
         f"at equal counts KID is {figure(matched.kid)} from synthetic to real and {figure(floor.kid)} from real to "
-        f"real, with a spread of {figure(spread, 2)} between random splits"
+        f"real, {how_sure}"
     )
-    if above > _CLEARLY_ABOVE * spread:
+    if above > reach:
         return Closeness(Answer.NO, f"The synthetic images differ from the real ones: {told}.", caution)
-    if above > spread:
-        return Closeness(Answer.UNKNOWN, f"The difference is too near to the spread to tell: {told}.", caution)
+    if above > _STANDARD_ERROR * reach:
+        return Closeness(Answer.UNKNOWN, f"The difference may be one of chance: {told}.", caution)
     if quality.seen_by_adaptation:
         reason = f"The scores reach the floor ({told}), but on images that the adapter was trained on."
         return Closeness(Answer.UNKNOWN, reason, caution)
     return Closeness(Answer.YES, f"No difference beyond chance: {told}.", caution)
+
+
+def _difference(quality: QualityReport) -> tuple[float, float, str]:
+    """How far above the floor, how far it would reach by chance, and both in words.
+
+    Reports of earlier versions have no interval: twice the spread of a single split stands for it.
+    """
+    found = quality.kid_above_floor
+    if found is None:
+        spread = max(quality.matched.kid_std, quality.real_floor.kid_std)
+        told = f"with a spread of {figure(spread, 2)} between random splits"
+        return quality.matched.kid - quality.real_floor.kid, 2 * spread, told
+    told = f"a difference of {figure(found.value)} (95 %: {interval(found.interval)})"
+    return found.value, found.value - found.interval.low, told
 
 
 def _caution(quality: QualityReport) -> str | None:

@@ -10,7 +10,7 @@ from service.contracts.generations import (
     GenerationResult,
     GenerationSettings,
 )
-from service.contracts.quality import Estimate, Interval, QualityReport, Score
+from service.contracts.quality import Estimate, QualityReport, Score
 from service.contracts.requests import GenerationRequest
 from service.reports import plots
 from service.reports.closeness import Closeness, closeness
@@ -45,6 +45,7 @@ class Scores:
     lines: Sequence[ScoreLine]
     plot: Svg
     plot_text: str
+    plot_caption: str
     density: str
     coverage: str
     extractor: Sequence[Fact]
@@ -137,7 +138,7 @@ def _outcome(one: GenerationClass, result: GenerationResult, record: GenerationR
 def _scores(quality: QualityReport) -> Scores:
     reference = f"{quality.reference_split} images"
     lines = [
-        _line("Synthetic to real", f"all of them, against the {reference}", quality.score, quality),
+        _line("Synthetic to real", f"all of them, against the {reference}", _headline(quality)),
         _line("Synthetic to real, equal counts", "compare this with the next line", quality.matched),
         _line("Real to real, equal counts", "floor: the best that is possible", quality.real_floor, is_floor=True),
     ]
@@ -149,6 +150,7 @@ def _scores(quality: QualityReport) -> Scores:
         lines=lines,
         plot=plots.score_against_floors(quality),
         plot_text=_plot_text(quality),
+        plot_caption=_plot_caption(quality),
         density=_estimate(quality.density),
         coverage=_coverage(quality),
         extractor=[
@@ -164,19 +166,20 @@ def _coverage(quality: QualityReport) -> str:
     return _estimate(quality.coverage) + expected
 
 
-def _line(
-    name: str, meaning: str, score: Score, headline: QualityReport | None = None, *, is_floor: bool = False
-) -> ScoreLine:
-    fid_interval: Interval | None = headline.fid_interval if headline is not None else None
-    kid_interval: Interval | None = headline.kid_interval if headline is not None else None
+def _headline(quality: QualityReport) -> Score:
+    """With its intervals, which earlier versions kept beside the score alone."""
+    return quality.score.model_copy(update={"fid_interval": quality.fid_interval, "kid_interval": quality.kid_interval})
+
+
+def _line(name: str, meaning: str, score: Score, *, is_floor: bool = False) -> ScoreLine:
     return ScoreLine(
         name=name,
         meaning=meaning,
         fid=figure(score.fid),
-        fid_interval=interval(fid_interval),
+        fid_interval=interval(score.fid_interval),
         kid=figure(score.kid),
         kid_spread=figure(score.kid_std, 2),
-        kid_interval=interval(kid_interval),
+        kid_interval=interval(score.kid_interval),
         counts=f"{score.num_other} to {score.num_real} images",
         is_floor=is_floor,
     )
@@ -194,6 +197,11 @@ def _plot_text(quality: QualityReport) -> str:
         f"real to real {figure(quality.real_floor.kid)}"
     )
     return text if quality.copy_floor is None else f"{text}, copies to real {figure(quality.copy_floor.kid)}"
+
+
+def _plot_caption(quality: QualityReport) -> str:
+    whiskers = "95 % intervals" if quality.matched.kid_interval is not None else "their spread over random splits"
+    return f"KID at equal counts, with {whiskers}. The band is the floor's; over all splits it is 0."
 
 
 def _steps(result: GenerationResult | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.contracts.datasets import ImageRecord
-from service.contracts.generations import DecisionCounts, GeneratedImage, GenerationResult, Judging
+from service.contracts.generations import DecisionCounts, GateReport, GeneratedImage, GenerationResult, Judging
 from service.reports.thumbnails import THUMBNAIL_PX, Pictures
 from service.reports.wording import counted, figure, percent
 
@@ -85,10 +85,22 @@ def _gates(judging: Judging) -> list[GateLine]:
             _GATES.get(gate.name, gate.name.replace("_", " ")),
             gate.on,
             gate.reason or "",
-            ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in gate.figures.items()),
+            _stands_on(gate),
         )
         for gate in judging.gates
     ]
+
+
+def _stands_on(gate: GateReport) -> str:
+    """Its figures; of the class gate how many real images its classifier recognised, not a threshold in log-odds."""
+    figures = gate.figures
+    if gate.name == "wrong_class" and {"recall", "num_real", "out_of_fold_accuracy", "num_classes"} <= figures.keys():
+        num_real = round(figures["num_real"])
+        return (
+            f"recognised {round(figures['recall'] * num_real)} of {num_real} unseen real images of the class, and "
+            f"{percent(figures['out_of_fold_accuracy'])} of those of all {figures['num_classes']:.0f} classes"
+        )
+    return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in figures.items())
 
 
 def _plain(value: float) -> str:

@@ -10,6 +10,7 @@ from service.contracts.quality import QualityReport, Score
 from service.contracts.recognitions import Arm, ArmResult, Lift, RatioTried
 from service.contracts.search import SearchTrial
 from service.reports.svg import BAD, INK, MUTED, PAPER, REAL, RULE, SYNTHETIC, Svg, drawn
+from service.reports.sweep import swept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,11 @@ ARM_NAMES: Mapping[Arm, str] = {
     Arm.REAL_PLUS_SYNTHETIC: "real + synthetic",
 }
 _ARM_COLOURS = {Arm.REAL_ONLY: MUTED, Arm.REAL_AUGMENTED: REAL, Arm.REAL_PLUS_SYNTHETIC: SYNTHETIC}
-_LEGEND = ("few copies", "real against real", "too many copies", "copies of real", "best", "chosen")
+_SPLICED, _SWEEP = ", spliced", "strength alone"
+_LEGEND = (
+    "few copies", "too many copies", f"few copies{_SPLICED}", f"too many copies{_SPLICED}", _SWEEP, "best", "chosen",
+    "real against real", "copies of real",
+)  # fmt: skip
 _SMOOTHED_FROM = 20
 
 
@@ -54,7 +59,10 @@ def _running_mean(values: Sequence[float], width: int) -> list[float]:
 def kid_by_strength(
     trials: Sequence[SearchTrial], best: int | None, real_floor: Score | None, copy_floor: Score | None
 ) -> Svg:
-    """KID of each trial with its spread; filled where it is feasible, ringed where it is the best."""
+    """KID of each trial with its spread; filled where it is feasible, ringed where it is the best.
+
+    A line joins the trials that differ in strength alone.
+    """
     values = {trial.number: (trial.kid, trial.kid_std or 0.0) for trial in trials if trial.kid is not None}
     return _by_strength(trials, values, best, "KID (lower is closer)", _floors(real_floor, copy_floor, "kid"))
 
@@ -78,13 +86,17 @@ def _by_strength(
     floors: Sequence[tuple[float, str, str]],
 ) -> Svg:
     scored = [trial for trial in trials if trial.number in values]
+    sweep = swept(scored)
 
     def draw(axes: "Axes") -> None:
+        if len(sweep) > 1:
+            places = [trial.strength for trial in sweep], [values[trial.number][0] for trial in sweep]
+            axes.plot(*places, color=SYNTHETIC, linewidth=1, alpha=0.6, label=_SWEEP)
         for feasible, spliced in product((True, False), (False, True)):
             group = [one for one in scored if (one.feasible, one.splice_sources) == (feasible, spliced)]
             if not group:
                 continue
-            name = ("few copies" if feasible else "too many copies") + (", spliced" if spliced else "")
+            name = ("few copies" if feasible else "too many copies") + (_SPLICED if spliced else "")
             axes.errorbar(
                 [trial.strength for trial in group],
                 [values[trial.number][0] for trial in group],
@@ -114,15 +126,20 @@ def score_against_floors(quality: QualityReport) -> Svg:
 
     def draw(axes: "Axes") -> None:
         for place, (_, score, colour) in enumerate(rows):
-            axes.errorbar(
-                [score.kid], [place], xerr=[score.kid_std], fmt="o", color=colour, markersize=7, elinewidth=1.4
-            )
-        floor = quality.real_floor
-        axes.axvspan(floor.kid - floor.kid_std, floor.kid + floor.kid_std, color=REAL, alpha=0.12, linewidth=0)
+            whiskers = _whiskers(score.kid, *_reach(score))
+            axes.errorbar([score.kid], [place], xerr=whiskers, fmt="o", color=colour, markersize=7, elinewidth=1.4)
+        axes.axvspan(*_reach(quality.real_floor), color=REAL, alpha=0.12, linewidth=0)
         _rows(axes, [name for name, _, _ in rows])
         axes.set_xlabel("KID (lower is closer)")
 
     return drawn(draw, height_in=0.9 + 0.42 * len(rows))
+
+
+def _reach(score: Score) -> tuple[float, float]:
+    """The ends of KID's interval; of its spread in a report that has none."""
+    if score.kid_interval is None:
+        return score.kid - score.kid_std, score.kid + score.kid_std
+    return score.kid_interval.low, score.kid_interval.high
 
 
 def accuracy_of_arms(arms: Sequence[ArmResult]) -> Svg:
@@ -203,10 +220,11 @@ def _labelled(axes: "Axes", below: str, beside: str) -> None:
 
 
 def _legend_above(axes: "Axes") -> None:
-    """In the order given by ``_LEGEND``; matplotlib would put lines before points."""
+    """In the order given by ``_LEGEND``; matplotlib would put lines before points. Long names need two columns."""
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     names = [name for name in _LEGEND if name in handles]
     axes.legend(
-        [handles[name] for name in names], names, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3,
+        [handles[name] for name in names], names, loc="lower left", bbox_to_anchor=(-0.02, 1.0),
+        ncols=2 if any(_SPLICED in name for name in names) else 3,
         columnspacing=1.2, handletextpad=0.4,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from service.contracts.adaptations import CurvePoint
 from service.contracts.quality import Score
 from service.contracts.search import SearchTrial
+from service.reports.sweep import swept
 from service.reports.wording import figure, percent
 
 WIDTH, HEIGHT = 480, 240
@@ -157,6 +158,7 @@ def quality_chart(
     heights += [value for floor, _, _ in floors for value in _ends(floor.kid, floor.kid_std)]
     across, up = _across(0.0, 1.0), _up(heights)
     dots = [_dot(trial, best, across, up) for trial in scored]
+    sweep = [(across(trial.strength), up(trial.kid)) for trial in swept(scored) if trial.kid is not None]
     return Chart(
         caption="KID by strength, with its spread: lower is closer to the real images.",
         text=_told(scored, best),
@@ -164,6 +166,7 @@ def quality_chart(
         up="KID",
         across_ticks=across.ticks(),
         up_ticks=up.ticks(),
+        lines=[("sweep", _path(sweep))] if len(sweep) > 1 else [],
         dots=sorted(dots, key=lambda dot: dot.kind == "best"),
         bands=[_band(floor, kind, told, up) for floor, kind, told in floors],
         legend=_legend(scored) + [(kind, told) for _, kind, told in floors],
@@ -172,7 +175,9 @@ def quality_chart(
 
 def _legend(scored: Sequence[SearchTrial]) -> list[tuple[str, str]]:
     kinds = [("good", "usable"), ("copying", "too many copies"), ("best", "best")]
-    return [*kinds, ("spliced", "diamond: spliced")] if any(trial.splice_sources for trial in scored) else kinds
+    if any(trial.splice_sources for trial in scored):
+        kinds.append(("spliced", "diamond: spliced"))
+    return [*kinds, ("sweep", "line: strength alone differs")] if len(swept(scored)) > 1 else kinds
 
 
 def _floors(real: Score | None, copy: Score | None) -> list[tuple[Score | None, str, str]]:

@@ -7,6 +7,7 @@ from service.api.views import AdaptationView, JobView, TrialExampleView, TrialVi
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.search import SearchReport
 from service.reports.adaptation import TrialLine, best_so_far, search_caution, search_sentence, trial_line
+from service.reports.sweep import swept
 from service.reports.wording import figure, percent
 from service.web.charts import Chart, quality_chart
 from service.web.pictures import Picture, sized
@@ -89,24 +90,13 @@ def plays(trials: Sequence[TrialView], best: int | None) -> list[Play]:
     """The search's sweep over strength, where nothing else differs; and apart from it the trials that vary the rest."""
     if not trials:
         return []
-    groups: dict[object, list[TrialView]] = {}
-    for trial in trials:
-        groups.setdefault(_around(trial), []).append(trial)
-    swept = max(groups.values(), key=len)
-    others = [trial for trial in trials if trial not in swept]
-    by_strength = sorted(swept, key=lambda trial: (trial.strength, trial.number))
-    found = [
-        Play("sweep", _shared(swept[0]), [_stop(trial, best, []) for trial in by_strength], _start(by_strength, best))
-    ]
+    sweep = swept(trials)
+    others = [trial for trial in trials if trial not in sweep]
+    found = [Play("sweep", _shared(sweep[0]), [_stop(trial, best, []) for trial in sweep], _start(sweep, best))]
     if others:
         apart = [_stop(trial, best, _shared(trial)) for trial in others]
         found.append(Play("apart", [], apart, _start(others, best)))
     return found
-
-
-def _around(trial: TrialView) -> object:
-    """Everything that was varied but strength."""
-    return trial.checkpoint, trial.guidance_scale, trial.lora_scale, trial.num_inference_steps, trial.splice_sources
 
 
 def _shared(trial: TrialView) -> list[tuple[str, str]]:

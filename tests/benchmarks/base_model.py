@@ -28,7 +28,7 @@ from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import squared_mmd
 from models.evaluation.mini import load_mini
-from models.evaluation.quality import QualitySettings, split_scores
+from models.evaluation.splits import split_scores
 from models.generation.config import GenerationConfig, GenerationMode
 from models.generation.denoising import Conditioning
 from models.generation.engine import Sample, Sampler, Sources, encode_sources
@@ -67,7 +67,7 @@ def quality_rows(
     for name, sources in real[0].items():
         reference, known = extract(extractor, real[1][name]), extract(extractor, sources)
         gate, encoded = CopyGate.fit(sources, known), encode_sources(base, sources, FitPolicy.RESIZE)
-        floor = split_scores(reference, reference, QualitySettings())[0].kid
+        floor = split_scores(reference, reference).real_floor.kid
         for seed in seeds:
             unadapted = Conditioning.of_words(f"a photo of {entry.adaptation.textual_inversion.initializer_text}", base)
             before = made(base, unadapted, encoded, entry, GenerationMode.FROM_NOISE, seed)

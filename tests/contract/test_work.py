@@ -233,6 +233,14 @@ def test_an_evaluation_fixes_its_versions_and_needs_images(world: World) -> None
     assert (early.status_code, early.json()["code"]) == (409, "generation_unfinished")
 
 
+def test_synthetic_images_are_no_reference_and_the_refusal_says_how_to_compare_two_generations(world: World) -> None:
+    made = {"source": "generation", "generation_id": "gen_x", "class_name": "pits"}
+    refused = world.client.post("/v1/evaluations", json={"real": made, "other": made})
+    problem = refused.json()
+    assert (refused.status_code, problem["field"]) == (422, "real")
+    assert "evaluate each against the same real images" in problem["detail"]
+
+
 def test_a_full_queue_is_a_429_and_records_nothing(world: World) -> None:
     dataset = world.dataset({"pits": 4})
     answers = [world.client.post("/v1/adaptations", json={"dataset_id": dataset["id"]}) for _ in range(21)]

@@ -153,7 +153,10 @@ def evaluate(
     priority: int | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Evaluation]:
-    """Measure how close ``other`` images are to ``real`` ones; see ``dataset_images`` and ``generation_images``."""
+    """Measure how close ``other`` images are to ``real`` ones; see ``dataset_images`` and ``generation_images``.
+
+    ``real`` is of a dataset. Two generations are compared by evaluating each against the same real images.
+    """
     body = {"real": real, "other": other, "extractor": extractor, "priority": priority}
     return post("/v1/evaluations", Evaluation, body, idempotency_key)
 

@@ -277,7 +277,7 @@ class Generation(_WithJobs):
 
 
 class Evaluation(_WithJobs):
-    """A quality report of any two image sets; ``result`` is there when it has succeeded."""
+    """A quality report of any image set against real images; ``result`` is there when it has succeeded."""
 
     result: EvaluationResult | None
 

@@ -33,6 +33,8 @@ class Score(Figures):
     kid_std: float
     num_real: int
     num_other: int
+    fid_interval: Interval | None = None
+    kid_interval: Interval | None = None
 
 
 class Extractor(Figures):
@@ -51,7 +53,8 @@ class CopySummary(Figures):
 
 
 class Quality(Figures):
-    """``score`` is the headline; ``matched`` and ``real_floor`` are at equal counts, so these two may be compared."""
+    """``score`` is the headline; ``matched`` and ``real_floor`` are at equal counts, so these two may be compared:
+    ``kid_above_floor`` is the difference of their KID."""
 
     class_name: str
     extractor: Extractor
@@ -63,6 +66,7 @@ class Quality(Figures):
     expected_coverage: float | None = None
     matched: Score
     real_floor: Score
+    kid_above_floor: Estimate | None = None
     copy_floor: Score | None
     copies: CopySummary | None
     reference_split: str

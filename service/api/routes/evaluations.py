@@ -1,4 +1,4 @@
-"""Evaluations: a quality report for any two image sets."""
+"""Evaluations: a quality report of any image set against real images."""
 
 from functools import partial
 from typing import Annotated
@@ -49,7 +49,10 @@ def create_evaluation(
     parts: PartsOf,
     tenant: Tenant,
 ) -> Response:
-    """Queue a quality report of `other` against `real`."""
+    """Queue a quality report of `other`, a generation's images or real ones, against `real`.
+
+    `real` is one class and split of a dataset; two generations are compared by evaluating each against the same one.
+    """
     make = partial(parts.submission.evaluate, tenant, request)
     return once.accept(request, "/v1/evaluations", 2, make, evaluation_view)
 

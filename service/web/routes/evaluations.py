@@ -133,8 +133,10 @@ def _scores(quality: QualityReport) -> list[ScoreLine]:
 
 
 def _line(name: str, score: Score, is_floor: bool) -> ScoreLine:
-    kid = f"{figure(score.kid)} ± {figure(score.kid_std, 2)}"
-    return ScoreLine(name, kid, figure(score.fid), f"{score.num_other} against {score.num_real}", is_floor)
+    kid, fid = figure(score.kid), figure(score.fid)
+    kid += f" ({interval(score.kid_interval)})" if score.kid_interval else f" ± {figure(score.kid_std, 2)}"
+    fid += f" ({interval(score.fid_interval)})" if score.fid_interval else ""
+    return ScoreLine(name, kid, fid, f"{score.num_other} against {score.num_real}", is_floor)
 
 
 def _facts(quality: QualityReport) -> list[tuple[str, str]]:

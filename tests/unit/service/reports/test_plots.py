@@ -1,9 +1,11 @@
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from service.reports import plots
 from service.reports.svg import drawn
+from service.reports.sweep import swept
 from tests.fakes import measured
 
 
@@ -35,6 +37,23 @@ def test_trials_without_a_score_are_left_out_and_an_estimate_outside_its_interva
     assert plots.kid_by_strength([measured.trial(0, 0.5, None)], None, None, None)
     lift = measured.recognition_result().lifts[0].model_copy(update={"value": 0.9})
     assert plots.lifts([lift])
+
+
+def test_every_mark_is_in_the_legend_and_only_trials_that_differ_in_strength_alone_are_joined() -> None:
+    apart = [
+        measured.trial(4, 0.4, 0.03).model_copy(update={"guidance_scale": 4.0}),
+        measured.trial(5, 0.5, 0.02).model_copy(update={"splice_sources": True}),
+        measured.trial(6, 0.6, 0.02, copies=0.9).model_copy(update={"splice_sources": True}),
+    ]
+    svg = plots.kid_by_strength([*measured.TRIALS, *apart], 1, measured.score(0.01), measured.score(0.02))
+    told = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    for name in (
+        "few copies", "too many copies", "few copies, spliced", "too many copies, spliced", "strength alone", "best",
+        "real against real", "copies of real",
+    ):  # fmt: skip
+        assert name in told, name
+    assert [trial.number for trial in swept([*apart, *reversed(measured.TRIALS)])] == [0, 1, 3, 2]
+    assert "strength alone" not in plots.kid_by_strength([measured.TRIALS[0], *apart[:2]], None, None, None)
 
 
 def test_the_api_starts_without_matplotlib() -> None:

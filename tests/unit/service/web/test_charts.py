@@ -58,6 +58,16 @@ def test_spliced_trials_are_told_from_the_others() -> None:
     assert ["spliced" in dict(chart.legend) for chart in charts if chart is not None] == [False, True]
 
 
+def test_a_line_joins_the_trials_that_differ_in_strength_alone() -> None:
+    other = trial(4, 0.6, 0.009).model_copy(update={"guidance_scale": 4.0})
+    chart, alone = quality_chart([other, *reversed(TRIALS)], 1, None, None), quality_chart([other], 4, None, None)
+    assert chart is not None and alone is not None
+    by_name = {dot.name: dot for dot in chart.dots}
+    joined = [(by_name[f"trial-{number}"].x, by_name[f"trial-{number}"].y) for number in range(3)]
+    assert places(dict(chart.lines)["sweep"]) == [(round(x, 2), round(y, 2)) for x, y in joined]
+    assert "sweep" in dict(chart.legend) and not alone.lines
+
+
 def test_nothing_is_drawn_before_the_first_score_and_one_score_is_enough() -> None:
     assert quality_chart([trial(0, 0.5, None)], None, None, None) is None
     chart = quality_chart([trial(0, 0.5, 0.01)], 0, None, None)
