@@ -36,10 +36,10 @@ serve: $(INSTALLED)  ## keep the embedded service running on 127.0.0.1:8000
 test: $(INSTALLED) lint  ## get the servers the tests need, check the style and run every test
 	@.ci/servers
 	@# The tests' networks are tiny: more threads only wait for each other, most of all on a busy machine.
-	@# Files side by side, not tests: many share processes that are started once a file. Whole services are tested alone,
-	@# for they have both cores' work and look at the clock.
+	@# Files side by side, not tests: many share processes that are started once a file. Whole services come after the
+	@# rest, so that no more than two of them have the cores.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/integration --ignore tests/e2e
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integration tests/e2e
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/e2e
 
 docs: $(INSTALLED)  ## build the documentation into build/site, without a warning and without a network
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.:client/src $(BIN)/mkdocs build --strict --quiet

@@ -14,7 +14,8 @@ _LARGEST_SUBSET = 1000
 #: Up to so many images a side the kernels of all pairs are kept: three matrices of 128 MiB at most.
 _LARGEST_WHOLE = 4096
 
-_Indices = npt.NDArray[np.int64]
+#: Numbers of rows.
+Indices = npt.NDArray[np.int64]
 #: (n, m) bool: pairs of a row of x and a row of y that are not compared.
 Pairs = npt.NDArray[np.bool_]
 
@@ -62,7 +63,7 @@ def kernel_distance(
     x, y = x.astype(np.float64), y.astype(np.float64)
     sizes = _subset_sizes(len(x), len(y), subset_size, num_subsets)
     rng = np.random.default_rng(seed)
-    estimate = _estimate(x, y, left_out)
+    estimate = mmd_of_rows(x, y, left_out)
     subsets = ((rng.permutation(len(x))[: sizes[0]], rng.permutation(len(y))[: sizes[1]]) for _ in range(num_subsets))
     values = [estimate(*subset) for subset in subsets]
     whole = estimate(np.arange(len(x)), np.arange(len(y)))
@@ -82,7 +83,7 @@ def kernel_noise(
         return 0.0
     x, y = x.astype(np.float64), y.astype(np.float64)
     rng, every = np.random.default_rng(seed), np.arange(len(x))
-    estimate = _estimate(x, y, left_out)
+    estimate = mmd_of_rows(x, y, left_out)
     return float(np.nanstd([estimate(every, rng.permutation(len(y))[:half]) for _ in range(num_subsets)]))
 
 
@@ -94,11 +95,11 @@ def squared_mmd(x: Features, y: Features) -> float:
     return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
 
 
-def _estimate(x: Features, y: Features, left_out: Pairs | None) -> Callable[[_Indices, _Indices], float]:
-    """`squared_mmd` of the rows given by their numbers, from one matrix of kernels where that has room in memory.
+def mmd_of_rows(x: Features, y: Features, left_out: Pairs | None = None) -> Callable[[Indices, Indices], float]:
+    """`squared_mmd` of rows of ``x`` (n, d) and of ``y`` (m, d), given by their numbers.
 
-    A matrix for each subset would multiply features of 2048 dimensions a hundred times over. NaN where all pairs of a
-    subset are left out.
+    The kernels of all pairs are computed once where they have room in memory: a matrix for each subset would multiply
+    features of 2048 dimensions a hundred times over. NaN where all pairs of a subset are left out.
     """
     if max(len(x), len(y)) > _LARGEST_WHOLE and left_out is None:
         return lambda in_x, in_y: squared_mmd(x[in_x], y[in_y])
@@ -106,7 +107,7 @@ def _estimate(x: Features, y: Features, left_out: Pairs | None) -> Callable[[_In
     counted = np.ones(across.shape) if left_out is None else (~left_out).astype(np.float64)
     across *= counted
 
-    def of(in_x: _Indices, in_y: _Indices) -> float:
+    def of(in_x: Indices, in_y: Indices) -> float:
         pairs = np.ix_(in_x, in_y)
         num_pairs = float(counted[pairs].sum())
         mean_across = float(across[pairs].sum()) / num_pairs if num_pairs else np.nan

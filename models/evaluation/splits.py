@@ -20,13 +20,11 @@ import numpy.typing as npt
 from models.evaluation.features import Features
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.intervals import NORMAL_QUANTILE, Interval, ScoreIntervals, fid_of_subsets
-from models.evaluation.kernel import squared_mmd
+from models.evaluation.kernel import Indices, mmd_of_rows
 
 _GROUPS = 10
 #: Images of all splits together that the floor's jackknife looks at; of many images few splits are enough.
 _MAX_DRAWN = 3000
-
-_Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,15 @@ def split_scores(real: Features, synthetic: Features, num_splits: int = 20, seed
     half = len(real) // 2
     count = min(half, len(synthetic))
     rng = np.random.default_rng(seed)
+    kid_of_real, kid_of_synthetic = mmd_of_rows(real, real), mmd_of_rows(real, synthetic)
     scores = []
     for _ in range(num_splits):
         order = rng.permutation(len(real))
-        reference, others = real[order[:half]], real[order[half : half + count]]
-        chosen = synthetic[rng.permutation(len(synthetic))[:count]]
+        reference, others = order[:half], order[half : half + count]
+        chosen = rng.permutation(len(synthetic))[:count]
         scores.append([
-            (frechet_distance(reference, others), squared_mmd(reference, others)),
-            (frechet_distance(reference, chosen), squared_mmd(reference, chosen)),
+            (frechet_distance(real[reference], real[others]), kid_of_real(reference, others)),
+            (frechet_distance(real[reference], synthetic[chosen]), kid_of_synthetic(reference, chosen)),
         ])  # fmt: skip
     values = np.asarray(scores, dtype=np.float64)
     floor, matched = _split_score(values[:, 0], half, count), _split_score(values[:, 1], half, count)
@@ -158,9 +157,7 @@ def _floor_reach(real: Features, floor: SplitScore, seed: int) -> float | None:
     return NORMAL_QUANTILE * float(scale * means.std(ddof=1))
 
 
-def _without_each(
-    groups: _Indices, rest: _Indices, from_each: tuple[int, int], num_second: int
-) -> list[list[_Indices]]:
+def _without_each(groups: Indices, rest: Indices, from_each: tuple[int, int], num_second: int) -> list[list[Indices]]:
     """A split's two sides without each of ``groups`` (G, 2 a) in turn, of each of which ``from_each`` (a, b) are on the
     sides. ``rest`` is in all of them: half on the first side, on the second as many as it lacks of ``num_second``."""
     in_first, in_second = groups[:, : from_each[0]], groups[:, from_each[0] : sum(from_each)]

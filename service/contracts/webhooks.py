@@ -95,6 +95,7 @@ class FailureNote(Word):
 
     code: str
     message: str
+    remedy: str = ""
 
 
 class JobEnded(Word):

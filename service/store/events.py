@@ -99,7 +99,10 @@ def _num_jobs(session: Session, row: JobRow) -> dict[JobState, int]:
 
 
 def _note(failure: JobFailure) -> FailureNote:
-    return FailureNote(code=failure.code, message=failure.message[:_MAX_MESSAGE_CHARACTERS])
+    return FailureNote(
+        code=failure.code, message=failure.message[:_MAX_MESSAGE_CHARACTERS],
+        remedy=failure.remedy[:_MAX_MESSAGE_CHARACTERS],
+    )  # fmt: skip
 
 
 def _event_id(event: Event, subject_id: str) -> EventId:

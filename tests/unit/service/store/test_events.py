@@ -76,7 +76,7 @@ def test_every_way_a_job_ends_is_announced_once_and_the_last_one_ends_its_resour
     events = {event["data"].get("job_id", event["type"]): event for event in sent}
     assert events["generation.finished"]["data"]["num_jobs"] == {"succeeded": 1, "failed": 2, "canceled": 2}
     assert events["generation.finished"]["data"]["state"] == "failed"
-    assert events["fails"]["data"]["failure"] == {"code": "c", "message": "m" * 1000}
+    assert events["fails"]["data"]["failure"] == {"code": "c", "message": "m" * 1000, "remedy": "r"}
     assert events["succeeds"]["data"]["links"] == {"job": "/v1/jobs/succeeds", "resource": "/v1/generations/gen"}
     assert events["is_lost"]["data"]["failure"]["code"] == "worker_lost"
 
