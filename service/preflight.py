@@ -158,8 +158,8 @@ def _too_few(name: str, counts: Mapping[Split, int]) -> list[DatasetWarning]:
     if train + validation < MIN_CLASS_GATE_IMAGES:
         found.append((
             "few_images_for_class_gate",
-            f"of train and validation images there are {train + validation}, fewer than {MIN_CLASS_GATE_IMAGES}: whether a "
-            "synthetic image shows this class will not be judged",
+            f"of train and validation images there are {train + validation}, fewer than {MIN_CLASS_GATE_IMAGES}: "
+            "whether a synthetic image shows this class will not be judged",
         ))  # fmt: skip
     short = {split: least for split, least in MIN_RECOGNITION_IMAGES.items() if counts[split] < least}
     if short:
