@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may ask for."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,13 @@ def nobody_s_own_settings() -> Iterator[None]:
         for name in [name for name in os.environ if name.upper().startswith("DEFECTSYNTH_")]:
             environment.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Also where a shell runs the tests in the background, and has them and all they start ignore SIGINT."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
