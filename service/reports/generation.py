@@ -208,9 +208,9 @@ def _steps(result: GenerationResult | None) -> str:
     if result is None:
         return ""
     text = f"{result.denoising_steps} denoising steps an image"
-    if result.sigma_max is None:
+    if result.sigma_max is None or result.sigma_min is None:
         return f"{text}."
-    return f"{text}, from noise of {result.sigma_max:.3g} times the signal."
+    return f"{text}, from sigma_max {result.sigma_max:.6g} to sigma_min {result.sigma_min:.6g} (noise to signal)."
 
 
 def _lineage(one: GenerationClass, record: GenerationRecord) -> list[Fact]:

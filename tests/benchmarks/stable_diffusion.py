@@ -177,7 +177,7 @@ def _generated(
     judged = time.monotonic()
     copied = extract(extractor, round_trip(base, real[:2], FitPolicy.RESIZE))
     assess(features, rows, ExtractorIdentity.of(extractor), seen_by_adaptation=True, round_trip=copied)
-    steps = sampler.denoising_steps * -(-size.images // size.batch)
+    steps = sampler.schedule.num_steps * -(-size.images // size.batch)
     measured.figures |= {
         "encoding an image, s": (encoded - begun) / size.real,
         "denoising step, s": sampler.stage_seconds["denoising"] / steps,
@@ -186,7 +186,7 @@ def _generated(
         "judging an image, s": (judged - made) / size.images,
         "report, s": time.monotonic() - judged,
         "images/s": size.images / (judged - encoded),
-        "denoising steps": sampler.denoising_steps,
+        "denoising steps": sampler.schedule.num_steps,
         "accepted": sum(verdict.reason is None for verdict in verdicts),
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from models.adapter import load_adapter
@@ -11,6 +12,7 @@ from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import derived_seed
 from models.errors import DatasetUnusable, ExtractorUnusable
 from models.evaluation.features import FeatureExtractor, Features
+from models.evaluation.kernel import kernel_distance
 from models.generation.engine import Sample
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
@@ -108,7 +110,7 @@ def find_settings(
 def _floors(
     workshop: Workshop, base: BaseModel, real: Real, extractor: FeatureExtractor, fit: FitPolicy
 ) -> QualityReport:
-    """What copying would score, with the floor of the reference beside it."""
+    """What copying would score, with the floor of the reference beside it; no copy to its own source, as in trials."""
     sources = [record.sha256 for record in real.train[:ROUND_TRIP_IMAGES]]
     copied = workshop.features.round_trips(extractor, base, fit, sources)
     reference = workshop.features.features(extractor, [record.sha256 for record in real.reference])
@@ -116,7 +118,12 @@ def _floors(
         class_name=real.train[0].class_name, real=reference, other=copied, reference_split=real.split,
         seen_by_adaptation=real.split is Split.TRAIN, round_trip=copied,
     )  # fmt: skip
-    return score(comparison, extractor)
+    floors = score(comparison, extractor)
+    if real.split is not Split.TRAIN or floors.copy_floor is None:
+        return floors
+    kernel = kernel_distance(reference, copied, left_out=np.eye(len(reference), len(copied), dtype=bool))
+    own = {"kid": kernel.kid, "kid_std": kernel.kid_std, "kid_interval": None}
+    return floors.model_copy(update={"copy_floor": floors.copy_floor.model_copy(update=own)})
 
 
 def _material(

@@ -81,7 +81,7 @@ def test_a_generation_page_answers_the_first_question_first_and_shows_what_it_st
         "Yes.", "each was checked, and 7 copies were rejected", "keeps 1.25 times the distance",
         "13 images made (at most 15 allowed), 3 accepted: 23 %.", "It cannot be trusted.", "33.2 to 45.0",
         "0.910 (0.750 to 1.08)", "bilinear to 64 px", "9f2c" * 16, "beside real coil_7.png", "line 3 (version 2)",
-        "mini (r3)", "lora@250", "2026-03-04 05:06 UTC", "from noise of 1.79 times the signal",
+        "mini (r3)", "lora@250", "2026-03-04 05:06 UTC", "from sigma_max 1.79 to sigma_min 0.12",
     ):  # fmt: skip
         assert said in words, said
     assert words.index("Yes.") < words.index("Scores") < words.index("Lineage")

@@ -17,6 +17,8 @@ from service.store import adapters
 from service.store.tables import JobRow
 from tests.fakes.worker_world import World, build_registry, quick
 from worker import residents
+from worker.feature_cache import FeatureCache
+from worker.jobs import searching
 from worker.jobs.judgement import ROUND_TRIP_IMAGES
 from worker.process import compose
 
@@ -103,3 +105,18 @@ def test_what_was_trained_is_kept_where_the_extractor_fails_later(
     with world.database.reading() as session:
         adapter = adapters.get(session, DEFAULT_TENANT, result.adapter_id)
     assert (adapter.checkpoint, adapter.found, result.search) == ("lora@3", None, None)
+
+
+def test_the_copy_floor_of_a_search_is_told_on_the_scale_of_its_trials(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exact_copies(self: FeatureCache, extractor: Any, base: Any, fit: Any, sources: Any, *_: Any) -> Any:
+        return self.features(extractor, sources)
+
+    monkeypatch.setattr(FeatureCache, "round_trips", exact_copies)
+    monkeypatch.setattr(searching, "MIN_VALIDATION_IMAGES", NUM_VALIDATION + 1)
+    result = AdaptationResult.model_validate(worked_off(world, num_trials=1).result)
+    assert result.search is not None and result.search.reference_split == "train"
+    assert result.search.copy_floor is not None
+    # To the images that they are no copies of, copies are as near as these are to each other: not below 0.
+    assert result.search.copy_floor.kid == pytest.approx(0, abs=1e-9)
