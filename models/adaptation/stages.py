@@ -126,7 +126,7 @@ class LoraStage(Stage):
         for name, matrices, rate in zip(("text_encoder", "unet"), (self._text, self._image), rates, strict=True):
             self.parameters |= {f"{name}.{index}": matrix for index, matrix in enumerate(matrices.parameters)}
             groups.append({"params": matrices.parameters, "base_lr": rate})
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=1e-2)
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=1e-2, fused=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -13,7 +13,7 @@ from models.adapter import Adapter
 from models.diffusion.base_model import BaseModel
 from models.diffusion.seeding import image_noise
 from models.diffusion.timesteps import Schedule, solver
-from models.generation.low_rank import LowRank, beside
+from models.generation.low_rank import LowRank, answer
 from models.progress import Progress
 
 
@@ -106,10 +106,10 @@ Denoiser = Callable[[BaseModel, Run, Progress], None]
 def predict(base: BaseModel, runs: Sequence[Run]) -> tuple[torch.Tensor, ...]:
     """What the U-Net answers to the next step of each run, by one call. Changes none of them."""
     latents, timesteps = (torch.cat(parts) for parts in zip(*(run.rows() for run in runs), strict=True))
-    with beside(base.unet, [run.conditioning.low_rank for run in runs for _ in range(run.num_rows)]):
-        context = torch.cat([run.context for run in runs])
-        predicted = base.unet(latents.to(base.dtype), timesteps, context, return_dict=False)[0].float()
-    return torch.split(predicted, [run.num_rows for run in runs])
+    context = torch.cat([run.context for run in runs])
+    low_rank = [run.conditioning.low_rank for run in runs for _ in range(run.num_rows)]
+    predicted = answer(base.unet, low_rank, latents.to(base.dtype), timesteps, context)
+    return torch.split(predicted.float(), [run.num_rows for run in runs])
 
 
 @torch.inference_mode()

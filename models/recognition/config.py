@@ -32,7 +32,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 5e-2
     image_size_px: int = 64
-    max_synthetic_share: float = 0.4
+    max_synthetic_share: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "image_size_px"):

@@ -52,6 +52,8 @@ def choose_ratio(development: Development, config: ProtocolConfig, runner: "_Run
         )
     ratios, left_out = usable_ratios(development, config.ratios)
     notes += [*left_out, *shortages(whole, ratios)]
+    if held_out:
+        notes += [f"In the choice: {note}" for note in shortages(development, ratios)]
     runner.expect(len(ratios) * config.num_selection_seeds + len(Arm) * config.num_seeds)
     tried = []
     for ratio in ratios:

@@ -24,6 +24,10 @@ from models.search.trials import Observation
 AreCopies = Callable[[Sequence[Sample], Features], Sequence[bool]]
 
 
+#: The fewest images whose halves show how much of a score is luck.
+_LEAST_SCORED = 4
+
+
 @dataclass(frozen=True)
 class TrialMaterial:
     """What all trials of a search share, computed once.
@@ -35,8 +39,8 @@ class TrialMaterial:
     are kept of each trial.
 
     Up to ``max_share_copies`` of them may be copies, and then the others are scored, being what a generation would
-    deliver; of a trial with more, all are, so that its quality can still be drawn. FID depends on how many images it is
-    of: it is of the first ``num_for_fid`` of these, as many in every trial.
+    deliver, if they are at least four; of a trial with more, all are, so that its quality can still be drawn. FID
+    depends on how many images it is of: it is of the first ``num_for_fid`` of these, as many in every trial.
     """
 
     base: BaseModel
@@ -95,8 +99,10 @@ class TrialScorer:
             return Observation.failed(remark, time.monotonic() - begun, len(samples))
         features = extract(self._material.extractor, images)
         copies = np.array(self._material.are_copies(samples, features), dtype=bool)
-        share = float(copies.mean())
-        chosen = ~copies if share <= self._material.max_share_copies and sum(~copies) > 1 else copies | True
+        share, num_new = float(copies.mean()), int((~copies).sum())
+        are_few_copies = share <= self._material.max_share_copies
+        too_few = are_few_copies and num_new < min(_LEAST_SCORED, len(samples))
+        chosen = ~copies if are_few_copies and not too_few else copies | True
         scored, left_out = features[chosen], self._left_out(samples)[:, chosen]
         kernel = kernel_distance(self._material.reference, scored, left_out=left_out)
         return Observation(
@@ -106,6 +112,7 @@ class TrialScorer:
             share_copies=share,
             num_images=len(samples),
             seconds=time.monotonic() - begun,
+            remark=f"{num_new} images are no copies, too few to tell quality from luck." if too_few else None,
             kid_noise=kernel_noise(self._material.reference, scored, left_out=left_out),
             num_scored=len(scored),
         )

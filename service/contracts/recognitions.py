@@ -47,7 +47,7 @@ class RecognitionSettings(Word):
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     image_size_px: int = Field(default=64, ge=16, le=512, description="Images are fitted to a square of this side.")
     max_synthetic_share: float = Field(
-        default=0.4, gt=0, lt=1,
+        default=0.5, gt=0, lt=1,
         description="Of a class's draws at most this share is synthetic: more images bring variety, and never push the "
         "real ones out.",
     )  # fmt: skip

@@ -22,20 +22,14 @@ from models.recognition.classifier import TrainingSet, probabilities, train
 from models.recognition.config import ClassifierConfig, TrainingConfig
 from models.recognition.data import Labelled, as_tensor
 
-_NEIGHBOURS = 5
 _CONFIG = TrainingConfig()
-
-
-def number(path: Path) -> int:
-    """Images are numbered along their strips."""
-    return int(path.stem.rpartition("_")[2])
 
 
 def spare(split: neu_plan.Split, name: str, data: Path) -> list[Path]:
     """Images of class ``name`` that are neither tested on nor near a training image."""
-    known = [number(path) for path in split.train[name]]
+    known = [neu_plan.number(path) for path in split.train[name]]
     rest = set((data / "images" / name).glob("*.jpg")) - set(split.test[name])
-    return sorted(path for path in rest if min(abs(number(path) - one) for one in known) > _NEIGHBOURS)
+    return sorted(path for path in rest if min(abs(neu_plan.number(path) - one) for one in known) > neu_plan.NEIGHBOURS)
 
 
 def opened(files: dict[str, list[Path]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,14 +4,13 @@
 
 It starts a service of its own, whose data stay in --out: a run that was stopped goes on where it was, and nothing is
 submitted twice. Test images are uploaded to the split `test`, which adaptation, search, gates and the choice of ratio
-never look at. Rows of the ablation are made with the copy gate alone: what is scored is new, and how much had to be
-made for it is told.
+never look at; training images are grouped by the strip that they were cut from. Rows of the ablation are made with the
+copy gate alone: what is scored is new, and how much had to be made for it is told.
 """
 
 import argparse
 import json
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,6 +24,8 @@ from neu_tables import report
 from neu_work import Ledger, Work
 from rich.console import Console
 
+import defectsynth_client
+from defectsynth_client import NewImage
 from service.api.views import ReadyView
 from service.demo.failure import DemoFailed
 from service.demo.http import Client
@@ -73,17 +74,29 @@ def _run(arguments: argparse.Namespace, plan: Plan, console: Console) -> Finding
         for split in splits:
             work.say(f"split {split.seed}")
             run = SplitRun(split.seed, plan, work, sheets, findings, out / "findings.json")
-            run.all(lambda split=split: _packed(split, out / "upload.zip"))  # type: ignore[misc]
+            run.all(lambda split=split: _uploaded(split, service.url(), work))  # type: ignore[misc]
     return findings
 
 
-def _packed(split: Split, archive: Path) -> Path:
-    with zipfile.ZipFile(archive, "w") as packed:
-        for part, classes in (("train", split.train), ("test", split.test)):
-            for name, files in classes.items():
-                for file in files:
-                    packed.write(file, f"{part}/{name}/{file.name}")
-    return archive
+def _uploaded(split: Split, url: str, work: Work) -> str:
+    """The id of a dataset of the split, a class at a time, its training images grouped by their strips."""
+    with defectsynth_client.Client(url) as client:
+        dataset_id = ""
+        for name in split.train:
+            strips = neu_plan.strips(split.train[name])
+            images = [
+                NewImage(name, file, file.name, part, strips.get(file, ""))
+                for part, files in (("train", split.train[name]), ("test", split.test[name]))
+                for file in files
+            ]
+            if dataset_id:
+                receipt = client.replace_images(dataset_id, name, images)
+            else:
+                receipt = client.upload(images, name=f"split {split.seed}")
+                dataset_id = receipt.id
+            for refused in receipt.refused:
+                work.say(f"split {split.seed}: {refused.filename} was refused: {refused.reason}")
+    return dataset_id
 
 
 @contextmanager
@@ -173,7 +186,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token-steps", type=int, help="the base model's registered default when left out")
     parser.add_argument("--lora-steps", type=int, help="the base model's registered default when left out")
     parser.add_argument("--recognition-steps", type=int, help="the service's default when left out")
-    parser.add_argument("--retry-failed", action="store_true", help="forget units that failed, and what came of them")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="forget units that failed, and what was made from them"
+    )
     parser.add_argument("--quick", action="store_true", help="one split, two classes, a few steps: does it run?")
     parser.add_argument("--report-only", action="store_true", help="write the tables from what is finished")
     return parser

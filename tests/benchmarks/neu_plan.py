@@ -61,6 +61,10 @@ class Plan:
         return plain
 
 
+#: Images whose numbers are at most so far apart may show one strip.
+NEIGHBOURS = 5
+
+
 @dataclass(frozen=True)
 class Split:
     """One few-shot split: files of each class."""
@@ -68,6 +72,22 @@ class Split:
     seed: int
     train: dict[str, list[Path]]
     test: dict[str, list[Path]]
+
+
+def number(path: Path) -> int:
+    """Images are numbered along their strips."""
+    return int(path.stem.rpartition("_")[2])
+
+
+def strips(files: Sequence[Path]) -> dict[Path, str]:
+    """A name of each file's strip: neighbours show the same one."""
+    named: dict[Path, str] = {}
+    before: Path | None = None
+    for path in sorted(files, key=number):
+        begins = before is None or number(path) - number(before) > NEIGHBOURS
+        named[path] = path.stem if begins or before is None else named[before]
+        before = path
+    return named
 
 
 def read_splits(data: Path, classes: Sequence[str], num_train: int, num_test: int, seeds: Sequence[int]) -> list[Split]:

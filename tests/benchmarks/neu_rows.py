@@ -1,6 +1,6 @@
 """One split of the few-shot benchmark, from upload to recognition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from neu_plan import ADAPTED, ARMS, GATED, MODES, UNADAPTED, WHOLE, Plan
 from neu_work import Work
 
 from service.api.views import AdaptationView, EvaluationView, GenerationReport, GenerationView, RecognitionView
+from service.contracts.adaptations import AdaptationResult
 from service.contracts.evaluations import EvaluationRequest
 from service.contracts.generations import GenerationResult
 from service.contracts.requests import AdaptationRequest, GenerationRequest, RecognitionRequest
@@ -29,9 +30,9 @@ class SplitRun:
         self._sheets, self._findings, self._kept = sheets, findings, kept
         self._dataset_id = ""
 
-    def all(self, archive: Callable[[], Path]) -> None:
+    def all(self, upload: Callable[[], str]) -> None:
         """Every stage in turn: what a later one stands on is finished before it begins."""
-        self._dataset_id = self._work.uploaded(f"{self._seed}/dataset", f"split {self._seed}", archive).id
+        self._dataset_id = self._work.uploaded(self._unit("dataset"), upload)
         self._reference()
         adaptations = self._adaptations()
         if WHOLE not in adaptations:
@@ -43,12 +44,18 @@ class SplitRun:
     def _reference(self) -> None:
         """The training images themselves against the test images: what showing nothing new would score."""
         asked = {
-            f"{self._seed}/reference/{name}": self._evaluation(name, {
+            name: self._evaluation(name, {
                 "source": "dataset", "dataset_id": self._dataset_id, "class_name": name, "split": "train",
             })
             for name in self._plan.classes
         }  # fmt: skip
-        for name, evaluation in self._evaluated("scoring the training images", asked).items():
+        units = {
+            self._unit("reference", name): self._submitted(self._unit("reference", name), one, self._unit("dataset"))
+            for name, one in asked.items()
+        }
+        finished = self._work.finished(f"split {self._seed}: scoring the training images", units)
+        for unit, evaluation in finished.items():
+            name = unit.rpartition("/")[2]
             if cell := neu_reading.cell(self._seed, "training images", "", name, evaluation):
                 self._findings.reference.append(cell)
         self._keep()
@@ -65,7 +72,9 @@ class SplitRun:
             for arm in ADAPTED
         }
         units = {
-            unit: self._work.submitted(unit, "/v1/adaptations", AdaptationRequest.model_validate(one), AdaptationView)
+            unit: self._work.submitted(
+                unit, "/v1/adaptations", AdaptationRequest.model_validate(one), AdaptationView, self._unit("dataset")
+            )
             for unit, one in asked.items()
         }
         finished = self._work.finished(f"split {self._seed}: adapting", units)
@@ -77,57 +86,75 @@ class SplitRun:
 
     def _recognition(self, whole: AdaptationView) -> None:
         """Judged images of both stages, image-oriented at the found settings, put before a classifier."""
-        unit = f"{self._seed}/{WHOLE}/{GATED}/images"
-        made = self._generated(unit, whole, self._plan.num_synthetic, {}, {})
+        unit = self._unit(WHOLE, GATED, "images")
+        adapted = self._unit(WHOLE, "adaptation")
+        counts = {adapter.class_name: self._plan.num_synthetic for adapter in whole.adapters}
+        made = self._generated(unit, adapted, whole.id, counts, {}, {})
         finished = self._work.finished(f"split {self._seed}: judged images", {unit: made})
         if unit not in finished:
             return
         generation = finished[unit]
         report = self._work.client.get(f"/v1/generations/{generation.id}/report", GenerationReport)
         self._findings.gated += neu_reading.gated(self._seed, report)
-        self._score_rows({(WHOLE, GATED): generation})
+        self._score_rows({(WHOLE, GATED): {unit: generation}})
         asked = {
             "dataset_id": self._dataset_id, "generation_id": generation.id,
             "settings": self._plan.recognition_settings() | {"seed": self._seed},
         }  # fmt: skip
-        unit = f"{self._seed}/{WHOLE}/{GATED}/recognition"
         request = RecognitionRequest.model_validate(asked)
-        posted = self._work.submitted(unit, "/v1/recognitions", request, RecognitionView)
-        for ended in self._work.finished(f"split {self._seed}: recognition", {unit: posted}).values():
+        recognition = self._unit(WHOLE, GATED, "recognition")
+        posted = self._work.submitted(recognition, "/v1/recognitions", request, RecognitionView, unit)
+        for ended in self._work.finished(f"split {self._seed}: recognition", {recognition: posted}).values():
             if recognised := neu_reading.recognised(self._seed, ended):
                 self._findings.recognised.append(recognised)
         self._keep()
 
     def _rows(self, adaptations: dict[str, AdaptationView]) -> None:
         """The ablation: what each row makes that is no copy, and its scores."""
-        units: dict[str, GenerationView | None] = {}
-        for arm in ARMS:
-            # Without adaptation there is nothing to search for: such a row takes the settings that both stages found.
-            adaptation = adaptations.get(WHOLE if arm == UNADAPTED else arm)
-            for mode in MODES if adaptation is not None else ():
-                assert adaptation is not None
-                chosen = {"mode": mode} | ({"unadapted": True} if arm == UNADAPTED else {})
-                unit = self._unit(arm, mode, "images")
-                units[unit] = self._generated(unit, adaptation, self._plan.images, chosen, _COPY_GATE_ALONE)
+        rows: dict[Row, dict[str, GenerationView | None]] = {}
+        for mode in MODES:
+            for arm, adaptation in adaptations.items():
+                counts = {adapter.class_name: self._plan.images for adapter in adaptation.adapters}
+                unit, adapted = self._unit(arm, mode, "images"), self._unit(arm, "adaptation")
+                made = self._generated(unit, adapted, adaptation.id, counts, {"mode": mode}, _COPY_GATE_ALONE)
+                rows[arm, mode] = {unit: made}
+            rows[UNADAPTED, mode] = dict(self._unadapted(mode, adaptations[WHOLE]))
+        units = {unit: made for row in rows.values() for unit, made in row.items()}
         finished = self._work.finished(f"split {self._seed}: images of the ablation", units)
-        rows = [(arm, mode) for arm in ARMS for mode in MODES]
-        self._score_rows({row: finished[unit] for row in rows if (unit := self._unit(*row, "images")) in finished})
+        made_of = {row: {unit: finished[unit] for unit in of if unit in finished} for row, of in rows.items()}
+        self._score_rows({(arm, mode): made_of[arm, mode] for arm in ARMS for mode in MODES if (arm, mode) in made_of})
         self._keep()
 
-    def _score_rows(self, images: dict[Row, GenerationView]) -> None:
+    def _unadapted(self, mode: str, whole: AdaptationView) -> Iterator[tuple[str, GenerationView | None]]:
+        """Without an adapter there is nothing to search for: each class takes the settings that both stages found.
+
+        Named in the request, because the service gives an unadapted generation nothing of a search.
+        """
+        for job in whole.jobs:
+            if isinstance(job.result, AdaptationResult):
+                found = job.result.found.model_dump(exclude={"lora_scale"}) if job.result.found else {}
+                chosen = found | {"mode": mode, "unadapted": True}
+                unit = self._unit(UNADAPTED, mode, "images", job.class_name)
+                adapted, counts = self._unit(WHOLE, "adaptation"), {job.class_name: self._plan.images}
+                yield unit, self._generated(unit, adapted, whole.id, counts, chosen, _COPY_GATE_ALONE)
+
+    def _score_rows(self, images: dict[Row, dict[str, GenerationView]]) -> None:
         """Posted all, then read all, so that the worker never waits for this process."""
-        made = {row: _results(generation) for row, generation in images.items()}
-        asked: dict[str, EvaluationRequest] = {}
-        for row, generation in images.items():
-            self._download_sheets(generation, ", ".join(row))
-            for name in made[row]:
-                asked[self._unit(*row, "evaluation", name)] = self._evaluation(name, {
-                    "source": "generation", "generation_id": generation.id, "class_name": name,
-                })  # fmt: skip
-        units = {unit: self._submitted(unit, request) for unit, request in asked.items()}
+        made: dict[Row, dict[str, GenerationResult]] = {row: {} for row in images}
+        units: dict[str, EvaluationView | None] = {}
+        for row, generations in images.items():
+            for images_unit, generation in generations.items():
+                results = _results(generation)
+                made[row] |= results
+                self._download_sheets(generation, results, ", ".join(row))
+                for name in results:
+                    unit = self._unit(*row, "evaluation", name)
+                    units[unit] = self._submitted(unit, self._evaluation(name, {
+                        "source": "generation", "generation_id": generation.id, "class_name": name,
+                    }), images_unit)  # fmt: skip
         finished = self._work.finished(f"split {self._seed}: scoring", units)
-        for row, results in made.items():
-            for name, result in results.items():
+        for row, of_row in made.items():
+            for name, result in of_row.items():
                 evaluation = finished.get(self._unit(*row, "evaluation", name))
                 if evaluation is None:
                     continue
@@ -136,39 +163,31 @@ class SplitRun:
                     self._findings.cells.append(cell)
 
     def _generated(
-        self, unit: str, adaptation: AdaptationView, count: int, settings: dict[str, Any], gates: dict[str, Any]
-    ) -> GenerationView | None:
-        """A generation of the classes that have an adapter; what it leaves out is as the search found."""
-        asked: dict[str, Any] = {
-            "adaptation_id": adaptation.id,
-            "num_images": {adapter.class_name: count for adapter in adaptation.adapters},
-            "seed": self._seed,
-        }
+        self, unit: str, adapted: str, adaptation_id: str, counts: dict[str, int], settings: dict[str, Any],
+        gates: dict[str, Any],
+    ) -> GenerationView | None:  # fmt: skip
+        """A generation of some classes by the adapters of the unit ``adapted``; what is left out is as found."""
+        asked: dict[str, Any] = {"adaptation_id": adaptation_id, "num_images": counts, "seed": self._seed}
         asked |= ({"settings": settings} if settings else {}) | ({"gates": gates} if gates else {})
-        return self._work.submitted(unit, "/v1/generations", GenerationRequest.model_validate(asked), GenerationView)
+        request = GenerationRequest.model_validate(asked)
+        return self._work.submitted(unit, "/v1/generations", request, GenerationView, adapted)
 
     def _evaluation(self, class_name: str, other: dict[str, str]) -> EvaluationRequest:
         real = {"source": "dataset", "dataset_id": self._dataset_id, "class_name": class_name, "split": "test"}
         return EvaluationRequest.model_validate({"real": real, "other": other})
 
-    def _submitted(self, unit: str, request: EvaluationRequest) -> EvaluationView | None:
-        return self._work.submitted(unit, "/v1/evaluations", request, EvaluationView)
+    def _submitted(self, unit: str, request: EvaluationRequest, made_from: str) -> EvaluationView | None:
+        return self._work.submitted(unit, "/v1/evaluations", request, EvaluationView, made_from)
 
-    def _evaluated(self, verb: str, asked: dict[str, EvaluationRequest]) -> dict[str, EvaluationView]:
-        """By the last part of each unit's name."""
-        units = {unit: self._submitted(unit, request) for unit, request in asked.items()}
-        finished = self._work.finished(f"split {self._seed}: {verb}", units)
-        return {unit.rpartition("/")[2]: evaluation for unit, evaluation in finished.items()}
-
-    def _download_sheets(self, generation: GenerationView, row: str) -> None:
-        for name in _results(generation):
+    def _download_sheets(self, generation: GenerationView, class_names: Iterable[str], row: str) -> None:
+        for name in class_names:
             path = self._sheets / f"{self._seed} - {name} - {row}.png"
             if not path.exists():
                 at = f"/v1/generations/{generation.id}/classes/{quote(name)}/contact-sheet"
                 self._work.client.download(at, path)
 
-    def _unit(self, arm: str, *parts: str) -> str:
-        return "/".join([str(self._seed), arm, *parts])
+    def _unit(self, *parts: str) -> str:
+        return "/".join([str(self._seed), *parts])
 
     def _keep(self) -> None:
         self._findings.write(self._kept)

@@ -12,12 +12,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from service.api.views import (
     AdaptationView,
-    DatasetView,
     EvaluationView,
     GenerationView,
     JobView,
     PageView,
-    ReceiptView,
     RecognitionView,
 )
 from service.contracts.jobs import JobState
@@ -36,11 +34,7 @@ R = TypeVar("R", AdaptationView, GenerationView, EvaluationView, RecognitionView
 
 
 class Ledger:
-    """Unit -> path of its resource, in a JSON file that is replaced at every change.
-
-    Units are named like paths: what is made from something stands beside it or below it, so that forgetting a failed
-    unit's folder forgets what depends on it.
-    """
+    """Unit -> path of its resource and the unit it was made from, in a JSON file that is replaced at every change."""
 
     def __init__(self, path: Path, plan: dict[str, Any]) -> None:
         self._path = path
@@ -64,18 +58,19 @@ class Ledger:
 
     def path_of(self, unit: str) -> str | None:
         """Where the unit's resource is, or None where it was not submitted."""
-        found: str | None = self._kept["units"].get(unit)
+        found: str | None = self._kept["units"].get(unit, {}).get("path")
         return found
 
-    def remember(self, unit: str, path: str) -> None:
-        """Keep where a unit's resource is."""
-        self._kept["units"][unit] = path
+    def remember(self, unit: str, path: str, made_from: str | None) -> None:
+        """Keep where a unit's resource is, and which unit's resource its request named."""
+        self._kept["units"][unit] = {"path": path, "made_from": made_from}
         self._write()
 
-    def forget_beside(self, unit: str) -> list[str]:
-        """Forget the unit and what stands beside and below it; the units forgotten."""
-        folder = unit.rpartition("/")[0] + "/"
-        gone = [one for one in self._kept["units"] if one.startswith(folder)]
+    def forget(self, unit: str) -> list[str]:
+        """Forget the unit and whatever was made from it; the units forgotten."""
+        gone = [unit]
+        for one in gone:  # It grows meanwhile.
+            gone += [name for name, kept in self._kept["units"].items() if kept["made_from"] == one]
         for one in gone:
             del self._kept["units"][one]
         self._write()
@@ -96,30 +91,28 @@ class Work:
         self.client, self.ledger, self.console = client, ledger, console
         self._check, self._retry = check, retry
 
-    def uploaded(self, unit: str, name: str, archive: Callable[[], Path]) -> DatasetView:
-        """The dataset of ``unit``, uploaded the first time."""
+    def uploaded(self, unit: str, upload: Callable[[], str]) -> str:
+        """The id of the dataset of ``unit``, which ``upload`` makes the first time."""
         if known := self.ledger.path_of(unit):
-            return self.client.get(known, DatasetView)
-        made = self.client.upload("/v1/datasets", name, archive(), ReceiptView)
-        self.ledger.remember(unit, f"/v1/datasets/{made.id}")
-        for refused in made.refused:
-            self.say(f"{unit}: {refused.filename} was refused: {refused.reason}")
+            return known.rpartition("/")[2]
+        made = upload()
+        self.ledger.remember(unit, f"/v1/datasets/{made}", None)
         return made
 
-    def submitted(self, unit: str, path: str, payload: BaseModel, view: type[R]) -> R | None:
+    def submitted(self, unit: str, path: str, payload: BaseModel, view: type[R], made_from: str) -> R | None:
         """The resource of ``unit``, posted the first time; None, and a line, where the service refused it."""
         if known := self.ledger.path_of(unit):
             found = self.client.get(known, view)
             if not (self._retry and _has_failed(found)):
                 return found
-            self.say(f"tried again: {', '.join(self.ledger.forget_beside(unit))}")
+            self.say(f"tried again: {', '.join(self.ledger.forget(unit))}")
         try:
             made = self.client.post(path, payload, view)
         except DemoFailed as error:
             self._check()
             self.say(f"{unit} was refused: {error}")
             return None
-        self.ledger.remember(unit, f"{path}/{made.id}")
+        self.ledger.remember(unit, f"{path}/{made.id}", made_from)
         return made
 
     def finished(self, verb: str, units: dict[str, R | None]) -> dict[str, R]:

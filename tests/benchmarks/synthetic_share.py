@@ -26,7 +26,7 @@ from models.recognition.config import ClassifierConfig, TrainingConfig
 from models.recognition.data import Labelled, as_tensor
 
 #: (synthetic images for each real one, most that they take of a class's draws); 0.99 holds nothing back.
-_VARIANTS = ((1.0, 0.25), (1.0, 0.99), (4.0, 0.25), (4.0, 0.4), (4.0, 0.99))
+_VARIANTS = ((1.0, 0.25), (1.0, 0.99), (4.0, 0.25), (4.0, 0.4), (4.0, 0.5), (4.0, 0.6), (4.0, 0.99))
 _CONFIG = TrainingConfig()
 
 

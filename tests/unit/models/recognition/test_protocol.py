@@ -158,6 +158,14 @@ def test_without_validation_images_train_images_are_held_out_for_the_choice_and_
     assert all(arm.num_real == 12 for arm in outcome.arms)
 
 
+def test_a_ratio_that_is_short_of_images_only_in_the_choice_is_told() -> None:
+    sources = [(index % 12, (index + 2) % 12) for index in range(24)]  # Spliced: lost with either of them.
+    development = Development(NAMES, pictures(12, 1), Labelled([], []), pictures(24, 4), sources, [None] * 12)
+    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(SHORT, ratios=(2.0,)))
+    short = [note for note in outcome.notes if "too few synthetic" in note]
+    assert len(short) == 1 and short[0].startswith("In the choice: For ratio 2 there are too few synthetic images")
+
+
 def test_what_proves_nothing_is_refused() -> None:
     given = data(pictures(60, 4))
     leaked = given.development.train.taken([0, 1])

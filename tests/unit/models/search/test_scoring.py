@@ -60,7 +60,7 @@ def material(tiny_base: BaseModel, pictures: list[Image.Image]) -> TrialMaterial
         base=tiny_base, sources=encode_sources(tiny_base, pictures, FitPolicy.RESIZE),
         adapters={f"lora@{step}": adapter_of(tiny_base, step) for step in (0, 2, 4)},
         reference=extract(Moments(), pictures), extractor=Moments(), are_copies=first_two,
-        num_images=5, batch_size=2, num_examples=3,
+        num_images=6, batch_size=2, num_examples=3,
     )  # fmt: skip
 
 
@@ -80,33 +80,41 @@ def test_a_candidate_scores_the_same_after_others(material: TrialMaterial) -> No
     assert len({one.kid for one in seen}) == 4
     for candidate, one in zip(tried, seen, strict=True):
         assert scores(material, candidate) == [(one.kid, one.kid_std, one.fid, one.share_copies)]
-        assert one.num_images == 5 and one.share_copies == 0.4 and one.remark is None
+        assert one.num_images == 6 and one.share_copies == pytest.approx(1 / 3) and one.remark is None
 
 
 def test_copies_are_not_scored_unless_there_are_too_many_of_them(material: TrialMaterial) -> None:
-    strict, none = replace(material, max_share_copies=0.3), replace(material, are_copies=lambda samples, _: [False] * 5)
+    strict, none = replace(material, max_share_copies=0.3), replace(material, are_copies=lambda samples, _: [False] * 6)
     assert scores(strict, CANDIDATE)[0][:2] == scores(none, CANDIDATE)[0][:2]
     ((kid, _, fid, _),) = scores(material, CANDIDATE)
-    drawn = TrialScorer(replace(none, num_examples=5), no_progress, max_trials=1)
+    drawn = TrialScorer(replace(none, num_examples=6), no_progress, max_trials=1)
     drawn(CANDIDATE)
     delivered = extract(Moments(), [one.image for one in drawn.examples[CANDIDATE][2:]])
     assert kid == pytest.approx(squared_mmd(material.reference, delivered))
-    assert fid == pytest.approx(frechet_distance(material.reference, delivered))
+    assert fid == pytest.approx(frechet_distance(material.reference, delivered[:3]))
 
 
 def test_every_fid_is_of_as_many_images_and_a_trial_tells_how_many_its_kid_is_of(material: TrialMaterial) -> None:
-    none = replace(material, are_copies=lambda samples, _: [False] * 5, num_examples=5)
+    none = replace(material, are_copies=lambda samples, _: [False] * 6, num_examples=6)
     scorer = TrialScorer(none, no_progress, max_trials=1)
     seen = scorer(CANDIDATE)
     made = extract(Moments(), [one.image for one in scorer.examples[CANDIDATE]])
     assert seen.fid == pytest.approx(frechet_distance(material.reference, made[:3]))
-    assert seen.num_scored == 5
-    assert TrialScorer(material, no_progress, max_trials=1)(CANDIDATE).num_scored == 3
+    assert seen.num_scored == 6
+    assert TrialScorer(material, no_progress, max_trials=1)(CANDIDATE).num_scored == 4
+
+
+def test_of_three_images_that_are_no_copies_luck_cannot_be_told(material: TrialMaterial) -> None:
+    lenient = replace(
+        material, max_share_copies=0.9, are_copies=lambda samples, _: [sample.index > 2 for sample in samples]
+    )
+    seen = TrialScorer(lenient, no_progress, max_trials=1)(CANDIDATE)
+    assert not seen.is_scored and seen.remark == "3 images are no copies, too few to tell quality from luck."
 
 
 @pytest.mark.parametrize("splice_sources", [False, True])
 def test_no_image_is_compared_with_what_it_began_as(material: TrialMaterial, splice_sources: bool) -> None:
-    own = replace(material, are_copies=lambda samples, _: [False] * 5, reference_is_sources=True, num_examples=5)
+    own = replace(material, are_copies=lambda samples, _: [False] * 6, reference_is_sources=True, num_examples=6)
     scorer, candidate = TrialScorer(own, no_progress, max_trials=1), replace(CANDIDATE, splice_sources=splice_sources)
     kid = scorer(candidate).kid
     samples = scorer.examples[candidate]
@@ -124,7 +132,7 @@ def test_no_image_is_compared_with_what_it_began_as(material: TrialMaterial, spl
         for b, made in zip(y, samples, strict=True)
         if i not in made.source_indices
     ]
-    assert len(across) == len(x) * 5 - (10 if splice_sources else 5)
+    assert len(across) == len(x) * 6 - (12 if splice_sources else 6)
     assert kid == pytest.approx(sum(within) - 2 * np.mean(across))
 
 
@@ -143,9 +151,9 @@ def test_progress_counts_images_of_all_trials_and_can_stop_the_search(material: 
 
     scorer = TrialScorer(material, listening, max_trials=4, num_done=1)
     scorer(CANDIDATE)
-    assert {(stage, total) for stage, _, total in told} == {("search", 20)}
+    assert {(stage, total) for stage, _, total in told} == {("search", 24)}
     assert [step for _, step, _ in told] == sorted(step for _, step, _ in told)
-    assert told[-1][1] == 10
+    assert told[-1][1] == 12
 
     def canceling(stage: str, step: int, total: int, **figures: float) -> None:
         raise Canceled("stop")
@@ -170,5 +178,5 @@ def test_a_broken_image_makes_the_trial_unusable_and_says_so(
     assert [one.index for one in scorer.examples[CANDIDATE]] == [1], (
         "examples of two trials are compared by their place"
     )
-    assert seen.remark == "2 of 5 images hold NaN or infinite values."
+    assert seen.remark == "3 of 6 images hold NaN or infinite values."
     assert not seen.is_scored and seen.num_images == 3
