@@ -32,7 +32,6 @@ from worker.failures import is_storage_full
 from worker.feature_cache import FeatureCache
 from worker.footprint import device_name
 from worker.jobs import adaptation, evaluation, generation, recognition
-from worker.jobs.delivery import BATCH_SIZE
 from worker.lifecycle import RECORD_AWAY, Attempt, Finished, LeaseTimes, Lifecycle, utc_now
 from worker.metrics import Observe, unobserved
 from worker.presence import Doing
@@ -42,8 +41,8 @@ from worker.turns import Turns
 from worker.workshop import Workshop
 
 _log = get_logger()
-#: Of a U-Net call, shared or not: a batch of one job, under guidance.
-MAX_ROWS = 2 * BATCH_SIZE
+#: Of a shared U-Net call; a batch of one job may have more.
+MAX_ROWS = 24
 
 JOBS: Mapping[JobKind, Callable[[Attempt, Workshop], Finished]] = {
     JobKind.ADAPTATION: adaptation.run,

@@ -99,8 +99,9 @@ def source_of(index: int, num_sources: int, seed: int) -> int:
 class Sampler:
     """Makes images of a class; ``denoiser`` decides whether alone or with others.
 
-    From noise, the sources only tell size and mode. ``schedule``: the steps that every image takes; ``stage_seconds``
-    adds up where the time went. Raises ``InvalidSettings`` when the settings leave no step.
+    From noise, the sources only tell size and mode. ``schedule``: the steps that every image takes; ``batch_size``: how
+    many are best drawn at once; ``stage_seconds`` adds up where the time went. Raises ``InvalidSettings`` when the
+    settings leave no step.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Sampler:
         strength = config.strength if config.mode is GenerationMode.IMAGE_ORIENTED else 1.0
         self.schedule = schedule(base, config.num_inference_steps, strength)
         self.stage_seconds = {"denoising": 0.0, "decoding": 0.0}
+        self.batch_size = config.batch_size
         self._base, self._conditioning, self._sources, self._config = base, conditioning, sources, config
         self._seed, self._progress, self._denoiser = seed, progress, denoiser
         self._some_finite = False
@@ -157,5 +159,5 @@ class Sampler:
 
     def samples(self, indices: range) -> Iterator[Sample]:
         """The images ``indices``, batch by batch as they are asked for."""
-        for first in range(indices.start, indices.stop, self._config.batch_size):
-            yield from self.draw(range(first, min(first + self._config.batch_size, indices.stop)))
+        for first in range(indices.start, indices.stop, self.batch_size):
+            yield from self.draw(range(first, min(first + self.batch_size, indices.stop)))

@@ -28,7 +28,6 @@ from worker.jobs.judgement import SHEET_IMAGES
 from worker.lineage import SYNTHETIC_XMP, png_bytes
 from worker.progress import ProgressWriter
 
-BATCH_SIZE = 8
 _MAX_CLOSEST = 8
 _WHY = {
     RejectReason.COPY: "were copies of real images",
@@ -74,11 +73,10 @@ class Delivery:
         """The budget."""
         return ceil(self.params.num_images * self.params.gates.max_candidates_per_image)
 
-    @property
-    def next_batch(self) -> int:
-        """How many to make next: as many as will be enough if as many pass as have until now."""
+    def next_batch(self, batch_size: int) -> int:
+        """How many to make next, ``batch_size`` at most: as will be enough if as many pass as have until now."""
         expected = ceil(self.num_missing * max(self.num_candidates, 1) / max(self.num_accepted, 1))
-        return min(BATCH_SIZE, expected, self.max_candidates - self.num_candidates)
+        return min(batch_size, expected, self.max_candidates - self.num_candidates)
 
     def features(self) -> Features:
         """(N, d) float64 of the accepted images, in their order."""
@@ -109,7 +107,7 @@ class Delivery:
         with ThreadPoolExecutor(1, thread_name_prefix="storing") as thread:
             try:
                 while self.num_missing and self.num_candidates < self.max_candidates:
-                    indices = range(self.num_candidates, self.num_candidates + self.next_batch)
+                    indices = range(self.num_candidates, self.num_candidates + self.next_batch(sampler.batch_size))
                     samples = sampler.draw(indices)
                     self._settle()
                     keep()
@@ -231,12 +229,13 @@ class Steps:
 
     writer: ProgressWriter
     delivery: Delivery
+    batch_size: int
 
     def __call__(self, stage: str, step: int, total: int, **figures: float) -> None:
         """Pass one report on. Raises what the writer raises."""
         done, asked = self.delivery.num_accepted, self.delivery.params.num_images
         figures |= {Figure.IMAGES_DONE: float(done), Figure.NUM_CANDIDATES: float(self.delivery.num_candidates)}
-        progress = done * total + step * min(self.delivery.next_batch, asked - done)
+        progress = done * total + step * min(self.delivery.next_batch(self.batch_size), asked - done)
         self.writer.pace.done(stage, step)
         self.writer.report(stage, progress, asked * total, **figures)
         self.writer.pace.begin()

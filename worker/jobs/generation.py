@@ -19,7 +19,7 @@ from service.contracts.generations import GeneratedImage, GenerationParams, Gene
 from service.contracts.ids import AdapterId
 from service.store import adaptations, adapters, datasets, generations
 from service.store.tables import AdapterRow
-from worker.jobs.delivery import BATCH_SIZE, Delivery, Steps
+from worker.jobs.delivery import Delivery, Steps
 from worker.jobs.earlier_images import EarlierImages
 from worker.jobs.gating import fitted_gates
 from worker.jobs.judgement import SHEET_IMAGES, Made, RealImages, judge, sheet
@@ -73,8 +73,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         workshop.sign,
     )  # fmt: skip
     sources = sources_of(workshop, base, digests, inputs.fit)
-    steps = Steps(writer, delivery)
-    sampler = Sampler(base, conditioning, sources, _configured(params), params.seed, steps, workshop.denoiser)
+    steps = Steps(writer, delivery, base.batch_size)
+    sampler = Sampler(base, conditioning, sources, _configured(params, base), params.seed, steps, workshop.denoiser)
     begun = time.monotonic()
     earlier = EarlierImages(attempt, workshop, _made_with(base, inputs, delivery.extractor))
     earlier.restore(delivery)
@@ -151,14 +151,14 @@ def _made_with(base: BaseModel, inputs: Inputs, extractor: FeatureExtractor) -> 
     return f"{base.identity}, {adapter}, {extractor.name}@{extractor.digest}, {software()}"
 
 
-def _configured(params: GenerationParams) -> GenerationConfig:
+def _configured(params: GenerationParams, base: BaseModel) -> GenerationConfig:
     settings = params.settings
     return GenerationConfig(
         mode=GenerationMode(settings.mode.value),
         strength=settings.strength,
         guidance_scale=settings.guidance_scale,
         num_inference_steps=settings.num_inference_steps,
-        batch_size=BATCH_SIZE,
+        batch_size=base.batch_size,
         splice_sources=settings.splice_sources,
     )
 

@@ -149,6 +149,7 @@ def _material(
         extractor=extractor,
         are_copies=are_copies,
         num_images=params.settings.search.images_per_trial,
+        batch_size=base.batch_size,
         num_examples=params.settings.search.examples_per_trial,
         seed=derived_seed(params.settings.seed, "search"),
         max_share_copies=params.settings.search.max_share_copies,

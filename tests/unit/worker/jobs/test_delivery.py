@@ -20,7 +20,7 @@ from service.contracts.generations import GateSettings, GenerationMode, Generati
 from service.contracts.ids import AdapterId, GenerationId
 from service.errors import StorageFull
 from service.store.artifacts import LocalArtifacts, StoredArtifact
-from worker.jobs.delivery import BATCH_SIZE, Delivery
+from worker.jobs.delivery import Delivery
 
 NO_SPLICING = "begin with one real image each (splice_sources false)"
 
@@ -73,7 +73,7 @@ def test_a_batch_is_as_large_as_will_probably_be_enough(asked: int, made: int, a
     )  # fmt: skip
     nothing = cast(Any, SimpleNamespace())
     delivery = Delivery(nothing, params, [], {}, nothing, nothing, num_candidates=made, images=[nothing] * accepted)
-    assert delivery.next_batch == batch
+    assert delivery.next_batch(8) == batch
 
 
 def flat_features(pixel_values: torch.Tensor) -> torch.Tensor:
@@ -82,6 +82,8 @@ def flat_features(pixel_values: torch.Tensor) -> torch.Tensor:
 
 class Drawn:
     """A sampler of grey images that does something first."""
+
+    batch_size = 8
 
     def __init__(self, before: Callable[[], None]) -> None:
         self._before = before
@@ -113,7 +115,7 @@ def delivery_of(artifacts: LocalArtifacts, num_images: int) -> Delivery:
 
 def test_a_batch_is_stored_beside_the_making_of_the_next(tmp_path: Path) -> None:
     artifacts = Waiting(tmp_path)
-    delivery = delivery_of(artifacts, 2 * BATCH_SIZE)
+    delivery = delivery_of(artifacts, 16)
     kept: list[tuple[int, int]] = []
 
     def second_batch_opens_the_store() -> None:
@@ -129,7 +131,7 @@ def test_a_batch_is_stored_beside_the_making_of_the_next(tmp_path: Path) -> None
 
 def test_what_was_judged_is_stored_when_the_job_is_stopped(tmp_path: Path) -> None:
     artifacts = Waiting(tmp_path)
-    delivery = delivery_of(artifacts, 2 * BATCH_SIZE)
+    delivery = delivery_of(artifacts, 16)
 
     def stopped() -> None:
         if delivery.num_accepted:
@@ -138,7 +140,7 @@ def test_what_was_judged_is_stored_when_the_job_is_stopped(tmp_path: Path) -> No
 
     with pytest.raises(Interrupted):
         delivery.fill(cast(Sampler, Drawn(stopped)))
-    assert delivery.num_candidates == len(delivery.images) == BATCH_SIZE
+    assert delivery.num_candidates == len(delivery.images) == 8
 
 
 def test_making_ends_where_the_budget_is_spent(tmp_path: Path) -> None:
