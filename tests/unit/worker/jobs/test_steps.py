@@ -18,7 +18,10 @@ def told(num_done: int, num_candidates: int) -> Progress:
     written: list[Progress] = []
     writer = ProgressWriter(Gauge({"denoising": 1.0}), check=lambda: None, write=written.append)
     made: Any = SimpleNamespace(
-        num_accepted=num_done, num_candidates=num_candidates, next_batch=lambda batch_size: 8, params=SimpleNamespace(num_images=20)
+        num_accepted=num_done,
+        num_candidates=num_candidates,
+        next_batch=lambda batch_size: batch_size,
+        params=SimpleNamespace(num_images=20),
     )
     Steps(writer, cast(Delivery, made), batch_size=8)("denoising", 3, 30)
     return written[-1]
