@@ -20,6 +20,7 @@ class Comparison:
     reference_split: str
     seen_by_adaptation: bool
     seen_by_search: bool = False
+    seen_as_sources: bool = False
     round_trip: Features | None = None
     copy_candidates: Features | None = None
     notes: Sequence[str] = ()
@@ -57,11 +58,13 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
         matched=_of_splits(found.matched),
         real_floor=_of_splits(found.real_floor),
         kid_above_floor=_estimate(found.kid_above_floor, found.kid_above_floor_interval),
+        real_spread=found.real_spread,
         copy_floor=_of_copies(found.copy_floor),
         copies=_copies(found.copies),
         reference_split=comparison.reference_split,
         seen_by_adaptation=found.seen_by_adaptation,
         seen_by_search=comparison.seen_by_search,
+        seen_as_sources=comparison.seen_as_sources,
         notes=[*comparison.notes, *found.notes],
     )
 

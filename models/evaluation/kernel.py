@@ -95,6 +95,16 @@ def squared_mmd(x: Features, y: Features) -> float:
     return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
 
 
+def kernel_spread(x: Features) -> float:
+    """How far images lie from each other, for rows of ``x`` (n, d), n > 1: mean k(x, x) - mean k(x, x') over x != x'.
+
+    Half of the mean squared distance of two of them in the kernel's space, and so a measure for KID.
+    """
+    n = len(x)
+    diagonal = _diagonal_sum(x)
+    return diagonal / n - (_kernel_sum(x, x) - diagonal) / (n * (n - 1))
+
+
 def mmd_of_rows(x: Features, y: Features, left_out: Pairs | None = None) -> Callable[[Indices, Indices], float]:
     """`squared_mmd` of rows of ``x`` (n, d) and of ``y`` (m, d), given by their numbers.
 

@@ -7,6 +7,8 @@ the copy floor, the extractor, and the copy check.
 
 from dataclasses import asdict, dataclass, field, replace
 
+import numpy as np
+
 from models.errors import DatasetUnusable, InvalidSettings
 from models.evaluation.copies import CopyCheck, check_copies
 from models.evaluation.density import DensityScore, density_and_coverage
@@ -20,7 +22,7 @@ from models.evaluation.intervals import (
     kid_interval,
     score_intervals,
 )
-from models.evaluation.kernel import kernel_distance
+from models.evaluation.kernel import kernel_distance, kernel_spread
 from models.evaluation.splits import SplitScore, split_scores, with_intervals
 
 MIN_REAL, MIN_SYNTHETIC = 4, 2
@@ -88,9 +90,10 @@ class QualityReport:
 
     ``fid``, ``kid``, ``kid_std``: all real against all synthetic images. ``real_floor`` (real against real) and
     ``matched`` (real against synthetic) are at the same counts and over the same splits: compare these two, whose
-    difference in KID is ``kid_above_floor``. ``seen_by_adaptation``: the reference holds images that the adapter was
-    trained on. ``intervals``: at 95 %, of ``fid``, ``kid`` and ``density``; these and the other intervals are None with
-    fewer than 5 images on a side. ``notes``: what was left out, and why.
+    difference in KID is ``kid_above_floor``; ``real_spread`` is a measure for it (see `kernel_spread`).
+    ``seen_by_adaptation``: the reference holds images that the adapter was trained on. ``intervals``: at 95 %, of
+    ``fid``, ``kid`` and ``density``; these and the other intervals are None with fewer than 5 images on a side.
+    ``notes``: what was left out, and why.
     """
 
     fid: float
@@ -106,6 +109,7 @@ class QualityReport:
     matched: SplitScore
     kid_above_floor: float
     kid_above_floor_interval: Interval | None
+    real_spread: float
     copy_floor: CopyFloor | None
     copies: CopyCheck | None
     settings: QualitySettings = field(default_factory=QualitySettings)
@@ -156,6 +160,7 @@ def assess(
         matched=splits.matched,
         kid_above_floor=splits.kid_above_floor,
         kid_above_floor_interval=splits.kid_above_floor_interval,
+        real_spread=kernel_spread(real.astype(np.float64)),
         copy_floor=None if round_trip is None else _copy_floor(real, round_trip, settings, notes),
         copies=_copies(synthetic, real if copy_candidates is None else copy_candidates, settings, notes),
         settings=settings,

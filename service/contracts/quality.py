@@ -58,7 +58,8 @@ class CopySummary(Word):
 
 class QualityReport(Word):
     """``score`` is the headline. ``matched`` and ``real_floor`` are at equal counts, so they may be compared:
-    ``kid_above_floor`` is the difference of their KID, 0 in the mean where nothing differs.
+    ``kid_above_floor`` is the difference of their KID, 0 in the mean where nothing differs. ``real_spread``: how far
+    the real images lie from each other, in the same unit.
 
     ``real_floor``: halves of the real images against each other, the best that is possible. ``copy_floor``: the
     sources after the VAE's round trip, what plain copying would score. ``density`` and ``coverage`` (arXiv 2002.09797)
@@ -77,11 +78,15 @@ class QualityReport(Word):
     matched: Score
     real_floor: Score
     kid_above_floor: Estimate | None = None
+    real_spread: float | None = None
     copy_floor: Score | None
     copies: CopySummary | None
     reference_split: str
     seen_by_adaptation: bool = Field(description="True where the adapter was trained on the reference images.")
     seen_by_search: bool = Field(
         default=False, description="True where the search chose checkpoint and settings by the reference images."
+    )
+    seen_as_sources: bool = Field(
+        default=False, description="True where the images began as reference images, partially noised."
     )
     notes: list[str] = Field(default_factory=list)

@@ -15,7 +15,7 @@ from service.contracts.evaluations import (
     EvaluationResult,
     GenerationImages,
 )
-from service.contracts.generations import GenerationParams
+from service.contracts.generations import GenerationMode, GenerationParams
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobKind
 from service.errors import NotFound
@@ -30,13 +30,15 @@ from worker.workshop import Workshop
 
 @dataclass(frozen=True)
 class Seen:
-    """Digests of the real images behind a generation: which ones its adapter was trained on, and chosen by.
+    """Digests of the real images behind a generation: its adapter was trained on some, its settings chosen by some, and
+    some are what its images began as.
 
     ``by_search``: empty where no settings were found, or by train images.
     """
 
     by_adaptation: list[str] = field(default_factory=list)
     by_search: list[str] = field(default_factory=list)
+    as_sources: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     extractor = workshop.residents.extractor(request.extractor)
     writer = attempt.progress({"features": 1.0})
     seen = sets.seen or Seen()
-    candidates = seen.by_adaptation
+    candidates = seen.by_adaptation or seen.as_sources
     done, total = 0, len(sets.real) + len(sets.other) + len(candidates)
 
     def count() -> None:
@@ -74,8 +76,9 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         real=real,
         other=other,
         reference_split=request.real.split,
-        seen_by_adaptation=not set(candidates).isdisjoint(sets.real),
+        seen_by_adaptation=not set(seen.by_adaptation).isdisjoint(sets.real),
         seen_by_search=not set(seen.by_search).isdisjoint(sets.real),
+        seen_as_sources=not set(seen.as_sources).isdisjoint(sets.real),
         copy_candidates=train if len(train) else None,
         notes=_notes(sets),
     )
@@ -121,7 +124,7 @@ def _generation_digests(session: Session, tenant: TenantId, images: GenerationIm
 
 
 def _seen(session: Session, tenant: TenantId, images: GenerationImages) -> Seen | None:
-    """What the generation's adapter has seen; nothing for the unadapted baseline.
+    """What the generation's adapter has seen, or the unadapted baseline begun as.
 
     None where the adapter is no longer there.
     """
@@ -135,13 +138,15 @@ def _seen(session: Session, tenant: TenantId, images: GenerationImages) -> Seen 
     if job is None:
         return Seen()
     params = GenerationParams.model_validate(job.params)
-    if params.settings.unadapted:
-        return Seen()
     try:
         adapter = adapters.get(session, tenant, params.adapter_id)
     except NotFound:
         return None
     adaptation = adaptations.get(session, tenant, adapter.adaptation_id)
     real = Real.of(datasets.images_of(session, tenant, adaptation.dataset_version_id, adapter.class_name))
+    train: list[str] = [record.sha256 for record in real.train]
+    sources = train if params.settings.mode is GenerationMode.IMAGE_ORIENTED else []
+    if params.settings.unadapted:
+        return Seen(as_sources=sources)
     chosen_by = real.reference if adapter.found is not None and real.split is Split.VALIDATION else []
-    return Seen([record.sha256 for record in real.train], [record.sha256 for record in chosen_by])
+    return Seen(train, [record.sha256 for record in chosen_by], sources)

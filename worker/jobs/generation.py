@@ -86,7 +86,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     _count(delivery, workshop.observe)
     between = time.monotonic()
     searched = adapted and inputs.adapter.found is not None
-    made = Made(params.class_name, delivery.features(), delivery.shown, adapted, searched)
+    from_sources = params.settings.mode is contracts.GenerationMode.IMAGE_ORIENTED
+    made = Made(params.class_name, delivery.features(), delivery.shown, adapted, searched, from_sources)
     real = RealImages(digests, [one.sha256 for one in validation])
     quality, warnings = judge(made, real, workshop, base, inputs.fit, writer)
     picture = sheet(made, load_images(workshop.artifacts, digests[:SHEET_IMAGES]), _caption(params))

@@ -26,7 +26,8 @@ ROUND_TRIP_IMAGES = 100
 class Made:
     """The synthetic images of a class: features (N, d) of all of them, and the first few to look at.
 
-    ``adapted``: by an adapter of the class. ``searched``: one whose settings were searched for.
+    ``adapted``: by an adapter of the class. ``searched``: one whose settings were searched for. ``from_sources``: each
+    began as train images.
     """
 
     class_name: str
@@ -34,6 +35,7 @@ class Made:
     shown: Sequence[Image.Image]
     adapted: bool
     searched: bool
+    from_sources: bool
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def judge(
             reference_split=Split.VALIDATION if unseen else Split.TRAIN,
             seen_by_adaptation=made.adapted and not unseen,
             seen_by_search=made.searched and unseen,
+            seen_as_sources=made.from_sources and not unseen,
             round_trip=copied if len(copied) >= 2 else None,
             copy_candidates=train_features if unseen else None,
             notes=_notes(made, unseen, len(validation)),
@@ -85,12 +88,13 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
 
 
 def _notes(made: Made, unseen: bool, num_validation: int) -> list[str]:
-    if unseen or not made.adapted:
+    if unseen or not (made.adapted or made.from_sources):
         return []
+    why = "which the adapter was trained on" if made.adapted else "which the images began as"
     has = "1 validation image" if num_validation == 1 else f"{num_validation} validation images"
     return [
-        f"The class has {has}, fewer than {MIN_VALIDATION_IMAGES}: it is measured by the "
-        "train images, which the adapter was trained on. Such scores flatter."
+        f"The class has {has}, fewer than {MIN_VALIDATION_IMAGES}: it is measured by the train images, {why}. Such "
+        "scores flatter."
     ]
 
 

@@ -8,9 +8,10 @@ import pytest
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.datasets import Split
 from service.contracts.evaluations import DatasetImages, EvaluationRequest, EvaluationResult, GenerationImages
-from service.contracts.generations import GateSettings, GenerationResult, GenerationSettings
+from service.contracts.generations import GateSettings, GenerationMode, GenerationResult, GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT, AdapterId, GenerationId, JobId
 from service.contracts.jobs import JobState
+from service.contracts.quality import QualityReport
 from service.store import datasets
 from service.store.artifacts import LocalArtifacts
 from service.store.tables import JobRow
@@ -55,9 +56,20 @@ def adapted(world: World, num_trials: int) -> AdapterId:
     return result.adapter_id
 
 
-def generated(world: World, adapter_id: AdapterId, gates: GateSettings = UNGATED) -> tuple[GenerationId, JobRow]:
-    generation_id, job_id = world.submit_generation(adapter_id, GenerationSettings(), 2, gates, send=False)
+def generated(
+    world: World, adapter_id: AdapterId, gates: GateSettings = UNGATED, settings: GenerationSettings | None = None
+) -> tuple[GenerationId, JobRow]:
+    generation_id, job_id = world.submit_generation(adapter_id, settings or GenerationSettings(), 2, gates, send=False)
     return generation_id, worked_off(world, job_id)
+
+
+def evaluated(world: World, generation_id: GenerationId, split: Split) -> QualityReport:
+    request = EvaluationRequest(
+        real=DatasetImages(dataset_id=world.dataset_id, class_name=CLASS_NAME, split=split),
+        other=GenerationImages(generation_id=generation_id, class_name=CLASS_NAME),
+    )
+    result = EvaluationResult.model_validate(worked_off(world, world.submit_evaluation(request)).result)
+    return result.quality
 
 
 def digests(world: World) -> dict[Split, set[str]]:
@@ -94,9 +106,16 @@ def test_an_evaluation_tells_what_adaptation_and_search_have_seen(
     own = GenerationResult.model_validate(row.result).quality
     assert own is not None and (own.seen_by_adaptation, own.seen_by_search) == told[Split.VALIDATION]
     for split, seen in told.items():
-        request = EvaluationRequest(
-            real=DatasetImages(dataset_id=world.dataset_id, class_name=CLASS_NAME, split=split),
-            other=GenerationImages(generation_id=generation_id, class_name=CLASS_NAME),
-        )
-        result = EvaluationResult.model_validate(worked_off(world, world.submit_evaluation(request)).result)
-        assert (result.quality.seen_by_adaptation, result.quality.seen_by_search) == seen, split
+        quality = evaluated(world, generation_id, split)
+        assert (quality.seen_by_adaptation, quality.seen_by_search) == seen, split
+
+
+def test_images_that_began_as_train_images_are_told_of_without_an_adapter_too(world: World) -> None:
+    unadapted = GenerationSettings(unadapted=True)
+    generation_id, _ = generated(world, adapted(world, num_trials=0), settings=unadapted)
+    train = evaluated(world, generation_id, Split.TRAIN)
+    assert (train.seen_as_sources, train.seen_by_adaptation) == (True, False)
+    assert not evaluated(world, generation_id, Split.TEST).seen_as_sources
+    from_noise = unadapted.model_copy(update={"mode": GenerationMode.FROM_NOISE})
+    generation_id, _ = generated(world, adapted(world, num_trials=0), settings=from_noise)
+    assert not evaluated(world, generation_id, Split.TRAIN).seen_as_sources
