@@ -11,12 +11,12 @@ from models.diffusion.latents import round_trip
 from models.evaluation.features import FeatureExtractor, Features, extract
 from models.imaging.fit import FitPolicy
 from service.store.artifacts import ArtifactStore
-from worker.workspace import load_images
+from worker.workspace import StoredImages
 
 _BATCH = 32
 #: What an image was seen through, and its digest.
 _Key = tuple[str, ...]
-_Altered = Callable[[list[Image.Image]], list[Image.Image]]
+_Altered = Callable[[Sequence[Image.Image]], Sequence[Image.Image]]
 
 
 class FeatureCache:
@@ -62,7 +62,7 @@ class FeatureCache:
         self, extractor: FeatureExtractor, seen_through: _Key, digests: Sequence[str], altered: _Altered
     ) -> list[Features]:
         missing = [digest for digest in dict.fromkeys(digests) if (*seen_through, digest) not in self._rows]
-        computed = extract(extractor, altered(load_images(self._artifacts, missing)) if missing else [])
+        computed = extract(extractor, altered(StoredImages(self._artifacts, missing)) if missing else [])
         rows = dict(zip(missing, computed, strict=True))
         for digest in digests:
             key = (*seen_through, digest)

@@ -7,7 +7,7 @@ holder has it under its own token: one that was frozen, believed dead, and comes
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,6 +73,23 @@ class Workspace:
 def load_images(artifacts: ArtifactStore, digests: Iterable[str]) -> list[Image.Image]:
     """Stored images, mode "L" or "RGB". Raises `ArtifactMissing`, `ArtifactDamaged` and `DatasetUnusable`."""
     return [load_image(whole(artifacts, digest)) for digest in digests]
+
+
+class StoredImages(Sequence[Image.Image]):
+    """Stored images, each opened when it is asked for: a job looks at few of many, and all may be more than fits.
+
+    Opening raises `ArtifactMissing`, `ArtifactDamaged` and `DatasetUnusable`.
+    """
+
+    def __init__(self, artifacts: ArtifactStore, digests: Sequence[str]) -> None:
+        self._artifacts = artifacts
+        self._digests = tuple(digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def __getitem__(self, index: int) -> Image.Image:  # type: ignore[override]  # No slices: they would open many.
+        return load_images(self._artifacts, [self._digests[index]])[0]
 
 
 def whole(artifacts: ArtifactStore, digest: str) -> Path:

@@ -1,6 +1,6 @@
 """Between pictures and latents: the VAE's mode, scaled, in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from PIL import Image
@@ -40,8 +40,9 @@ def fitted(base: BaseModel, images: Sequence[Image.Image], policy: FitPolicy) ->
     return torch.stack([to_tensor(image, base.native_size_px, policy) for image in images])
 
 
-def round_trip(base: BaseModel, images: Sequence[Image.Image], policy: FitPolicy) -> list[Image.Image]:
+def round_trip(base: BaseModel, images: Iterable[Image.Image], policy: FitPolicy) -> list[Image.Image]:
     """What is left of ``images`` after encoding and decoding, at native size: what plain copying would deliver."""
+    small, modes = zip(*((fitted(base, [image], policy), image.mode) for image in images), strict=True)
+    decoded = decode(base, encode(base, torch.cat(small)))
     side = (base.native_size_px, base.native_size_px)
-    decoded = decode(base, encode(base, fitted(base, images, policy)))
-    return [to_image(pixels.cpu(), image.mode, side) for pixels, image in zip(decoded, images, strict=True)]
+    return [to_image(pixels.cpu(), mode, side) for pixels, mode in zip(decoded, modes, strict=True)]

@@ -14,6 +14,9 @@ from PIL import Image
 from models.errors import ExtractorUnusable
 from models.imaging.arrays import to_pixel_values
 
+#: A batch holds no more values than this, 64 MiB, but for a picture that has more by itself.
+_BATCH_VALUES = 2**24
+
 #: (N, d) float64, one row an image.
 Features = npt.NDArray[np.float64]
 
@@ -66,11 +69,12 @@ def extract(
 
 
 def _batches(images: Iterable[Image.Image | torch.Tensor], batch_size: int) -> Iterator[torch.Tensor]:
-    """Neighbouring pictures of one size go together, so that the extractor alone resizes."""
+    """Neighbouring pictures of one size go together, so that the extractor alone resizes; large ones in few."""
     waiting: list[torch.Tensor] = []
     for image in images:
         for single in image if isinstance(image, torch.Tensor) else (to_pixel_values(image),):
-            if waiting and (len(waiting) == batch_size or waiting[0].shape != single.shape):
+            full = len(waiting) == max(1, min(batch_size, _BATCH_VALUES // single.numel()))
+            if waiting and (full or waiting[0].shape != single.shape):
                 yield torch.stack(waiting)
                 waiting = []
             waiting.append(single)

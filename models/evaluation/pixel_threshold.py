@@ -33,7 +33,7 @@ def pixel_threshold(
     also lies above what such handling does. At most 256 images, evenly spaced, are looked at.
     """
     chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), _CALIBRATED)).astype(np.int64))
-    handling = _handling_distance([images[index] for index in chosen], reals, chosen)
+    handling = _handling_distance(images, reals, chosen)
     nearest = _nearest_others(reals.each[0], chosen, reals, candidates, handling)
     return min(float(np.percentile(nearest, percentile)) if nearest else handling, _LARGEST_THRESHOLD)
 
@@ -54,12 +54,12 @@ def _mirrored(side: int, moved_by: int) -> npt.NDArray[np.int64]:
 
 
 def _handling_distance(images: Sequence[Image.Image], reals: Mirrored, chosen: npt.NDArray[np.int64]) -> float:
-    """How far a handled copy strays: the 95th percentile over ``images`` of the farther of two copies."""
+    """How far a handled copy strays: the 95th percentile over the ``chosen`` images of the farther of two copies."""
     rng = np.random.default_rng(0)
-    farthest = np.zeros(len(images))
+    farthest = np.zeros(len(chosen))
     for down, right in _MOVED:
-        copies = Patterns.of([handled(image, (down / SIDE_PX, right / SIDE_PX), rng) for image in images])
-        own = [likeness(copies, row, reals, chosen[row : row + 1]).distances[0] for row in range(len(images))]
+        copies = Patterns.of(handled(images[int(index)], (down / SIDE_PX, right / SIDE_PX), rng) for index in chosen)
+        own = [likeness(copies, row, reals, chosen[row : row + 1]).distances[0] for row in range(len(chosen))]
         farthest = np.maximum(farthest, own)
     return min(float(np.percentile(farthest, 95)), _LARGEST_HANDLING)
 

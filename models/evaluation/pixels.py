@@ -10,7 +10,7 @@ registration in the Fourier domain", IEEE TIP 21:2706-2718, 2012). The masks her
 each overlap come from running sums of one picture alone and are computed once a picture, not once a pair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -55,6 +55,12 @@ def flipped(image: Image.Image, flip: Flip) -> Image.Image:
     return ImageOps.flip(image) if flip in (Flip.VERTICAL, Flip.BOTH) else image
 
 
+def _flipped(stack: Pixels, flip: Flip) -> Pixels:
+    """The same of patterns (n, SIDE, SIDE)."""
+    down, right = -1 if flip in (Flip.VERTICAL, Flip.BOTH) else 1, -1 if flip in (Flip.HORIZONTAL, Flip.BOTH) else 1
+    return stack[:, ::down, ::right]
+
+
 def _blur(deviation_px: float) -> Pixels:
     """(SIDE, SIDE): what a Gaussian does along one axis, the picture mirrored at its border."""
     reach = int(4 * deviation_px + 0.5)
@@ -92,10 +98,14 @@ class Patterns:
     spreads: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, images: Sequence[Image.Image]) -> Self:
-        """The patterns of ``images``, in their order."""
+    def of(cls, images: Iterable[Image.Image]) -> Self:
+        """The patterns of ``images``, in their order; one of them is held at a time."""
         values = [pattern(image) for image in images]
-        stack = np.stack(values) if values else np.zeros((0, SIDE_PX, SIDE_PX), np.float32)
+        return cls.of_stack(np.stack(values) if values else np.zeros((0, SIDE_PX, SIDE_PX), np.float32))
+
+    @classmethod
+    def of_stack(cls, stack: Pixels) -> Self:
+        """(n, SIDE, SIDE): each as `pattern` made it, or a mirror image of that."""
         sums = _overlap_sums(stack)
         spreads = np.maximum(_overlap_sums(np.square(stack)) - np.square(sums) / _OVERLAPS, 0.0)
         return cls(np.fft.rfft2(stack, (_PERIOD, _PERIOD)).astype(np.complex64), sums, spreads)
@@ -114,9 +124,10 @@ class Mirrored:
     each: tuple[Patterns, ...]
 
     @classmethod
-    def of(cls, images: Sequence[Image.Image]) -> Self:
-        """The four mirror images of each of ``images``."""
-        return cls(tuple(Patterns.of([flipped(image, flip) for image in images]) for flip in FLIPS))
+    def of(cls, images: Iterable[Image.Image]) -> Self:
+        """The four mirror images of each of ``images``, of which one is held at a time, and looked at once."""
+        stack = np.stack([pattern(image) for image in images])
+        return cls(tuple(Patterns.of_stack(_flipped(stack, flip)) for flip in FLIPS))
 
     def __len__(self) -> int:
         return len(self.each[0])

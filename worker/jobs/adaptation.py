@@ -19,7 +19,7 @@ from worker import footprint
 from worker.jobs.searching import Found, find_settings
 from worker.lifecycle import Attempt, Finished, utc_now
 from worker.workshop import Workshop
-from worker.workspace import load_images, pack
+from worker.workspace import StoredImages, pack
 
 #: A LoRA step goes through the text encoder and back, and costs about this many textual-inversion steps.
 _LORA_STEP_WEIGHT = 1.3
@@ -50,7 +50,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     loading_seconds = time.monotonic() - begun
     outcome = adapt(
         base,
-        load_images(workshop.artifacts, train),
+        StoredImages(workshop.artifacts, train),
         configured(params.settings),
         placeholder_token=placeholder_token(params.class_name, job.id),
         out_dir=workspace.fresh_folder("adapter"),
