@@ -33,5 +33,5 @@ def png_bytes(image: Image.Image, text: Mapping[str, object], xmp: str | None = 
     if xmp is not None:
         info.add_itxt("XML:com.adobe.xmp", xmp)
     stream = io.BytesIO()
-    image.save(stream, "PNG", pnginfo=info, compress_level=6)
+    image.save(stream, "PNG", pnginfo=info, compress_level=3)
     return stream.getvalue()

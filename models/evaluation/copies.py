@@ -124,7 +124,7 @@ class CopyGate:
         verdicts = []
         for index, (image, own) in enumerate(zip(images, own_sources, strict=True)):
             compared = np.union1d(candidates[index], np.asarray(own, dtype=np.int64))
-            alike = likeness(patterns, index, self.mirrored, compared)
+            alike = likeness(patterns, index, self.mirrored, compared if len(compared) < self.num_real else None)
             verdicts.append(self._verdict(image, distances[index][compared], compared, alike, own))
         return verdicts
 

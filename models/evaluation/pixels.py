@@ -167,9 +167,9 @@ def likeness(
 
 def _correlations(picture: Patterns, reals: Patterns) -> npt.NDArray[np.float64]:
     """(c, 17, 17) in [-1, 1]: one picture against ``reals`` moved by each shift, 0 where either is flat."""
-    product = picture.spectra * reals.spectra.conj()
-    wanted = np.fft.ifft(product, axis=1)[:, _SHIFTS]  # the other rows are shifts that nobody asked for
-    together = np.fft.irfft(wanted, _PERIOD, axis=2)[:, :, _SHIFTS].astype(np.float64)
+    product = picture.spectra.conj() * reals.spectra  # of one picture, not of all real ones: hence shifts the other way
+    wanted = np.fft.ifft(product, axis=1)[:, -_SHIFTS]  # the other rows are shifts that nobody asked for
+    together = np.fft.irfft(wanted, _PERIOD, axis=2)[:, :, -_SHIFTS].astype(np.float64)
     other_sums, other_spreads = reals.sums[:, ::-1, ::-1], reals.spreads[:, ::-1, ::-1]
     shared = together - picture.sums * other_sums / _OVERLAPS
     enough = (picture.spreads > _FLAT * _OVERLAPS) & (other_spreads > _FLAT * _OVERLAPS)
