@@ -117,8 +117,11 @@ class WorkingProcess:
             )
 
     def _claim_beside(self, job: ClaimedJob) -> ClaimedJob | None:
-        """What may be run beside it now. A record that is away for a moment ends nothing that runs."""
-        if job.adapter_id is None:
+        """What may be run beside it now; nothing more in a process that is to be replaced.
+
+        A record that is away for a moment ends nothing that runs.
+        """
+        if job.adapter_id is None or self._bounds.is_memory_exceeded():
             return None
         try:
             return self._claim(Beside(job.adapter_id, utc_now() - LEFT_TO_OTHERS))
