@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from models.diffusion.base_model import BaseModel
+from models.evaluation.class_gate import ClassGate
 from models.evaluation.copies import CopyGate
 from models.evaluation.features import FeatureExtractor
 from models.generation.engine import Sources, encode_sources
 from models.imaging.fit import FitPolicy
+from service.contracts.datasets import ImageRecord
 from worker.workshop import Workshop
 from worker.workspace import StoredImages
 
@@ -29,3 +31,20 @@ def copy_gate_of(
         return CopyGate.fit(images, workshop.features.features(extractor, digests), percentile)
 
     return workshop.copy_gates.get((extractor.digest, percentile, *digests), fitted)
+
+
+def class_gate_of(workshop: Workshop, extractor: FeatureExtractor, records: Sequence[ImageRecord]) -> ClassGate:
+    """See `ClassGate.fit`: ``records`` are of all classes. Jobs of one dataset version share it."""
+    by_class: dict[str, list[ImageRecord]] = {}
+    for record in records:
+        by_class.setdefault(record.class_name, []).append(record)
+
+    def fitted() -> ClassGate:
+        features = {
+            name: workshop.features.features(extractor, [record.sha256 for record in of_it])
+            for name, of_it in sorted(by_class.items())
+        }
+        return ClassGate.fit(features, {name: [record.group for record in of_it] for name, of_it in by_class.items()})
+
+    known_by = [(record.class_name, record.sha256, record.group) for record in records]
+    return workshop.class_gates.get((extractor.digest, *known_by), fitted)

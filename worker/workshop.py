@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from models.evaluation.class_gate import ClassGate
 from models.evaluation.copies import CopyGate
 from models.generation.denoising import Denoiser, denoise
 from service.contracts.recognitions import SMALL_RESNET
@@ -27,7 +28,7 @@ class Workshop:
 
     ``checkpoint_seconds``: how much work a killed job may lose. ``classifiers``: by name; one without an entry starts
     from random weights. ``sign``: what each synthetic PNG goes through before it is stored. ``denoiser``: alone, or
-    together with the generations of other threads. ``copy_gates`` and ``latents``: of real images, see `real_images`.
+    together with the generations of other threads. The gates and ``latents`` are of real images, see `real_images`.
     """
 
     database: Database
@@ -41,6 +42,7 @@ class Workshop:
     sign: Sign = unsigned
     denoiser: Denoiser = denoise
     copy_gates: Recent[CopyGate] = field(default_factory=lambda: Recent(128 * 2**20, lambda gate: gate.nbytes))
+    class_gates: Recent[ClassGate] = field(default_factory=lambda: Recent(16 * 2**20, lambda gate: gate.nbytes))
     latents: Recent[torch.Tensor] = field(default_factory=lambda: Recent(64 * 2**20, lambda latents: latents.nbytes))
 
     def workspace(self, job: ClaimedJob) -> Workspace:

@@ -127,6 +127,12 @@ class ClassGate:
             discriminant=_Discriminant.fit(features, labels, len(names)),
         )
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        fitted = self.discriminant
+        return 0 if fitted is None else fitted.scale.nbytes + fitted.weights.nbytes + fitted.offsets.nbytes
+
     def supports(self, class_name: str) -> bool:
         """Can it be trusted with this class?"""
         return self.reason(class_name) is None

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from diffusers import AutoencoderKL
 
+from models.evaluation.class_gate import ClassGate
 from models.evaluation.copies import CopyGate
 from service.contracts.adaptations import AdaptationResult
 from service.contracts.generations import GateSettings, GenerationResult, GenerationSettings
@@ -38,9 +39,7 @@ class Counted:
 
 
 def generated(world: World, worker: WorkingProcess, adapter_id: AdapterId) -> GenerationResult:
-    job_id = world.submit_generation(adapter_id, GenerationSettings(), 2, GateSettings(wrong_class=False), send=False)[
-        1
-    ]
+    job_id = world.submit_generation(adapter_id, GenerationSettings(), 2, GateSettings(), send=False)[1]
     worker.work_off()
     return GenerationResult.model_validate(world.job(job_id).result)
 
@@ -55,7 +54,8 @@ def test_a_second_job_of_a_class_encodes_no_source_and_fits_no_gate(
     first = generated(world, worker, adapter_id)
     encoded, decoded = (Counted(monkeypatch, AutoencoderKL, name) for name in ("encode", "decode"))
     fitted: list[object] = []
-    monkeypatch.setattr(CopyGate, "fit", lambda *arguments: fitted.append(arguments))
+    for gate in (CopyGate, ClassGate):
+        monkeypatch.setattr(gate, "fit", lambda *arguments: fitted.append(arguments))
     second = generated(world, worker, adapter_id)
     assert second.judging is not None and second.judging.num_candidates > 0
     assert (encoded.calls, decoded.rows, fitted) == (0, second.judging.num_candidates, [])

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-from models.evaluation.class_gate import ClassGate
-from models.evaluation.features import FeatureExtractor, Features
 from models.evaluation.gates import Gates
 from models.evaluation.outliers import OutlierGate
 from models.progress import Progress
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.generations import GateReport, GenerationParams
-from worker.real_images import copy_gate_of
+from worker.real_images import class_gate_of, copy_gate_of
 from worker.workshop import Workshop
 
 
@@ -30,24 +28,13 @@ def fitted_gates(
     progress("gates", 0, 3)
     copy = copy_gate_of(workshop, extractor, train, asked.copy_percentile) if asked.copies else None
     progress("gates", 1, 3)
-    klass = _class_gate(workshop, extractor, seen) if asked.wrong_class else None
+    klass = class_gate_of(workshop, extractor, seen) if asked.wrong_class else None
     progress("gates", 2, 3)
-    outlier = OutlierGate.fit(_features(workshop, extractor, own)) if asked.outliers else None
+    outlier = None
+    if asked.outliers:
+        outlier = OutlierGate.fit(workshop.features.features(extractor, [record.sha256 for record in own]))
     progress("gates", 3, 3)
     return Gates(copy=copy, klass=klass, outlier=outlier, class_name=params.class_name)
-
-
-def _class_gate(workshop: Workshop, extractor: FeatureExtractor, seen: Sequence[ImageRecord]) -> ClassGate:
-    by_class: dict[str, list[ImageRecord]] = {}
-    for record in seen:
-        by_class.setdefault(record.class_name, []).append(record)
-    features = {name: _features(workshop, extractor, of_it) for name, of_it in sorted(by_class.items())}
-    groups = {name: [record.group for record in of_it] for name, of_it in by_class.items()}
-    return ClassGate.fit(features, groups)
-
-
-def _features(workshop: Workshop, extractor: FeatureExtractor, records: Sequence[ImageRecord]) -> Features:
-    return workshop.features.features(extractor, [record.sha256 for record in records])
 
 
 def gate_reports(gates: Gates) -> list[GateReport]:
