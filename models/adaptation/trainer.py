@@ -142,7 +142,12 @@ def _run(
 
 
 def _train_step(stage: Stage, loss: torch.Tensor, step: int) -> float:
-    """One optimiser step; the loss as a number. Raises ``NonFiniteLoss`` before anything is changed by it."""
+    """One optimiser step; the loss as a number. Raises ``NonFiniteLoss`` before anything is changed by it.
+
+    On a GPU to read the loss is to wait for it, so the way back is asked for first.
+    """
+    stage.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
     value = float(loss.detach())
     if not math.isfinite(value):
         raise NonFiniteLoss(
@@ -150,8 +155,6 @@ def _train_step(stage: Stage, loss: torch.Tensor, step: int) -> float:
             field=f"{stage.name}.learning_rate",
             remedy="Lower the learning rate.",
         )
-    stage.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
     stage.set_learning_rates(step)
     stage.optimizer.step()
     return value

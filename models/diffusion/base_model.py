@@ -71,6 +71,11 @@ class BaseModel:
         _, height, width = self.latent_shape
         return max(_LEAST_IMAGES, _POSITIONS // (height * width))
 
+    def wait(self) -> None:
+        """Until the device has done all that it was asked for: a GPU answers before that, and no time is true."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     @property
     def prediction_type(self) -> str:
         """What the U-Net predicts: ``epsilon``, ``v_prediction`` or ``sample``."""

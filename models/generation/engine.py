@@ -130,6 +130,7 @@ class Sampler:
         starts = None if from_noise else torch.stack([*map(self._start, indices, chosen, seconds)])
         run = Run(self._base, self._conditioning, starts, seeds, self.schedule, self._config.guidance_scale)
         self._denoiser(self._base, run, self._progress)
+        self._base.wait()
         between = time.monotonic()
         pixels = latent_space.decode(self._base, run.latents).cpu()
         samples = []

@@ -60,6 +60,8 @@ class Clock:
         def timed(*arguments: object, **options: object) -> object:
             begun = time.perf_counter()
             answer = forward(*arguments, **options)
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()  # It answers before it has computed.
             self.inside += time.perf_counter() - begun
             return answer
 
@@ -219,7 +221,7 @@ def sides_of(base: BaseModel, fast: BaseModel, of: list[Class], arguments: argpa
 
 def against_diffusers(base: BaseModel, fast: BaseModel, of: list[Class], arguments: argparse.Namespace) -> str:
     """The table; the first row is what the others are compared with."""
-    extractor, sides = load_mini(Path(arguments.model) / "extractor"), sides_of(base, fast, of, arguments)
+    extractor, sides = load_mini(arguments.extractor), sides_of(base, fast, of, arguments)
     for turn in range(arguments.rounds + 1):
         for name, side in sides.items():
             made = side.run()
@@ -239,7 +241,8 @@ def against_diffusers(base: BaseModel, fast: BaseModel, of: list[Class], argumen
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="models/prior/mini", help="a diffusers folder with an extractor in it")
+    parser.add_argument("--model", default="models/prior/mini", help="a diffusers folder")
+    parser.add_argument("--extractor", type=Path, default=Path("models/prior/mini/extractor"))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of both sides")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
