@@ -28,15 +28,16 @@ def drawn(base: BaseModel, seed: int) -> LowRank:
     draws = torch.Generator().manual_seed(seed)
     ends = tuple(f".{target}" for target in UNET_TARGETS)
     layers = {path: layer for path, layer in base.unet.named_modules() if f".{path}".endswith(ends)}
-    dtype = base.autocast or base.dtype
+    dtype, device = base.autocast or base.dtype, base.device
     pairs = {
         path: (
-            0.05 * torch.randn((layer.in_features, _RANK), generator=draws).to(dtype),
-            0.05 * torch.randn((_RANK, layer.out_features), generator=draws).to(dtype),
+            0.05 * torch.randn((layer.in_features, _RANK), generator=draws).to(device, dtype),
+            0.05 * torch.randn((_RANK, layer.out_features), generator=draws).to(device, dtype),
         )
         for path, layer in layers.items()
     }
-    return LowRank(pairs, {path: base.unet.get_parameter(f"{path}.weight") for path in pairs})
+    weights = {path: base.unet.get_parameter(f"{path}.weight") for path in pairs}
+    return LowRank(pairs, weights if all(one.dtype is torch.float32 for one in weights.values()) else {})
 
 
 def kinds(base: BaseModel, num_rows: int) -> dict[str, list[LowRank | None]]:
