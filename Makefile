@@ -48,6 +48,7 @@ docs: $(INSTALLED)  ## build the documentation into build/site, without a warnin
 bench: $(INSTALLED)  ## print the speed and memory figures (half an hour); DIFFUSERS=clone of huggingface/diffusers
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 	@$(BIN)/python -m tests.benchmarks.api_speed
+	@$(BIN)/python tests/benchmarks/row_cost.py
 	@$(BIN)/python tests/benchmarks/generation.py
 	@$(BIN)/python tests/benchmarks/score_speed.py
 	@$(if $(DIFFUSERS),$(BIN)/python tests/benchmarks/adaptation.py --diffusers '$(DIFFUSERS)',\

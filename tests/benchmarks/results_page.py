@@ -39,8 +39,10 @@ def commit() -> str:
 
 
 def machine() -> str:
-    """Processor, cores and the versions that decide the figures."""
-    return f"{_processor()}, {os.cpu_count()} cores, torch {version('torch')}, diffusers {version('diffusers')}"
+    """Processor, cores, a GPU that was used, and the versions that decide the figures."""
+    torch = sys.modules.get("torch")
+    card = f", {torch.cuda.get_device_name()}" if torch is not None and torch.cuda.is_initialized() else ""
+    return f"{_processor()}, {os.cpu_count()} cores{card}, torch {version('torch')}, diffusers {version('diffusers')}"
 
 
 def today() -> str:
