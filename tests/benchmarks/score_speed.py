@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +19,28 @@ import results_page
 import scipy.linalg
 import torch
 from adapted_classes import CONFIG, classes
+from PIL import Image
 from results_page import markdown_table
 
-from models.adapter import load_adapter
-from models.diffusion.base_model import load_base_model
+from models.adapter import Adapter, load_adapter
+from models.diffusion.base_model import BaseModel, load_base_model
 from models.evaluation.copies import CopyGate
-from models.evaluation.features import Features, extract
+from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import kernel_distance
 from models.evaluation.mini import load_mini
-from models.generation.engine import Sample
+from models.generation.engine import Sample, encode_sources
+from models.imaging.fit import FitPolicy
+from models.prior.samples import write_samples
 from models.progress import no_progress
+from models.search.proposals import propose
 from models.search.scoring import TrialMaterial, TrialScorer
-from models.search.space import Candidate
+from models.search.space import Candidate, SearchSpace
+from models.search.stopping import expected_gain
+from models.search.trials import Observation, SearchSettings, Trial
 
 _MINI = results_page.ROOT / "models" / "prior" / "mini"
+_REAL = (20, 100, 300)
 _CANDIDATE = Candidate("lora", CONFIG.strength, CONFIG.guidance_scale, 1.0, CONFIG.num_inference_steps)
 
 
@@ -57,14 +65,30 @@ class TimedScorer(TrialScorer):
         return samples
 
 
-def of_a_trial(num_images: int, rounds: int) -> str:
-    """The table of a trial's parts, with `mini` as it is registered, 20 real images and as many to score against."""
-    base = load_base_model(str(_MINI), name="mini", bfloat16_on_cpu=True)
-    extractor, checking = load_mini(_MINI / "extractor"), 0.0
-    with tempfile.TemporaryDirectory() as scratch:
-        [one] = classes(base, 1, 1, 2, Path(scratch))
-        adapter = load_adapter(one.folder)
-    gate = CopyGate.fit(one.real, extract(extractor, one.real))
+@dataclass(frozen=True)
+class Material:
+    """What a search of drawn surfaces stands on; an adapter that was hardly trained costs what another does."""
+
+    base: BaseModel
+    extractor: FeatureExtractor
+    adapter: Adapter
+    real: list[Image.Image]
+
+    @classmethod
+    def of(cls, most: int, scratch: Path) -> "Material":
+        """With so many real images."""
+        base = load_base_model(str(_MINI), name="mini", bfloat16_on_cpu=True)
+        [one] = classes(base, 1, 1, 2, scratch)
+        write_samples(scratch / "many", images_per_class=most)
+        real = [Image.open(path).convert("RGB") for path in sorted((scratch / "many/train" / one.name).glob("*.png"))]
+        return cls(base, load_mini(_MINI / "extractor"), load_adapter(one.folder), real)
+
+
+def of_a_trial(material: Material, num_real: int, num_images: int, rounds: int) -> dict[str, float]:
+    """Median seconds of a trial's parts, with so many real images to be copied and to be scored against."""
+    base, extractor, real, checking = material.base, material.extractor, material.real[:num_real], 0.0
+    features_of_real = extract(extractor, real)
+    gate = CopyGate.fit(real, features_of_real)
 
     def are_copies(samples: Sequence[Sample], features: Features) -> list[bool]:
         nonlocal checking
@@ -75,12 +99,12 @@ def of_a_trial(num_images: int, rounds: int) -> str:
 
     scorer = TimedScorer(
         TrialMaterial(
-            base, one.sources, {_CANDIDATE.checkpoint: adapter}, extract(extractor, one.held_out), extractor,
-            are_copies, num_images, CONFIG.batch_size,
+            base, encode_sources(base, real, FitPolicy.RESIZE), {_CANDIDATE.checkpoint: material.adapter},
+            features_of_real, extractor, are_copies, num_images, base.batch_size, reference_is_sources=True,
         ),
         no_progress, max_trials=rounds + 1,
     )  # fmt: skip
-    parts: dict[str, list[float]] = {"drawing them": [], "copy check": [], "features and scores": []}
+    parts: dict[str, list[float]] = {"its images": [], "are they copies?": [], "features and scores": []}
     for number in range(rounds + 1):
         begun = time.perf_counter()
         scorer(_CANDIDATE)
@@ -89,11 +113,39 @@ def of_a_trial(num_images: int, rounds: int) -> str:
             taken = (scorer.drawing_seconds, checking, whole - scorer.drawing_seconds - checking)
             for part, seconds in zip(parts.values(), taken, strict=True):
                 part.append(seconds)
-    medians = {name: statistics.median(part) for name, part in parts.items()}
-    medians["beyond its images"] = medians["copy check"] + medians["features and scores"]
-    whole = medians["drawing them"] + medians["beyond its images"]
-    rows = [[name, f"{median:.3f}", f"{100 * median / whole:.1f} %"] for name, median in medians.items()]
-    return markdown_table([f"a trial of {num_images} images, {base.precision}", "s", "of the trial"], rows)
+    return {name: statistics.median(part) for name, part in parts.items()}
+
+
+def of_a_proposal(rounds: int) -> float:
+    """Median seconds of asking the model after twelve trials: is another worth it, and which?"""
+    space = SearchSpace(checkpoints=("token@100", "lora@125", "lora@250"))
+    settings, rng = SearchSettings(), np.random.default_rng(0)
+    trials = [
+        Trial(number, space.drawn(rng), Observation(rng.random(), 0.1, 1.0, 0.2, 20, 1.0, kid_noise=0.05), True)
+        for number in range(12)
+    ]
+    taken = []
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        expected_gain(space, settings, trials)
+        propose(space, settings, trials)
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken[1:])
+
+
+def trials(num_images: int, rounds: int) -> str:
+    """The table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        material = Material.of(max(_REAL), Path(scratch))
+        found = {count: of_a_trial(material, count, num_images, rounds) for count in _REAL}
+    proposal = of_a_proposal(rounds)
+    for of_it in found.values():
+        of_it["beyond its images"] = sum(of_it.values()) - of_it["its images"]
+        of_it["a proposal by the model (of at most seven of sixteen trials)"] = proposal
+    names = list(found[_REAL[0]])
+    rows = [[name, *(f"{found[count][name]:.3f}" for count in _REAL)] for name in names]
+    header = [f"s, of a trial of {num_images} images", *(f"{count} real images" for count in _REAL)]
+    return markdown_table(header, rows)
 
 
 def main() -> None:
@@ -101,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--dim", type=int, default=2048)
-    parser.add_argument("--trial", type=int, default=24, help="images of a trial")
+    parser.add_argument("--trial", type=int, default=20, help="images of a trial")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
@@ -127,7 +179,7 @@ def main() -> None:
     ]
     print(f"`{results_page.command()}`, commit {results_page.commit()}, {results_page.machine()}\n")
     print(markdown_table([f"{arguments.images} x {arguments.dim} against as many", "s", "times faster"], rows))
-    print(f"\n{of_a_trial(arguments.trial, arguments.rounds)}")
+    print(f"\n{trials(arguments.trial, arguments.rounds)}")
 
 
 if __name__ == "__main__":
