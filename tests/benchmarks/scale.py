@@ -35,7 +35,11 @@ _MODELS = {
     "classes": {"classes": ((1, 6, 30), (1, 2))},
     "residents": {"residents": ((1, 30, 300), (1, 5))},
 }
-_JOBS = ((1_000, 100_000, 1_000_000), (1_000, 3_000))
+#: Stored jobs, of which _WAITING wait; then waiting ones, of _STORED. The sizes of a smoke test after each.
+_JOBS, _WAITING = ((1_000, 100_000, 1_000_000), (1_000, 3_000)), 100
+_QUEUES, _STORED = ((100, 1_000, 9_000), (10, 100)), 10_000
+#: What a longer queue could cost.
+_OF_QUEUES = ("poll of a job that waits", "queue page", "claim", "sweep", "counts for a scrape", "home page")
 PARTS = (*_MODELS, "jobs")
 
 
@@ -81,13 +85,18 @@ class Bench:
 
     def of_jobs(self, database: str, url: Callable[[int], str]) -> Iterator[Line]:
         """Medians of queries."""
-        found: dict[int, dict[str, float]] = {}
-        for size in _JOBS[self.quick]:
-            name = f"jobs-{database}-{size}"
-            words = [str(size), url(size), str(self.figures / f"{name}.json"), str(3 if self.quick else _TIMES)]
-            found[size] = self.point("scale_jobs.py", words, name)
-        for what in next(iter(found.values())):
-            yield Line(f"stored jobs, {database}", what, "ms", {size: 1e3 * one[what] for size, one in found.items()})
+        stored = {size: self._asked(database, url(size), size, _WAITING) for size in _JOBS[self.quick]}
+        for what in next(iter(stored.values())):
+            yield Line(f"stored jobs, {database}", what, "ms", {size: 1e3 * one[what] for size, one in stored.items()})
+        queues = {size: self._asked(database, url(-size), _STORED, size) for size in _QUEUES[self.quick]}
+        for what in _OF_QUEUES:
+            yield Line(f"waiting jobs, {database}", what, "ms", {size: 1e3 * one[what] for size, one in queues.items()})
+
+    def _asked(self, database: str, url: str, num_jobs: int, num_waiting: int) -> dict[str, float]:
+        name = f"jobs-{database}-{num_jobs}-{num_waiting}"
+        times = 3 if self.quick else _TIMES
+        words = [str(num_jobs), str(num_waiting), url, str(self.figures / f"{name}.json"), str(times)]
+        return self.point("scale_jobs.py", words, name)
 
 
 _OF = {
@@ -101,7 +110,7 @@ _OF = {
 }
 _WHAT = {
     "adaptation": "adaptation at fixed steps",
-    "judging": "gates and quality of 16 images",
+    "judging": "two generations of 8 images, the first gated",
     "count": "generation as registered",
     "count, one step": "generation, one step",
     "classes": "adapting each, 4 images each",
@@ -112,7 +121,7 @@ _WHAT = {
 
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, Callable[[int], str]]]:
-    """A new, empty database of each kind for each size; PostgreSQL where it is installed."""
+    """A new, empty database of each kind for each number; PostgreSQL where it is installed."""
     sys.path.insert(0, str(results_page.ROOT))
     import psycopg
 
@@ -120,9 +129,10 @@ def databases(folder: Path) -> Iterator[dict[str, Callable[[int], str]]]:
 
     def in_postgres(server: str) -> Callable[[int], str]:
         def made(size: int) -> str:
+            name = f"jobs_{size}".replace("-", "of_")
             with psycopg.connect(server, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE jobs_{size}".encode())
-            return f"{server.rpartition('/')[0]}/jobs_{size}"
+                connection.execute(f"CREATE DATABASE {name}".encode())
+            return f"{server.rpartition('/')[0]}/{name}"
 
         return made
 

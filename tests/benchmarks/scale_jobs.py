@@ -1,6 +1,6 @@
-"""What questions to the record cost beside so many stored jobs: a child of `scale.py`.
+"""What questions to the record cost beside so many stored jobs, of which so many wait: a child of `scale.py`.
 
-python tests/benchmarks/scale_jobs.py JOBS DATABASE_URL FIGURES.json TIMES
+python tests/benchmarks/scale_jobs.py JOBS WAITING DATABASE_URL FIGURES.json TIMES
 """
 
 import json
@@ -126,12 +126,13 @@ def home_page(url: str, times: int) -> float:
 
 def main() -> None:
     """Fill the record, ask, write the figures."""
-    num_jobs, url, figures, times = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+    num_jobs, num_queued, url = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    figures, times = Path(sys.argv[4]), int(sys.argv[5])
     configure_logs("error")
     database = Database(url)
     database.migrate()
     begun = time.perf_counter()
-    fill(database, num_jobs)
+    fill(database, num_jobs, num_queued)
     print(f"{num_jobs:,} jobs written in {time.perf_counter() - begun:.0f} s", flush=True)
     seconds = measured(database, times) | {"home page": home_page(url, times)}
     database.close()

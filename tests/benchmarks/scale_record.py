@@ -28,8 +28,7 @@ _TENANTS = {DEFAULT_TENANT: 60, TenantId("plant-2"): 25, TenantId("plant-3"): 10
 _KINDS = {JobKind.GENERATION: 70, JobKind.ADAPTATION: 17, JobKind.EVALUATION: 12, JobKind.RECOGNITION: 1}
 _ENDED = {JobState.SUCCEEDED: 94, JobState.FAILED: 4, JobState.CANCELED: 2}
 _CLASSES = ("pits", "scratches", "inclusions")
-#: What waits and runs does not grow with what is over.
-NUM_QUEUED, NUM_RUNNING = 100, 8
+_NUM_RUNNING = 8
 _APART = timedelta(seconds=40)
 _MOST_DRAWN = 10_000
 _IN_A_HURRY = "PRAGMA cache_size = -400000"
@@ -49,12 +48,15 @@ _PARAMS = {"num_images": 24, "base_model": "mini", "settings": {"text": "x" * 10
 _RESULT = {"verdict": "gain_shown", "quality": {"score": {"kid": 0.1}}, "text": "y" * 200}
 
 
-def fill(database: Database, num_jobs: int) -> None:
-    """About ``num_jobs`` jobs, by threes of one resource. Beyond some thousands the database copies them."""
+def fill(database: Database, num_jobs: int, num_queued: int) -> None:
+    """About ``num_jobs`` jobs, by threes of one resource, of which ``num_queued`` (under 10,000) wait and some run.
+
+    Beyond some thousands the database copies those that are over.
+    """
     draws, drawn = random.Random(0), min(num_jobs, _MOST_DRAWN)
     rows: dict[type[Base], list[Row]] = {}
     for number in range(0, drawn, len(_CLASSES)):
-        _resource(rows, draws, range(number, min(number + len(_CLASSES), drawn)))
+        _resource(rows, draws, range(number, min(number + len(_CLASSES), drawn)), num_queued)
     with database.transaction() as session:
         for table, some in rows.items():
             session.execute(insert(table), some)
@@ -63,13 +65,14 @@ def fill(database: Database, num_jobs: int) -> None:
     for number in range(1, num_jobs // drawn):
         with database.transaction() as session:
             for table in rows:
-                session.execute(_copied(table, number, _APART * drawn * number, is_sqlite=database.is_sqlite))
+                copied = _copied(table, number, _APART * drawn * number, num_queued, is_sqlite=database.is_sqlite)
+                session.execute(copied)
     if not database.is_sqlite:  # What a server does by itself, some minutes later.
         with database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
 
 
-def _copied(table: type[Base], number: int, earlier: timedelta, *, is_sqlite: bool) -> Insert:
+def _copied(table: type[Base], number: int, earlier: timedelta, num_queued: int, *, is_sqlite: bool) -> Insert:
     """What is over, once more under other ids, and as much earlier."""
 
     def value(column: Column[Any]) -> ColumnElement[Any]:
@@ -81,7 +84,7 @@ def _copied(table: type[Base], number: int, earlier: timedelta, *, is_sqlite: bo
         return func.strftime("%Y-%m-%d %H:%M:%f000", column, seconds) if is_sqlite else column - literal(earlier)
 
     columns = {column.name: column for column in table.__table__.columns}
-    over = columns["created_at"] < NOW - _APART * (NUM_QUEUED + NUM_RUNNING - 1)
+    over = columns["created_at"] < NOW - _APART * (num_queued + _NUM_RUNNING - 1)
     drawn_once = ~columns["id"].contains("-")
     return insert(table).from_select(list(columns), select(*map(value, columns.values())).where(over, drawn_once))
 
@@ -90,7 +93,7 @@ def _id(draws: random.Random, prefix: str) -> str:
     return f"{prefix}_{draws.getrandbits(128):032x}"
 
 
-def _resource(rows: dict[type[Base], list[Row]], draws: random.Random, numbers: Sequence[int]) -> None:
+def _resource(rows: dict[type[Base], list[Row]], draws: random.Random, numbers: Sequence[int], num_queued: int) -> None:
     """Add a resource, with a job a class, and what stands in other tables for them."""
     kind = draws.choices(list(_KINDS), list(_KINDS.values()))[0]
     own: Row = {
@@ -107,7 +110,7 @@ def _resource(rows: dict[type[Base], list[Row]], draws: random.Random, numbers: 
         add(DatasetVersionRow, own | {"id": version_id, "dataset_id": dataset_id, "number": 1, "warnings": []})
     add(_TABLES[kind], own | _asked(kind, dataset_id, version_id))
     for number, class_name in zip(numbers, _CLASSES, strict=False):
-        job = _job(draws, own, kind, number, class_name)
+        job = _job(draws, own, kind, _state(draws, number, num_queued), class_name)
         add(JobRow, job)
         if kind is JobKind.ADAPTATION and job["state"] == JobState.SUCCEEDED:
             add(AdapterRow, _adapter(draws, job))
@@ -125,14 +128,17 @@ def _asked(kind: JobKind, dataset_id: str, version_id: str) -> Row:
     return {"request": {"real": {**one, "split": "train"}, "other": {**one, "split": "validation"}}}
 
 
-def _job(draws: random.Random, resource: Row, kind: JobKind, number: int, class_name: str) -> Row:
+def _state(draws: random.Random, number: int, num_queued: int) -> JobState:
+    """The newest wait, those before them run."""
+    if number < num_queued:
+        return JobState.QUEUED
+    if number < num_queued + _NUM_RUNNING:
+        return JobState.RUNNING
+    return draws.choices(list(_ENDED), list(_ENDED.values()))[0]
+
+
+def _job(draws: random.Random, resource: Row, kind: JobKind, state: JobState, class_name: str) -> Row:
     at = resource["created_at"]
-    if number < NUM_QUEUED:
-        state = JobState.QUEUED
-    elif number < NUM_QUEUED + NUM_RUNNING:
-        state = JobState.RUNNING
-    else:
-        state = draws.choices(list(_ENDED), list(_ENDED.values()))[0]
     final, begun = state.is_final, state is not JobState.QUEUED
     return {
         "id": _id(draws, "job"), "tenant_id": resource["tenant_id"], "kind": kind, "resource_id": resource["id"],
