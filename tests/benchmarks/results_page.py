@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results.md"
-_TITLE = "# Results\n\nWritten by the benchmarks that each section names; figures are not edited by hand.\n"
+_TITLE = "# Results\n\nSections that begin with a command were written by it; their figures are not edited by hand.\n"
 
 
 def write_section(name: str, body: str, page: Path = PAGE) -> None:
