@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from models.imaging.arrays import eight_bit
 
@@ -48,15 +48,8 @@ class Flip(StrEnum):
 FLIPS = tuple(Flip)
 
 
-def flipped(image: Image.Image, flip: Flip) -> Image.Image:
-    """That mirror image."""
-    if flip in (Flip.HORIZONTAL, Flip.BOTH):
-        image = ImageOps.mirror(image)
-    return ImageOps.flip(image) if flip in (Flip.VERTICAL, Flip.BOTH) else image
-
-
 def _flipped(stack: Pixels, flip: Flip) -> Pixels:
-    """The same of patterns (n, SIDE, SIDE)."""
+    """That mirror image of each pattern (n, SIDE, SIDE)."""
     down, right = -1 if flip in (Flip.VERTICAL, Flip.BOTH) else 1, -1 if flip in (Flip.HORIZONTAL, Flip.BOTH) else 1
     return stack[:, ::down, ::right]
 

@@ -200,9 +200,8 @@ class World:
         while not until(row := self.job(job_id)):
             if time.monotonic() > give_up_at:
                 log = self.data_dir / "processes.log"
-                raise AssertionError(
-                    f"still {row.state}, progress {row.progress}, failure {row.failure}:\n{log.read_text()[-4000:]}"
-                )
+                said = log.read_text()[-4000:] if log.exists() else "no process was started"
+                raise AssertionError(f"still {row.state}, progress {row.progress}, failure {row.failure}:\n{said}")
             time.sleep(0.05)
         return row
 

@@ -31,9 +31,11 @@ ASKED = [
 
 @pytest.fixture(scope="module")
 def adapted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, AdapterId]]:
-    """A world with an adapter."""
+    """A world with an adapter, in float32, in which rows beside others are rounded almost as alone."""
     folder = tmp_path_factory.mktemp("shared")
-    world = World(folder / "data", build_registry(folder / "models"))
+    registry = build_registry(folder / "models")
+    registry.write_text(registry.read_text() + "bfloat16_on_cpu = false\n")
+    world = World(folder / "data", registry)
     job_id = world.submit_adaptation(quick(), send=False)
     work_off(world)
     yield world, AdaptationResult.model_validate(world.job(job_id).result).adapter_id

@@ -59,7 +59,7 @@ def test_a_generation_whose_worker_is_asked_to_stop_keeps_every_image_and_goes_o
         "/v1/adaptations", {"dataset_id": dataset_id, "classes": [CLASSES[0]], "settings": settings}
     )
     attempting.whole()
-    asked = {"adaptation_id": adaptation_id, "num_images": 64, "seed": 5, "gates": NO_GATES}
+    asked = {"adaptation_id": adaptation_id, "num_images": 240, "seed": 5, "gates": NO_GATES}
     generation_id = attempting.submitted("/v1/generations", asked)
     attempting.whole()
     undisturbed = attempting.made(generation_id)
