@@ -51,14 +51,15 @@ class ProtocolConfig:
 
     ``num_seeds`` classifiers are trained for each arm that is tested, at least two, because an interval must know how
     much they differ; ``num_selection_seeds`` for each ratio tried.
-    ``held_out_share``: of the train images, for the choice of the ratio where there are no validation images.
+    ``num_folds``: parts of the train images, of which each classifier of the choice holds out another one where there
+    are no validation images.
     ``confidence``: of the intervals, from ``num_replicates`` bootstrap replicates.
     """
 
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     num_seeds: int = 5
-    num_selection_seeds: int = 2
-    held_out_share: float = 0.25
+    num_selection_seeds: int = 4
+    num_folds: int = 4
     seed: int = 0
     confidence: float = 0.95
     num_replicates: int = 2000
@@ -70,14 +71,13 @@ class ProtocolConfig:
             raise InvalidSettings(
                 f"ratios are {self.ratios}.", field="ratios", remedy="Give different numbers above 0, at least one."
             )
-        least = {"num_seeds": 2, "num_selection_seeds": 1, "num_replicates": 1}
+        least = {"num_seeds": 2, "num_selection_seeds": 1, "num_folds": 2, "num_replicates": 1}
         for name, number in least.items():
             if getattr(self, name) < number:
                 raise InvalidSettings(
                     f"{name} is {getattr(self, name)}.", field=name, remedy=f"Give at least {number}."
                 )
-        for name in ("held_out_share", "confidence"):
-            if not 0 < getattr(self, name) < 1:
-                raise InvalidSettings(
-                    f"{name} is {getattr(self, name)}.", field=name, remedy="Give more than 0 and less than 1."
-                )
+        if not 0 < self.confidence < 1:
+            raise InvalidSettings(
+                f"confidence is {self.confidence}.", field="confidence", remedy="Give more than 0 and less than 1."
+            )

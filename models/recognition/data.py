@@ -75,37 +75,45 @@ class Development:
         counts = Counter(self.validation.labels)
         return all(counts[label] >= MIN_VALIDATION_IMAGES for label in range(len(self.class_names)))
 
-    def held_out(self, share: float, seed: int) -> "Development":
-        """With ``share`` of each class's train images, whole groups, as validation images instead.
+    def folds(self, number: int, seed: int) -> list["Development"]:
+        """This with one part of the train images after the other as validation images instead.
 
-        Synthetic images that were made from them are left out.
+        Parts hold whole groups, of each class as many images as these allow; there are at most ``number``. Synthetic
+        images that were made from a part's images are left out with it.
         """
-        chosen = sorted(index for label in range(len(self.class_names)) for index in self._drawn(label, share, seed))
-        kept = [index for index in range(len(self.train)) if index not in set(chosen)]
+        parts: list[list[int]] = [[] for _ in range(number)]
+        for label in range(len(self.class_names)):
+            dealt: list[list[int]] = [[] for _ in parts]
+            for group in self._groups_of(label, seed):
+                min(zip(dealt, parts, strict=True), key=lambda one: (len(one[0]), len(one[1])))[0].extend(group)
+            for part, own in zip(parts, dealt, strict=True):
+                part.extend(own)
+        return [self._without(sorted(part)) for part in parts if part]
+
+    def _groups_of(self, label: int, seed: int) -> list[list[int]]:
+        """The groups of a class, the largest first, equals in an order drawn from ``seed``."""
+        groups: dict[str, list[int]] = {}
+        for index, one in enumerate(self.train.labels):
+            if one == label:
+                groups.setdefault(self.groups[index] or f"image {index}", []).append(index)
+        order = sorted(groups.values())
+        if len(order) == 1:  # One group alone is divided rather than nothing of the class be kept.
+            order = [[index] for index in order[0]]
+        np.random.default_rng([seed, label]).shuffle(order)
+        return sorted(order, key=len, reverse=True)
+
+    def _without(self, held_out: Sequence[int]) -> "Development":
+        kept = sorted(set(range(len(self.train))) - set(held_out))
         place = {index: number for number, index in enumerate(kept)}
         usable = [number for number, own in enumerate(self.sources) if all(source in place for source in own)]
         return replace(
             self,
             train=self.train.taken(kept),
-            validation=self.train.taken(chosen),
+            validation=self.train.taken(held_out),
             synthetic=self.synthetic.taken(usable),
             sources=[[place[source] for source in self.sources[number]] for number in usable],
             groups=[self.groups[index] for index in kept],
         )
-
-    def _drawn(self, label: int, share: float, seed: int) -> list[int]:
-        """At least one image and at most all but one, as near to ``share`` as whole groups allow."""
-        own = [index for index, one in enumerate(self.train.labels) if one == label]
-        groups: dict[str, list[int]] = {}
-        for index in own:
-            groups.setdefault(self.groups[index] or f"image {index}", []).append(index)
-        order = sorted(groups.values())
-        np.random.default_rng([seed, label]).shuffle(order)
-        wanted, drawn = max(1, round(share * len(own))), list[int]()
-        for group in order:
-            if len(drawn) + len(group) < len(own) and (not drawn or len(drawn) + len(group) <= wanted):
-                drawn += group
-        return drawn or own[-1:]  # One group alone is divided rather than nothing be held out.
 
 
 @dataclass(frozen=True)

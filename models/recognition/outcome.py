@@ -19,7 +19,7 @@ _METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 @dataclass(frozen=True)
 class RatioTried:
-    """One ratio of the sweep, over its seeds. ``num_synthetic``: images used in all."""
+    """One ratio of the sweep, over its classifiers. ``num_synthetic``: images that one of them used, on average."""
 
     ratio: float
     num_synthetic: int

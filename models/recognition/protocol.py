@@ -15,7 +15,7 @@ from models.recognition.classifier import TrainingSet, probabilities, train
 from models.recognition.config import ProtocolConfig
 from models.recognition.data import Development, Labelled, RecognitionData, as_tensor, checked_test, twins
 from models.recognition.outcome import RatioChoice, RatioTried, RecognitionOutcome, concluded
-from models.recognition.records import Arm, Purpose, Run, RunRecord, stacked
+from models.recognition.records import Arm, Purpose, Run, RunRecord
 
 
 def run_protocol(
@@ -41,34 +41,47 @@ def run_protocol(
 
 
 def choose_ratio(development: Development, config: ProtocolConfig, runner: "_Runner") -> RatioChoice:
-    """The ratio with the best mean accuracy on validation images, the lower log loss deciding between equals."""
-    notes, whole = [], development
-    held_out = not development.has_validation
-    if held_out:
-        development = development.held_out(config.held_out_share, derived_seed(config.seed, "held out"))
-        notes.append(
-            f"There are too few validation images: the ratio was chosen on {len(development.validation)} train images "
-            "held out for it, which the adapters have seen. The test is not touched by that."
-        )
-    ratios, left_out = usable_ratios(development, config.ratios)
-    notes += [*left_out, *shortages(whole, ratios)]
-    if held_out:
-        notes += [f"In the choice: {note}" for note in shortages(development, ratios)]
+    """The ratio with the best accuracy over all images asked about, the lower log loss deciding between equals.
+
+    These are the validation images. Where there are too few of them, each classifier holds out another part of the
+    train images: a quarter alone would be a handful, of which one image more or less decides.
+    """
+    ratios, notes = usable_ratios(development, config.ratios)
+    notes += shortages(development, ratios)
+    parts = [development]
+    if not development.has_validation:
+        parts = development.folds(config.num_folds, derived_seed(config.seed, "held out"))
+        notes += _of_folds(parts[: config.num_selection_seeds], ratios)
     runner.expect(len(ratios) * config.num_selection_seeds + len(Arm) * config.num_seeds)
+    asked = [parts[seed % len(parts)] for seed in range(config.num_selection_seeds)]
     tried = []
     for ratio in ratios:
-        records = [
-            runner.one(
-                Run(Purpose.SELECTION, Arm.REAL_PLUS_SYNTHETIC, ratio, seed), development, development.validation
-            )
-            for seed in range(config.num_selection_seeds)
-        ]
-        truth = np.asarray(development.validation.labels)
-        right = float(np.mean(stacked(records) == truth))
-        log_loss = float(np.mean([record.log_loss for record in records]))
-        tried.append(RatioTried(ratio, records[0].num_synthetic, right, log_loss))
+        runs = [Run(Purpose.SELECTION, Arm.REAL_PLUS_SYNTHETIC, ratio, seed) for seed in range(len(asked))]
+        records = [runner.one(run, part, part.validation) for run, part in zip(runs, asked, strict=True)]
+        right = np.concatenate(
+            [np.equal(record.told, part.validation.labels) for record, part in zip(records, asked, strict=True)]
+        )
+        log_loss = np.average([record.log_loss for record in records], weights=[len(one.told) for one in records])
+        num_synthetic = round(np.mean([record.num_synthetic for record in records]))
+        tried.append(RatioTried(ratio, num_synthetic, float(right.mean()), float(log_loss)))
     best = max(tried, key=lambda one: (one.validation_accuracy, -one.validation_log_loss))
-    return RatioChoice(best.ratio, tuple(tried), held_out, tuple(notes))
+    return RatioChoice(best.ratio, tuple(tried), not development.has_validation, tuple(notes))
+
+
+def _of_folds(folds: Sequence[Development], ratios: Sequence[float]) -> list[str]:
+    """Notes on a choice by train images held out."""
+    num_images = sum(len(fold.validation) for fold in folds)
+    notes = [
+        f"There are too few validation images: the ratio was chosen on {num_images} train images, held out in turn, "
+        "which the adapters have seen. The test is not touched by that."
+    ]
+    short = [f"{ratio:g}" for ratio in ratios if any(shortages(fold, [ratio]) for fold in folds)]
+    if short:
+        notes.append(
+            "In the choice, what was made from a held-out image is left out, too: there were fewer synthetic images "
+            f"for each real one than asked for at ratio {', '.join(short)}."
+        )
+    return notes
 
 
 def usable_ratios(development: Development, ratios: Sequence[float]) -> tuple[list[float], list[str]]:

@@ -11,7 +11,7 @@ from models.errors import NonFiniteLoss
 from models.search.proposals import design, propose
 from models.search.space import Candidate, SearchSpace
 from models.search.stopping import expected_gain
-from models.search.trials import Observation, SearchSettings, Trial, best_trial, why_none
+from models.search.trials import Observation, SearchSettings, Trial, best_trial, lowest_trial, why_none
 
 StopReason = Literal["budget", "no_gain_expected", "space_exhausted"]
 
@@ -72,8 +72,8 @@ def search(
 
 
 def _noise_floor(settings: SearchSettings, trials: Sequence[Trial]) -> float:
-    best = best_trial(trials)
-    return 0.0 if best is None else settings.noise_share * best.kid_noise
+    lowest = lowest_trial(trials)
+    return 0.0 if lowest is None else settings.noise_share * lowest.kid_noise
 
 
 def _tried(

@@ -15,8 +15,8 @@ class SearchSettings:
     ``max_share_copies``: share of a trial's images, in [0, 1], that may be copies of real ones. ``num_sweep``: trials
     over the range of strength at the most trained checkpoint, from which quality is drawn against strength;
     ``num_spread``: trials that vary all settings. It never stops for want of gain before ``min_trials``, nor before
-    both are over. ``noise_share``: the share of the best trial's ``kid_noise`` that counts as noise. All trials use the
-    same seeds, so that the difference of two scores is known better than either, and the share is below 1.
+    both are over. ``noise_share``: the share of the lowest trial's ``kid_noise`` that counts as noise in that. All
+    trials use the same seeds, so that the difference of two scores is known better than either: it is below 1.
     """
 
     max_trials: int = 16
@@ -95,19 +95,35 @@ class Trial:
         return noise if noise is not None and math.isfinite(noise) else self.kid_std
 
     @property
+    def cautious_kid(self) -> float:
+        """KID with its noise added: few images left by the copy gate may score well by chance alone."""
+        return self.kid + self.kid_noise
+
+    @property
     def share_copies(self) -> float:
         """The share of copies; 1 where the images could not be judged, so that a model of it keeps away from there."""
         share = self.observation.share_copies
         return share if share is not None and self.observation.is_scored else 1.0
 
 
-def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The feasible trial to generate with: the lowest KID, luck allowed for, then the first; none where none is.
-
-    Luck is allowed for by adding its spread: few images left by the copy gate may score well by chance alone.
-    """
+def lowest_trial(trials: Sequence[Trial]) -> Trial | None:
+    """The feasible trial with the lowest KID, luck allowed for, then the first; none where none is feasible."""
     feasible = [trial for trial in trials if trial.feasible]
-    return min(feasible, key=lambda trial: (trial.kid + trial.kid_noise, trial.number)) if feasible else None
+    return min(feasible, key=lambda trial: (trial.cautious_kid, trial.number)) if feasible else None
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """The feasible trial to generate with: the lowest, or the lowest spliced one that only luck may tell from it.
+
+    A trial makes one image of each source or pair. Of many images that are wanted, those spliced of pairs differ more,
+    which is what helps a classifier (docs/results.md, `spliced`), and which KID of a few images cannot see.
+    """
+    lowest = lowest_trial(trials)
+    if lowest is None:
+        return None
+    highest = lowest.cautious_kid + lowest.kid_noise
+    spliced = [one for one in trials if one.candidate.splice_sources and one.cautious_kid <= highest]
+    return lowest_trial(spliced) or lowest
 
 
 def why_none(trials: Sequence[Trial]) -> str:

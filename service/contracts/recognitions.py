@@ -41,7 +41,11 @@ class RecognitionSettings(Word):
         default=[0.5, 1.0, 2.0], json_schema_extra={"uniqueItems": True}
     )
     num_seeds: int = Field(default=5, ge=2, le=50, description="Classifiers trained for each arm that is tested.")
-    num_selection_seeds: int = Field(default=2, ge=1, le=50, description="Classifiers trained for each ratio tried.")
+    num_selection_seeds: int = Field(
+        default=4, ge=1, le=50,
+        description="Classifiers trained for each ratio tried. Without validation images each holds out another "
+        "quarter of the train images.",
+    )  # fmt: skip
     steps: int = Field(default=500, ge=1, le=50_000, description="Optimiser steps, the same in every arm.")
     batch_size: int = Field(default=32, ge=2, le=512)
     learning_rate: float = Field(default=1e-3, gt=0, le=1)

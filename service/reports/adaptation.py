@@ -160,8 +160,21 @@ def best_so_far(trials: Sequence[SearchTrial]) -> int | None:
 
     By the rule of the search (`models.search.trials.best_trial`): another one leads only where another would be chosen.
     """
-    scored = [(trial.kid + _noise(trial), trial.number) for trial in trials if trial.feasible and trial.kid is not None]
-    return min(scored)[1] if scored else None
+    lowest = _lowest(trials)
+    if lowest is None:
+        return None
+    highest = _cautious_kid(lowest) + _noise(lowest)
+    spliced = _lowest([trial for trial in trials if trial.splice_sources and _cautious_kid(trial) <= highest])
+    return (spliced or lowest).number
+
+
+def _lowest(trials: Sequence[SearchTrial]) -> SearchTrial | None:
+    usable = [trial for trial in trials if trial.feasible and trial.kid is not None]
+    return min(usable, key=lambda trial: (_cautious_kid(trial), trial.number), default=None)
+
+
+def _cautious_kid(trial: SearchTrial) -> float:
+    return (trial.kid if trial.kid is not None else math.inf) + _noise(trial)
 
 
 def _noise(trial: SearchTrial) -> float:
@@ -182,9 +195,14 @@ def search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None, 
         why += f" One more trial was expected to lower KID by {report.expected_gain:.2g}."
     if best is None:
         return f"{tried}, none of which can be used: see the remarks. {why}"
+    lowest = _lowest(trials)
+    if lowest is not None and lowest.number != best:
+        chosen_for = f", whose sources are spliced: only luck may tell its KID from that of trial {lowest.number}"
+    else:
+        chosen_for = ""
     return (
         f"{tried} of {counted(report.num_images, 'image')} each, {feasible} of them with at most "
-        f"{percent(report.max_share_copies)} copies. {why} Trial {best} was chosen."
+        f"{percent(report.max_share_copies)} copies. {why} Trial {best} was chosen{chosen_for}."
     )
 
 

@@ -152,8 +152,8 @@ def main() -> None:
     base.unet.requires_grad_(False)
     card = Card(base, arguments.rounds)
     text = (
-        f"## One card\n\n`{results_page.command()}`\n\nCommit {results_page.commit()}; {results_page.machine()}; "
-        f"{results_page.today()}; {base.precision}.\n\n{report(card, arguments.batches, arguments.eager_alone)}"
+        f"## One card\n\n{results_page.provenance()}; {base.precision}.\n\n"
+        f"{report(card, arguments.batches, arguments.eager_alone)}"
     )
     print(text)
     if arguments.page is not None:

@@ -92,9 +92,9 @@ def main() -> None:
         raise SystemExit(f"--data: {error}") from error
     header = ["in the place of synthetic images", *(f"{real} and {other} images" for real, other in _COUNTS)]
     text = (
-        f"## How often a report says yes\n\n`{results_page.command()}`\n\nCommit {results_page.commit()}; "
-        f'{results_page.today()}. Answers *yes* and *no* to "as close to the real images as real images are to each '
-        f'other?" in per cent, over {len(sets.clean)} classes of NEU and {arguments.draws} draws each; the rest '
+        f"## How often a report says yes\n\n{results_page.provenance()}. "
+        f'Answers *yes* and *no* to "as close to the real images as real images are to each other?" in per cent, '
+        f"over {len(sets.clean)} classes of NEU and {arguments.draws} draws each; the rest "
         f"*cannot be said*. Counts are of the reference and of what is compared with it; the margin is "
         f"{100 * MARGIN:g} % of the reference's spread.\n\n{results_page.markdown_table(header, table)}"
     )

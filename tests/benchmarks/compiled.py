@@ -112,8 +112,8 @@ def main() -> None:
             ])  # fmt: skip
     header = ["", "", "ms", "times as fast", "once, s", f"of a job's {_CALLS} calls, {_TRAINING_STEPS} steps"]
     print(
-        f"`{results_page.command()}`\n\nCommit {results_page.commit()}; {results_page.machine()}; "
-        f"{results_page.today()}; {torch.get_num_threads()} torch threads; {Path(sides['as it is'].base.name).name}, "
+        f"{results_page.provenance()}; {torch.get_num_threads()} torch threads; "
+        f"{Path(sides['as it is'].base.name).name}, "
         f"{sides['as it is'].base.precision}.\n\n{results_page.markdown_table(header, rows)}"
     )
 

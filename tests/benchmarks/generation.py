@@ -268,9 +268,7 @@ def main() -> None:
         if arguments.classes:
             tables.insert(0, against_diffusers(base, fast, of[: arguments.classes], arguments))
     print(
-        f"`{results_page.command()}`\n\n"
-        f"Commit {results_page.commit()}; {results_page.machine()}; {results_page.today()}; "
-        f"{torch.get_num_threads()} torch threads; {base.precision}, "
+        f"{results_page.provenance()}; {torch.get_num_threads()} torch threads; {base.precision}, "
         f"and {fast.precision} in shared batches. Strength {CONFIG.strength:g}; ours: UniPC at Karras's noise levels, "
         f"{CONFIG.num_inference_steps} steps, guidance {CONFIG.guidance_scale:g}; batches of {BATCH}.\n\n"
         + "\n\n".join(tables)

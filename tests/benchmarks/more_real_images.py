@@ -83,10 +83,7 @@ def main() -> None:
             print(f"+{num_more}, split {split.seed}: {', '.join(f'{one:.3f}' for one in found)}", flush=True)
             runs[num_more].append(found)
     about = " ".join((__doc__ or "").split("\n\n")[2].split())
-    text = (
-        f"## What more real images would bring\n\n`{results_page.command()}`\n\nCommit {results_page.commit()}; "
-        f"{results_page.machine()}; {results_page.today()}. {about}\n\n{table(runs)}"
-    )
+    text = f"## What more real images would bring\n\n{results_page.provenance()}. {about}\n\n{table(runs)}"
     print(text)
     if arguments.page is not None:
         results_page.write_section("more-real", text, arguments.page)

@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace, plan: Plan, console: Console) -> Finding
     findings = Findings(plan.as_json(), _facts(plan, ledger))
     sheets = out / "sheets"
     sheets.mkdir(exist_ok=True)
-    with _service(out, console) as (service, client):
+    with service_of(out, console) as (service, client):
         work = Work(client, ledger, console, service.check, arguments.retry_failed)
         for split in splits:
             work.say(f"split {split.seed}")
@@ -100,7 +100,7 @@ def _uploaded(split: Split, url: str, work: Work) -> str:
 
 
 @contextmanager
-def _service(out: Path, console: Console) -> Iterator[tuple[Service, Client]]:
+def service_of(out: Path, console: Console) -> Iterator[tuple[Service, Client]]:
     """A service of the benchmark's own on a free port of loopback; its data stay."""
     own = {
         "data_dir": out / "service", "database_url": None, "broker_url": None, "admin_key": None,

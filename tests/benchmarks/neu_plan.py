@@ -107,6 +107,15 @@ def read_splits(data: Path, classes: Sequence[str], num_train: int, num_test: in
     return [Split(seed, files(known[seed]["train"], num_train), files(known[seed]["test"], num_test)) for seed in seeds]
 
 
+def untested(splits: list[Split], split: Split, data: Path) -> dict[str, list[Path]]:
+    """By class: images that no split tests with and this one does not train on."""
+    found = {}
+    for name, own in split.train.items():
+        tested = {path for one in splits for path in one.test[name]}
+        found[name] = sorted(set((data / "images" / name).glob("*.jpg")) - tested - set(own))
+    return found
+
+
 def all_classes(data: Path) -> tuple[str, ...]:
     """Every class of the splits, sorted."""
     first = json.loads((data / "splits.json").read_text(encoding="utf-8"))["splits"][0]

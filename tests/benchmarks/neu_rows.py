@@ -97,7 +97,6 @@ class SplitRun:
         report = self._work.client.get(f"/v1/generations/{generation.id}/report", GenerationReport)
         self._findings.gated += neu_reading.gated(self._seed, report)
         self._score_rows({(WHOLE, GATED): {unit: generation}})
-        self._download_images(generation)
         asked = {
             "dataset_id": self._dataset_id, "generation_id": generation.id,
             "settings": self._plan.recognition_settings() | {"seed": self._seed},
@@ -186,12 +185,6 @@ class SplitRun:
             if not path.exists():
                 at = f"/v1/generations/{generation.id}/classes/{quote(name)}/contact-sheet"
                 self._work.client.download(at, path)
-
-    def _download_images(self, generation: GenerationView) -> None:
-        """For `synthetic_share.py`."""
-        path = self._kept.with_name(f"images-{self._seed}.zip")
-        if not path.exists():
-            self._work.client.download(f"/v1/generations/{generation.id}/archive", path)
 
     def _unit(self, *parts: str) -> str:
         return "/".join([str(self._seed), *parts])

@@ -27,6 +27,11 @@ def write_section(name: str, body: str, page: Path = PAGE) -> None:
     page.write_text(text, encoding="utf-8")
 
 
+def provenance() -> str:
+    """Command, commit, machine and date, as they stand above a table."""
+    return f"`{command()}`\n\nCommit {commit()}; {machine()}; {today()}"
+
+
 def command() -> str:
     """What was typed; of folders elsewhere the name alone, which is all that another machine shares."""
     return shlex.join(["python", *(_shown(word) for word in sys.argv)])

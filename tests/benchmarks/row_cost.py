@@ -86,10 +86,7 @@ def main() -> None:
             + results_page.markdown_table(["rows of the call", *found[arguments.rows[0]]], table)
             + "\n"
         )
-    print(
-        f"`{results_page.command()}`. Commit {results_page.commit()}; {results_page.machine()}; "
-        f"{results_page.today()}; {torch.get_num_threads()} torch threads."
-    )
+    print(f"{results_page.provenance()}; {torch.get_num_threads()} torch threads.")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ import torch
 from base_model import loaded
 from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from PIL import Image
-from synthetic_share import untested
 
 from models.adaptation.trainer import adapt
 from models.adapter import load_adapter
@@ -124,7 +123,7 @@ def classes(
     names = neu_plan.all_classes(arguments.data)
     every = neu_plan.read_splits(arguments.data, names, 20, 100, [0, 1, 2, 3, 4])
     split = next(one for one in every if one.seed == arguments.split)
-    known, unseen = split.train, untested(every, split, arguments.data)
+    known, unseen = split.train, neu_plan.untested(every, split, arguments.data)
     config = replace(configured(entry.adaptation), num_kept=1)
     for name in arguments.classes or names:
         folder = arguments.scratch / f"split-{split.seed}" / name
@@ -180,8 +179,7 @@ def main() -> None:
             print(f"  {one.name}, {VARIANTS[key]}: KID {kids[key][-1]:.3f}, {seconds[key][-1]:.1f} s", flush=True)
     header = ["", "times the images/s", "KID, mean of classes", "above the first row's, a class", "classes above it"]
     print(
-        f"`{results_page.command()}`\n\nCommit {results_page.commit()}; {results_page.machine()}; "
-        f"{results_page.today()}; {torch.get_num_threads()} torch threads; {base.precision}. Strength "
+        f"{results_page.provenance()}; {torch.get_num_threads()} torch threads; {base.precision}. Strength "
         f"{usual.strength:g}, split {arguments.split}, {arguments.images} images a class.\n\n"
         + results_page.markdown_table(header, list(rows(kids, seconds)))
     )

@@ -53,13 +53,14 @@ def test_one_class_cannot_be_told_apart_from_anything() -> None:
 
 def test_a_class_of_two_images_gives_one_of_them_to_the_choice() -> None:
     given = replace(development(), train=pictures(4, 0), groups=["a", "a", "a", "a"])
-    held = given.held_out(0.25, seed=3)
-    assert sorted(held.train.labels) == sorted(held.validation.labels) == [0, 1]
+    folds = given.folds(4, seed=3)
+    assert [(len(fold.train), len(fold.validation)) for fold in folds] == [(3, 1)] * 4
+    assert all({0, 1} == set(fold.train.labels) for fold in folds)
 
 
 def test_images_from_noise_stay_in_the_choice_and_sources_are_renumbered() -> None:
     given = replace(development(), sources=[[0], [1], [2], [3, 0], [], []])
-    held = given.held_out(0.34, seed=0)
+    held = given.folds(3, seed=0)[0]
     out = [given.train.images.index(image) for image in held.validation.images]
     expected = [own for own in given.sources if not set(own) & set(out)]
     found = [[given.train.images.index(held.train.images[source]) for source in own] for own in held.sources]
@@ -68,7 +69,7 @@ def test_images_from_noise_stay_in_the_choice_and_sources_are_renumbered() -> No
 
 def test_an_image_spliced_of_a_kept_and_a_held_out_source_is_left_out() -> None:
     given = replace(development(), sources=[[first, second] for first in (0, 1, 2) for second in (3, 4)])
-    held = given.held_out(0.34, seed=0)
+    held = given.folds(3, seed=0)[0]
     out = {given.train.images.index(image) for image in held.validation.images}
     assert len(held.sources) == sum(not {*own} & out for own in given.sources) < len(given.sources)
 

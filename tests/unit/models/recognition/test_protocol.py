@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.diffusion.seeding import derived_seed
 from models.errors import Canceled, DatasetUnusable
 from models.progress import no_progress
 from models.recognition.config import ClassifierConfig, ProtocolConfig, TrainingConfig
 from models.recognition.data import Development, Labelled, RecognitionData
 from models.recognition.outcome import RecognitionOutcome
 from models.recognition.protocol import run_protocol
-from models.recognition.records import Arm, Purpose, RunRecord
+from models.recognition.records import Arm, Purpose, RunRecord, of_arm
 from models.recognition.verdict import Verdict
 
 NAMES = ("upright", "lying")
@@ -139,31 +140,48 @@ def test_arms_take_equal_steps_share_their_seeds_and_differ_in_their_images(help
     }  # fmt: skip
 
 
-def test_without_validation_images_train_images_are_held_out_for_the_choice_and_their_children_with_them() -> None:
-    train = pictures(12, 1)
-    synthetic = pictures(24, 4)
-    sources = [(index % 12,) for index in range(24)]
-    groups = [f"strip {index // 4}" for index in range(12)]
-    development = Development(NAMES, train, Labelled([], []), synthetic, sources, groups)
-    held = development.held_out(0.25, seed=0)
-    kept = {train.images.index(image) for image in held.train.images}
-    out = {train.images.index(image) for image in held.validation.images}
-    assert kept | out == set(range(12)) and not kept & out
-    for label in (0, 1):  # Within a class, a strip is on one side.
-        assert not {groups[i] for i in kept if i % 2 == label} & {groups[i] for i in out if i % 2 == label}
-    parents = [train.images.index(held.train.images[source]) for (source,) in held.sources]
-    assert parents == [index % 12 for index in range(24) if index % 12 in kept]
-    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(SHORT, ratios=(1.0,)))
-    assert any("held out" in note for note in outcome.notes)
-    assert all(arm.num_real == 12 for arm in outcome.arms)
+def test_without_validation_images_every_train_image_is_held_out_once_and_its_children_with_it() -> None:
+    train = pictures(16, 1)
+    sources = [(index % 16,) for index in range(32)]
+    groups = [f"strip {index // 4}" for index in range(16)]
+    development = Development(NAMES, train, Labelled([], []), pictures(32, 4), sources, groups)
+    all_held_out: list[int] = []
+    for fold in development.folds(4, seed=0):
+        kept = {train.images.index(image) for image in fold.train.images}
+        out = {train.images.index(image) for image in fold.validation.images}
+        assert kept | out == set(range(16)) and not kept & out and len(out) == 4
+        for label in (0, 1):  # Within a class, a strip is on one side.
+            assert not {groups[i] for i in kept if i % 2 == label} & {groups[i] for i in out if i % 2 == label}
+        parents = [train.images.index(fold.train.images[source]) for (source,) in fold.sources]
+        assert parents == [index % 16 for index in range(32) if index % 16 in kept]
+        all_held_out += out
+    assert sorted(all_held_out) == list(range(16))
+
+
+def test_the_choice_without_validation_images_is_by_what_each_classifier_told_of_its_own_part() -> None:
+    development = Development(NAMES, pictures(16, 1), Labelled([], []), pictures(8, 4), [()] * 8, [None] * 16)
+    config = replace(SHORT, ratios=(0.25, 0.5), num_selection_seeds=6)
+    kept: list[RunRecord] = []
+    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), config, on_run=kept.append)
+    folds = development.folds(config.num_folds, derived_seed(config.seed, "held out"))
+    for tried in outcome.choice.tried:
+        records = of_arm({one.run.key: one for one in kept}, Purpose.SELECTION, Arm.REAL_PLUS_SYNTHETIC, tried.ratio)
+        right = [
+            label == told
+            for seed, one in enumerate(records)
+            for label, told in zip(folds[seed % 4].validation.labels, one.told, strict=True)
+        ]
+        assert len(right) == 24 and tried.validation_accuracy == pytest.approx(np.mean(right))
+    assert any("chosen on 16 train images, held out in turn" in note for note in outcome.notes)
+    assert all(arm.num_real == 16 for arm in outcome.arms)
 
 
 def test_a_ratio_that_is_short_of_images_only_in_the_choice_is_told() -> None:
     sources = [(index % 12, (index + 2) % 12) for index in range(24)]  # Spliced: lost with either of them.
     development = Development(NAMES, pictures(12, 1), Labelled([], []), pictures(24, 4), sources, [None] * 12)
-    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(SHORT, ratios=(2.0,)))
-    short = [note for note in outcome.notes if "too few synthetic" in note]
-    assert len(short) == 1 and short[0].startswith("In the choice: For ratio 2 there are too few synthetic images")
+    outcome = run(RecognitionData(development, lambda: pictures(20, 3)), replace(SHORT, ratios=(0.5, 2.0)))
+    short = [note for note in outcome.notes if "fewer synthetic" in note]
+    assert len(short) == 1 and short[0].endswith("at ratio 2.")
 
 
 def test_what_proves_nothing_is_refused() -> None:

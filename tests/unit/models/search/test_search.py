@@ -229,6 +229,18 @@ def test_a_low_score_that_may_be_luck_does_not_win() -> None:
     assert best_trial([lucky, sure]) is lucky, "equally noisy"
 
 
+def test_a_spliced_trial_is_chosen_where_only_luck_may_tell_it_from_the_lowest() -> None:
+    def spliced(number: int, kid: float, feasible: bool = True) -> Trial:
+        made = trial(number, 0.5 + number / 100, kid, feasible=feasible)
+        return replace(made, candidate=replace(made.candidate, splice_sources=True))
+
+    lowest, near, nearer, worse = trial(0, 0.5, 0.100), spliced(1, 0.109), spliced(2, 0.108), spliced(3, 0.111)
+    assert best_trial([lowest, near, nearer, worse]) is nearer
+    assert best_trial([lowest, worse]) is lowest, "its spread is 0.01"
+    assert best_trial([lowest, spliced(1, 0.109, feasible=False)]) is lowest
+    assert best_trial([spliced(0, 0.104), spliced(1, 0.1)]).number == 1  # type: ignore[union-attr]
+
+
 def test_a_trial_that_is_not_feasible_is_never_best() -> None:
     trials = [trial(0, 0.1, -1.0, feasible=False), trial(1, 0.5, 0.3)]
     assert best_trial(trials) is trials[1]

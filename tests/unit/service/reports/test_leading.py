@@ -10,7 +10,7 @@ from tests.fakes.measured import trial
 
 
 def as_searched(told: SearchTrial) -> Trial:
-    candidate = Candidate(told.checkpoint, told.strength, told.guidance_scale, told.lora_scale, 20)
+    candidate = Candidate(told.checkpoint, told.strength, told.guidance_scale, told.lora_scale, 20, told.splice_sources)
     seen = Observation(
         told.kid, told.kid_std, told.fid, told.share_copies, told.num_images, told.seconds, told.remark, told.kid_noise
     )
@@ -21,7 +21,13 @@ def drawn(number: int, draws: np.random.Generator) -> SearchTrial:
     """A trial with any KID and any noise, told or not; one in two has too many copies."""
     spread = float(draws.uniform(0.002, 0.02))
     made = trial(number, 0.5, float(draws.uniform(0.01, 0.05)), copies=float(draws.choice([0.0, 0.9])))
-    return made.model_copy(update={"kid_std": spread, "kid_noise": draws.choice([None, spread / 2])})
+    return made.model_copy(
+        update={
+            "kid_std": spread,
+            "kid_noise": draws.choice([None, spread / 2]),
+            "splice_sources": bool(draws.integers(2)),
+        }
+    )
 
 
 def test_it_leads_by_the_rule_of_the_search() -> None:

@@ -1,0 +1,170 @@
+"""Which synthetic images, how many, and how much of each batch, help the classifier: what chose the defaults.
+
+    python tests/benchmarks/synthetic_images.py --data FOLDER --proofs OUT ...
+
+FOLDER holds images/CLASS/*.jpg and splits.json; each OUT is a folder of `neu_fewshot.py`, whose adapters of both stages
+make the images. The classifiers are asked about images that no split names for testing and the split does not train
+on, so that what is chosen here has not seen the tests. What was made and trained is kept in --work; a run goes on.
+"""
+
+import argparse
+import io
+import json
+import time
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import neu_plan
+import results_page
+import torch
+from more_real_images import opened
+from neu_fewshot import service_of
+from neu_findings import mean_over_splits, mean_over_splits_and_seeds
+from neu_work import Ledger
+from PIL import Image
+from rich.console import Console
+
+from models.progress import no_progress
+from models.recognition.classifier import TrainingSet, probabilities, train
+from models.recognition.config import ClassifierConfig, TrainingConfig
+from models.recognition.data import Labelled, as_tensor
+from service.api.views import GenerationView
+from service.contracts.requests import GenerationRequest
+
+_CONFIG = TrainingConfig()
+_NUM_TRAIN, _MOST_A_REAL_ONE = 20, 4
+_PLAIN = {"guidance_scale": 1.0, "lora_scale": 1.0}
+#: Settings of the images; what is not named is as the search found it.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "as found": {},
+    "one source, strength 0.7": {"strength": 0.7, "splice_sources": False, **_PLAIN},
+    "two spliced, strength 0.5": {"strength": 0.5, "splice_sources": True, **_PLAIN},
+    "two spliced, strength 0.7": {"strength": 0.7, "splice_sources": True, **_PLAIN},
+    "two spliced, strength 0.85": {"strength": 0.85, "splice_sources": True, **_PLAIN},
+}
+#: (settings, synthetic images for each real one, most that they take of a class's draws).
+_VARIANTS = (
+    *((name, 4.0, 0.5) for name in _SETTINGS),
+    *(("as found", ratio, 0.5) for ratio in (0.5, 1.0, 2.0)),
+    *((name, 4.0, 0.65) for name in ("as found", "two spliced, strength 0.7")),
+)  # fmt: skip
+_Pixels = tuple[torch.Tensor, torch.Tensor]
+
+
+def made(out: Path, work: Path) -> dict[tuple[int, str], Path]:
+    """By split and settings: the archive of a generation, asked for where it is not there yet."""
+    plan = json.loads((out / "ledger.json").read_text(encoding="utf-8"))
+    ledger = Ledger(out / "ledger.json", plan["plan"])
+    adapted = {int(unit.partition("/")[0]) for unit in plan["units"] if unit.endswith("both/adaptation")}
+    archives = {(seed, name): work / f"{seed} - {name}.zip" for seed in adapted for name in _SETTINGS}
+    if all(path.exists() for path in archives.values()):
+        return archives
+    with service_of(out, Console()) as (service, client):
+        for (seed, name), path in archives.items():
+            if path.exists():
+                continue
+            adaptation = str(ledger.path_of(f"{seed}/both/adaptation")).rpartition("/")[2]
+            counts = dict.fromkeys(plan["plan"]["classes"], _MOST_A_REAL_ONE * _NUM_TRAIN)
+            asked: dict[str, Any] = {"adaptation_id": adaptation, "num_images": counts, "seed": seed}
+            asked |= {"settings": _SETTINGS[name]} if _SETTINGS[name] else {}
+            posted = client.post("/v1/generations", GenerationRequest.model_validate(asked), GenerationView)
+            at = f"/v1/generations/{posted.id}"
+            while not all(job.state.is_final for job in client.get(at, GenerationView).jobs):
+                service.check()
+                time.sleep(2)
+            client.download(f"{at}/archive", path)
+            print(path.name, flush=True)
+    return archives
+
+
+def synthetic(archive: Path, classes: list[str], most: int) -> _Pixels:
+    """Pixels and labels of at most so many images of each class."""
+    images: dict[str, list[Image.Image]] = {name: [] for name in classes}
+    with zipfile.ZipFile(archive) as zipped:
+        for path in sorted(zipped.namelist()):
+            name = PurePosixPath(path).parent.name
+            if path.endswith(".png") and name in images and len(images[name]) < most:
+                images[name].append(Image.open(io.BytesIO(zipped.read(path))))
+    pairs = [(image, label) for label, of_class in enumerate(images.values()) for image in of_class]
+    labelled = Labelled([image for image, _ in pairs], [label for _, label in pairs])
+    return as_tensor(labelled, _CONFIG.image_size_px), torch.tensor(labelled.labels)
+
+
+def accuracy(real: _Pixels, beside: _Pixels | None, asked: _Pixels, max_share: float, seed: int) -> float:
+    """Of a classifier trained on ``real`` images and those ``beside`` them, all augmented."""
+    pixels, labels = (torch.cat([one, other]) for one, other in zip(real, beside, strict=True)) if beside else real
+    images = TrainingSet(pixels, labels, torch.arange(len(labels)) >= len(real[1]), augment=True)
+    config = TrainingConfig(max_synthetic_share=max_share)
+    num_classes = int(real[1].max()) + 1
+    model = train(images, num_classes, ClassifierConfig(), config, seed, "cpu", no_progress).model
+    return float((probabilities(model, asked[0], "cpu").argmax(dim=1) == asked[1]).float().mean())
+
+
+class Accuracies:
+    """What was trained, by split and variant, a figure a seed; in a file that grows."""
+
+    def __init__(self, path: Path, num_seeds: int) -> None:
+        self._path, self._num_seeds = path, num_seeds
+        self._kept: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def of(
+        self, split: int, variant: str, real: _Pixels, beside: _Pixels | None, asked: _Pixels, share: float
+    ) -> list[float]:
+        """Of all seeds; what is missing is trained."""
+        found = self._kept.setdefault(f"{split}: {variant}", [])
+        while len(found) < self._num_seeds:
+            found.append(accuracy(real, beside, asked, share, len(found)))
+            self._path.write_text(json.dumps(self._kept, indent=1))
+        return found[: self._num_seeds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--proofs", type=Path, nargs="+", required=True)
+    parser.add_argument("--work", type=Path, default=Path(".neu/synthetic-images"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--page", type=Path, help="also write the section `synthetic-images` of this page")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    archives = {key: path for out in arguments.proofs for key, path in made(out, arguments.work).items()}
+    classes = neu_plan.all_classes(arguments.data)
+    every = neu_plan.read_splits(arguments.data, classes, _NUM_TRAIN, 100, [0, 1, 2, 3, 4])
+    accuracies = Accuracies(arguments.work / "accuracies.json", arguments.seeds)
+    plain: list[list[float]] = []
+    gains: dict[tuple[str, float, float], list[list[float]]] = {variant: [] for variant in _VARIANTS}
+    splits = [one for one in every if (one.seed, "as found") in archives]
+    for split in splits:
+        real, asked = opened(split.train), opened(neu_plan.untested(every, split, arguments.data))
+        plain.append(accuracies.of(split.seed, "none", real, None, asked, 0.5))
+        for name, ratio, share in _VARIANTS:
+            beside = synthetic(archives[split.seed, name], list(classes), round(ratio * _NUM_TRAIN))
+            found = accuracies.of(split.seed, f"{name}, {ratio:g}, {share:g}", real, beside, asked, share)
+            gains[name, ratio, share].append([a - b for a, b in zip(found, plain[-1], strict=True)])
+            print(f"split {split.seed}, {name}, ratio {ratio:g}, share {share:g}", flush=True)
+    text = _report(plain, gains, [split.seed for split in splits], arguments.seeds)
+    print(text)
+    if arguments.page is not None:
+        results_page.write_section("synthetic-images", text, arguments.page)
+
+
+def _report(
+    plain: list[list[float]], gains: dict[tuple[str, float, float], list[list[float]]], seeds: list[int], num_seeds: int
+) -> str:
+    rows = [
+        [name, f"{ratio:g}", f"{share:g}", mean_over_splits_and_seeds(found).told(1, 100)]
+        for (name, ratio, share), found in gains.items()
+    ]
+    header = ["synthetic images", "for each real one", "of a class's draws at most", "accuracy above none, points"]
+    without = mean_over_splits([sum(one) / len(one) for one in plain]).told(1, 100)
+    return (
+        f"## Which synthetic images help the classifier\n\n{results_page.provenance()}. Splits "
+        f"{', '.join(map(str, seeds))}, {num_seeds} seeds each, means with a 95 % bootstrap interval over splits, then "
+        f"seeds. Asked about images that no split tests with. Accuracy with real images alone, augmented: {without} %."
+        f"\n\n{results_page.markdown_table(header, rows)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
