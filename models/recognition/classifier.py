@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from models.diffusion.precision import has_bfloat16
 from models.diffusion.seeding import derived_seed, generator
 from models.errors import InvalidSettings, NonFiniteLoss
 from models.progress import Progress
@@ -74,15 +73,14 @@ def train(
     Every batch holds each class equally often in expectation. Within a class a ratio r of synthetic images takes the
     share r / (1 + r) of the draws, but ``max_synthetic_share`` at most; real images are equally likely among each
     other, and so are synthetic ones. Arms of one seed draw the same real images where no synthetic one replaces them.
-    Weights, gradients and losses are float32. Raises ``NonFiniteLoss`` and whatever ``progress`` raises (stage
-    ``classifier``).
+    All is float32: in bfloat16 the CPU's gradient of a convolution over a single pixel is NaN now and then.
+    Raises ``NonFiniteLoss`` and whatever ``progress`` raises (stage ``classifier``).
     """
     model = build(classifier, num_classes, derived_seed(seed, "weights")).train()
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    in_half = _in_half(torch.device(device))
     places = [_ImagesOfClass.of(data, label, config.max_synthetic_share) for label in range(num_classes)]
     losses: list[float] = []
     for step in range(config.steps):
@@ -93,9 +91,8 @@ def train(
             pixels = augmented(pixels, draws)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _rate(step, config.steps)
-        with in_half:
-            logits = model(pixels.contiguous(memory_format=torch.channels_last)).logits
-        loss = F.cross_entropy(logits.float(), data.labels[chosen].to(device))
+        logits = model(pixels.contiguous(memory_format=torch.channels_last)).logits
+        loss = F.cross_entropy(logits, data.labels[chosen].to(device))
         if not torch.isfinite(loss):
             raise NonFiniteLoss(
                 f"The classifier's loss became {loss.item()} at step {step + 1}.", field="learning_rate",
@@ -108,12 +105,6 @@ def train(
         progress("classifier", step + 1, config.steps, loss=losses[-1])
     tail = losses[-max(1, len(losses) // 10) :]
     return Trained(model.eval(), sum(tail) / len(tail))
-
-
-def _in_half(device: torch.device) -> torch.autocast:
-    """Products in bfloat16 where the device has instructions for them; tests/benchmarks/classifier_speed.py."""
-    has_them = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bfloat16(device)
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_them)
 
 
 @dataclass(frozen=True)

@@ -182,8 +182,8 @@ def _settings(params: AdaptationParams) -> SearchSettings:
 def _defaults(params: AdaptationParams, last: str) -> list[Candidate]:
     """The base model's registered settings with the whole training, what would be used without a search; and spliced.
 
-    Spliced also halfway to pure noise, which leaves less of the seam. Where nothing may be spliced, the first two are one
-    to the search.
+    Spliced also halfway from there to pure noise, which leaves less of the seam. Where nothing may be spliced, the
+    first two are one to the search.
     """
     asked = params.generation
     usual = Candidate(last, asked.strength, asked.guidance_scale, asked.lora_scale, asked.num_inference_steps)
