@@ -72,7 +72,10 @@ def answer(unet: nn.Module, rows: RowsOf, *inputs: torch.Tensor) -> torch.Tensor
 
 @lru_cache(maxsize=1)  # From step to step, and from batch to batch, it is mostly the same adapter.
 def _merged(one: LowRank) -> dict[str, torch.Tensor]:
-    """W + s B A of each layer, by the names of the U-Net's parameters."""
+    """W + s B A of each layer, by the names of the U-Net's parameters.
+
+    Kept until another adapter is merged: as many bytes again as the attention projections have.
+    """
     return {
         f"{path}.weight": torch.addmm(one.frozen[path], up.T.float(), down.T.float())
         for path, (down, up) in one.layers.items()

@@ -5,8 +5,8 @@ import numpy as np
 from models.search.space import Candidate
 from models.search.trials import Observation, Trial, best_trial
 from service.contracts.search import SearchTrial
-from service.reports.adaptation import best_so_far
-from tests.fakes.measured import trial
+from service.reports.adaptation import best_so_far, search_sentence
+from tests.fakes.measured import adaptation_result, trial
 
 
 def as_searched(told: SearchTrial) -> Trial:
@@ -40,3 +40,14 @@ def test_it_leads_by_the_rule_of_the_search() -> None:
         usable = [(one.kid, one.number) for one in trials if one.feasible and one.kid is not None]
         num_with_lowest_kid += bool(usable) and min(usable)[1] == best_so_far(trials)
     assert num_with_lowest_kid < 180, "luck was allowed for"
+
+
+def test_a_spliced_trial_that_is_not_the_lowest_says_why_it_was_chosen() -> None:
+    report = adaptation_result().search
+    assert report is not None
+    lowest, spliced = trial(0, 0.5, 0.020), trial(1, 0.7, 0.021).model_copy(update={"splice_sources": True})
+    told = search_sentence([lowest, spliced], report, best=1)
+    assert told.endswith(
+        "Trial 1 was chosen, whose sources are spliced: only luck may tell its KID from that of trial 0."
+    )
+    assert search_sentence([lowest, spliced], report, best=0).endswith("Trial 0 was chosen.")
