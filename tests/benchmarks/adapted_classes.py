@@ -17,7 +17,8 @@ from models.prior.samples import SAMPLE_CLASSES, write_samples
 from models.progress import no_progress
 
 _REAL = 20
-BATCH = 8
+#: As many as a worker makes at once of `mini` (`BaseModel.batch_size`); larger models are given the same.
+BATCH = 24
 #: As `mini` is registered.
 CONFIG = GenerationConfig(strength=0.5, guidance_scale=1.0, num_inference_steps=12, batch_size=BATCH)
 

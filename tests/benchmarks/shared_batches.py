@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from adapted_classes import BATCH, CONFIG, Class
+from adapted_classes import CONFIG, Class
 from PIL import Image
 from results_page import markdown_table
 
@@ -17,6 +17,7 @@ from models.generation.denoising import Denoiser, denoise
 from models.generation.engine import Sampler
 from models.generation.sharing import SharedDenoiser
 from models.progress import no_progress
+from worker.process import MAX_ROWS
 from worker.turns import Turns
 
 #: Images that a request asks for, in turns.
@@ -49,7 +50,7 @@ def one_at_a_time(base: BaseModel, requests: list[Request]) -> list[Answered]:
 def together(base: BaseModel, requests: list[Request], max_jobs: int) -> list[Answered]:
     """Up to ``max_jobs`` under way at once, as a worker does it."""
     turns = Turns()
-    denoiser = SharedDenoiser(2 * BATCH, turns.pass_on)
+    denoiser = SharedDenoiser(MAX_ROWS, turns.pass_on)
 
     def run(request: Request) -> Answered:
         with turns.turn():
