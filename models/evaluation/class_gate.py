@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from models.evaluation.features import Features
+from models.folds import Labels, folds_of
 
 MIN_IMAGES, MIN_RECALL = 8, 0.8
 _FOLDS = 5
@@ -24,7 +25,6 @@ _MARGIN = 0.2
 #: Keeps the covariance invertible where all images of a class are the same.
 _RIDGE = 1e-6
 
-Labels = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 
 
@@ -114,7 +114,7 @@ class ClassGate:
             return cls(names, counts, {}, {}, None, None)
         features = np.concatenate([features_by_class[name] for name in names]).astype(np.float64)
         labels = np.repeat(np.arange(len(names)), [counts[name] for name in names])
-        folds = _folds(labels, _group_names(names, counts, groups), seed)
+        folds = folds_of(labels, _group_names(names, counts, groups), _FOLDS, seed)
         odds = _out_of_fold(features, labels, folds, len(names))
         own = odds[np.arange(len(labels)), labels]
         by_class = {name: own[labels == k] for k, name in enumerate(names)}
@@ -193,18 +193,3 @@ def _group_names(
             raise ValueError(f"{len(of_class)} groups for {counts[name]} images of {name}")
         found += [f"alone/{len(found) + i}" if group is None else f"group/{group}" for i, group in enumerate(of_class)]
     return found
-
-
-def _folds(labels: Labels, groups: Sequence[str], seed: int) -> Labels:
-    """Fold of each image: whole groups, in random order, each where its class is rarest so far."""
-    members: dict[str, list[int]] = {}
-    for index in np.random.default_rng(seed).permutation(len(labels)):
-        members.setdefault(groups[index], []).append(int(index))
-    filled = np.zeros((_FOLDS, int(labels.max()) + 1))
-    folds = np.zeros(len(labels), dtype=np.int64)
-    for indices in sorted(members.values(), key=len, reverse=True):  # stable: ties stay in random order
-        own = np.bincount(labels[indices], minlength=filled.shape[1])
-        fold = min(range(_FOLDS), key=lambda number: (filled[number, own > 0].sum(), filled[number].sum()))
-        filled[fold] += own
-        folds[indices] = fold
-    return folds

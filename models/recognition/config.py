@@ -51,15 +51,12 @@ class ProtocolConfig:
 
     ``num_seeds`` classifiers are trained for each arm that is tested, at least two, because an interval must know how
     much they differ; ``num_selection_seeds`` for each ratio tried.
-    ``num_folds``: parts of the train images, of which each classifier of the choice holds out another one where there
-    are no validation images.
     ``confidence``: of the intervals, from ``num_replicates`` bootstrap replicates.
     """
 
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     num_seeds: int = 5
     num_selection_seeds: int = 4
-    num_folds: int = 4
     seed: int = 0
     confidence: float = 0.95
     num_replicates: int = 2000
@@ -71,7 +68,7 @@ class ProtocolConfig:
             raise InvalidSettings(
                 f"ratios are {self.ratios}.", field="ratios", remedy="Give different numbers above 0, at least one."
             )
-        least = {"num_seeds": 2, "num_selection_seeds": 1, "num_folds": 2, "num_replicates": 1}
+        least = {"num_seeds": 2, "num_selection_seeds": 1, "num_replicates": 1}
         for name, number in least.items():
             if getattr(self, name) < number:
                 raise InvalidSettings(

@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 
 from models.errors import DatasetUnusable
+from models.folds import folds_of
 from models.imaging.arrays import eight_bit, to_tensor
 from models.imaging.fit import FitPolicy
 
 MIN_CLASSES, MIN_TRAIN_IMAGES, MIN_TEST_IMAGES = 2, 2, 1
 #: With fewer validation images of a class the ratio is chosen on train images held out for it.
-MIN_VALIDATION_IMAGES = 2
+MIN_VALIDATION_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -78,29 +79,25 @@ class Development:
     def folds(self, number: int, seed: int) -> list["Development"]:
         """This with one part of the train images after the other as validation images instead.
 
-        Parts hold whole groups, of each class as many images as these allow; there are at most ``number``. Synthetic
-        images that were made from a part's images are left out with it.
+        Parts hold whole groups, as evenly as these allow; there are at most ``number``. Synthetic images that were made
+        from a part's images are left out with it.
         """
-        parts: list[list[int]] = [[] for _ in range(number)]
-        for label in range(len(self.class_names)):
-            dealt: list[list[int]] = [[] for _ in parts]
-            for group in self._groups_of(label, seed):
-                min(zip(dealt, parts, strict=True), key=lambda one: (len(one[0]), len(one[1])))[0].extend(group)
-            for part, own in zip(parts, dealt, strict=True):
-                part.extend(own)
-        return [self._without(sorted(part)) for part in parts if part]
+        labels = np.asarray(self.train.labels)
+        of = folds_of(labels, self._dealt_by(), number, seed)
+        parts = [np.flatnonzero(of == fold) for fold in range(number)]
+        # Groups of several classes may have left all of a class in one part: it must be trained on, too.
+        kept = [[int(one) for one in part if np.any((labels == labels[one]) & (of != of[one]))] for part in parts]
+        return [self._without(part) for part in kept if part]
 
-    def _groups_of(self, label: int, seed: int) -> list[list[int]]:
-        """The groups of a class, the largest first, equals in an order drawn from ``seed``."""
-        groups: dict[str, list[int]] = {}
-        for index, one in enumerate(self.train.labels):
-            if one == label:
-                groups.setdefault(self.groups[index] or f"image {index}", []).append(index)
-        order = sorted(groups.values())
-        if len(order) == 1:  # One group alone is divided rather than nothing of the class be kept.
-            order = [[index] for index in order[0]]
-        np.random.default_rng([seed, label]).shuffle(order)
-        return sorted(order, key=len, reverse=True)
+    def _dealt_by(self) -> list[str]:
+        """A name of each train image's group. One group alone is divided rather than nothing of its class be kept."""
+        names = [group if group is not None else f"image {index}" for index, group in enumerate(self.groups)]
+        for label in set(self.train.labels):
+            own = [index for index, one in enumerate(self.train.labels) if one == label]
+            if len({names[index] for index in own}) == 1:
+                for index in own:
+                    names[index] = f"image {index}"
+        return names
 
     def _without(self, held_out: Sequence[int]) -> "Development":
         kept = sorted(set(range(len(self.train))) - set(held_out))

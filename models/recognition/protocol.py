@@ -17,6 +17,10 @@ from models.recognition.data import Development, Labelled, RecognitionData, as_t
 from models.recognition.outcome import RatioChoice, RatioTried, RecognitionOutcome, concluded
 from models.recognition.records import Arm, Purpose, Run, RunRecord
 
+#: Raised when a run of the same key is another one, so that records of before are not taken for it.
+REVISION = 2
+_LEAST_FOLDS = 4
+
 
 def run_protocol(
     data: RecognitionData,
@@ -43,14 +47,16 @@ def run_protocol(
 def choose_ratio(development: Development, config: ProtocolConfig, runner: "_Runner") -> RatioChoice:
     """The ratio with the best accuracy over all images asked about, the lower log loss deciding between equals.
 
-    These are the validation images. Where there are too few of them, each classifier holds out another part of the
-    train images: a quarter alone would be a handful, of which one image more or less decides.
+    These are the validation images. Where a class has fewer than eight, each of the ``num_selection_seeds`` classifiers
+    holds out another part of the train images, a quarter at most: one quarter alone would be a handful, of which one
+    image more or less decides.
     """
     ratios, notes = usable_ratios(development, config.ratios)
     notes += shortages(development, ratios)
     parts = [development]
     if not development.has_validation:
-        parts = development.folds(config.num_folds, derived_seed(config.seed, "held out"))
+        number = max(config.num_selection_seeds, _LEAST_FOLDS)
+        parts = development.folds(number, derived_seed(config.seed, "held out"))
         notes += _of_folds(parts[: config.num_selection_seeds], ratios)
     runner.expect(len(ratios) * config.num_selection_seeds + len(Arm) * config.num_seeds)
     asked = [parts[seed % len(parts)] for seed in range(config.num_selection_seeds)]

@@ -113,10 +113,12 @@ def lowest_trial(trials: Sequence[Trial]) -> Trial | None:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The feasible trial to generate with: the lowest, or the lowest spliced one that only luck may tell from it.
+    """The feasible trial to generate with: the lowest, or the lowest spliced one within a standard error of it.
 
-    A trial makes one image of each source or pair. Of many images that are wanted, those spliced of pairs differ more,
-    which is what helps a classifier (docs/results.md, `spliced`), and which KID of a few images cannot see.
+    The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984), for variety: n sources make
+    n (n - 1) pairs, and of many images those of pairs differ more, which KID of a trial's few cannot see, and which
+    helped a classifier most (tests/benchmarks/synthetic_images.py). ``kid_noise``, the spread of halves, is the
+    standard error of the difference of two trials that are not paired: root two for the halves, root two for the two.
     """
     lowest = lowest_trial(trials)
     if lowest is None:

@@ -43,8 +43,8 @@ class RecognitionSettings(Word):
     num_seeds: int = Field(default=5, ge=2, le=50, description="Classifiers trained for each arm that is tested.")
     num_selection_seeds: int = Field(
         default=4, ge=1, le=50,
-        description="Classifiers trained for each ratio tried. Without validation images each holds out another "
-        "quarter of the train images.",
+        description="Classifiers trained for each ratio tried. Where a class has fewer than 8 validation "
+        "images each holds out another part of the train images, a quarter at most.",
     )  # fmt: skip
     steps: int = Field(default=500, ge=1, le=50_000, description="Optimiser steps, the same in every arm.")
     batch_size: int = Field(default=32, ge=2, le=512)

@@ -85,7 +85,7 @@ class FoundSettings(Word):
 
 class SearchReport(Word):
     """All trials. ``best`` is the number of the one to generate with, null where none is feasible: that with the lowest
-    KID, its spread added, or the lowest one with spliced sources if only luck may tell the two apart.
+    KID, its noise added, or the lowest one with spliced sources within a standard error of it.
 
     Trials were scored on ``num_images`` images each, of one seed, against the images of ``reference_split``. The
     floors: real images against each other at ``real_floor``'s counts, and the sources' round trip at ``copy_floor``.

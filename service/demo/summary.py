@@ -25,7 +25,10 @@ MEANINGS = (
     ("at equal counts", "as many synthetic images as the real floor's side has, so that the two may be compared."),
     ("real floor", "one half of the real images against the other, n a side: as close as real images get."),
     ("copy floor", "the real images after the autoencoder's round trip: about what plain copying would score."),
-    ("settings found", "by the search: the best KID without copying, of settings tried on a small sample."),
+    (
+        "settings found",
+        "by the search: of those tried on a small sample the lowest KID without copying, or spliced as low.",
+    ),
     ("delivered", "images that passed every gate, of those made; the others were replaced."),
     ("copies found", "delivered images nearer to a real one than real images are to each other, in features."),
     ("measured against", "'seen' means the adapter was trained on these very images, and such scores flatter."),

@@ -179,8 +179,8 @@ def _cautious_kid(trial: SearchTrial) -> float:
 
 def _noise(trial: SearchTrial) -> float:
     """How far luck may have moved the trial's KID, against other trials of the search."""
-    noise = trial.kid_noise if trial.kid_noise is not None else trial.kid_std
-    return noise if noise is not None else math.inf
+    known = (noise for noise in (trial.kid_noise, trial.kid_std) if noise is not None and math.isfinite(noise))
+    return next(known, math.inf)
 
 
 def search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None, best: int | None) -> str:
@@ -196,10 +196,12 @@ def search_sentence(trials: Sequence[SearchTrial], report: SearchReport | None, 
     if best is None:
         return f"{tried}, none of which can be used: see the remarks. {why}"
     lowest = _lowest(trials)
-    if lowest is not None and lowest.number != best:
-        chosen_for = f", whose sources are spliced: only luck may tell its KID from that of trial {lowest.number}"
-    else:
-        chosen_for = ""
+    is_spliced = any(trial.splice_sources for trial in trials if trial.number == best)
+    chosen_for = ""
+    if is_spliced and lowest is not None and lowest.number != best:
+        chosen_for = (
+            f", whose sources are spliced: its KID is higher than trial {lowest.number}'s by no more than chance"
+        )
     return (
         f"{tried} of {counted(report.num_images, 'image')} each, {feasible} of them with at most "
         f"{percent(report.max_share_copies)} copies. {why} Trial {best} was chosen{chosen_for}."
@@ -219,9 +221,9 @@ def search_caution(report: SearchReport | None) -> str | None:
 def _curves(trials: Sequence[SearchTrial], report: SearchReport | None, best: int | None) -> list[Curve]:
     real, copy = (report.real_floor, report.copy_floor) if report is not None else (None, None)
     chosen = next((trial for trial in trials if trial.number == best), None)
-    told = "" if chosen is None else f"; the best is trial {best} at strength {chosen.strength:g}"
+    told = "" if chosen is None else f"; chosen is trial {best} at strength {chosen.strength:g}"
     note = (
-        "Filled: few enough copies. Hollow: too many. Diamonds: begun as two sources spliced. Ringed: the best. "
+        "Filled: few enough copies. Hollow: too many. Diamonds: begun as two sources spliced. Ringed: the one chosen. "
         "The line joins trials that differ in strength alone."
     )
     curves = []

@@ -23,7 +23,7 @@ ARM_NAMES: Mapping[Arm, str] = {
 _ARM_COLOURS = {Arm.REAL_ONLY: MUTED, Arm.REAL_AUGMENTED: REAL, Arm.REAL_PLUS_SYNTHETIC: SYNTHETIC}
 _SPLICED, _SWEEP = ", spliced", "strength alone"
 _LEGEND = (
-    "few copies", "too many copies", f"few copies{_SPLICED}", f"too many copies{_SPLICED}", _SWEEP, "best", "chosen",
+    "few copies", "too many copies", f"few copies{_SPLICED}", f"too many copies{_SPLICED}", _SWEEP, "chosen",
     "real against real", "copies of real",
 )  # fmt: skip
 _SMOOTHED_FROM = 20
@@ -59,7 +59,7 @@ def _running_mean(values: Sequence[float], width: int) -> list[float]:
 def kid_by_strength(
     trials: Sequence[SearchTrial], best: int | None, real_floor: Score | None, copy_floor: Score | None
 ) -> Svg:
-    """KID of each trial with its spread; filled where it is feasible, ringed where it is the best.
+    """KID of each trial with its spread; filled where it is feasible, ringed where it is chosen.
 
     A line joins the trials that differ in strength alone.
     """
@@ -107,7 +107,7 @@ def _by_strength(
         for trial in (one for one in scored if one.number == best):
             axes.plot(
                 [trial.strength], [values[trial.number][0]], "o", markersize=13, markerfacecolor="none",
-                markeredgecolor=INK, markeredgewidth=1.4, label="best", linestyle="none",
+                markeredgecolor=INK, markeredgewidth=1.4, label="chosen", linestyle="none",
             )  # fmt: skip
         for (value, colour, name), dashes in zip(floors, ("--", ":"), strict=False):
             axes.axhline(value, color=colour, linewidth=1.2, linestyle=dashes, label=name)

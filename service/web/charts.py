@@ -174,7 +174,7 @@ def quality_chart(
 
 
 def _legend(scored: Sequence[SearchTrial]) -> list[tuple[str, str]]:
-    kinds = [("good", "usable"), ("copying", "too many copies"), ("best", "best")]
+    kinds = [("good", "usable"), ("copying", "too many copies"), ("best", "chosen")]
     if any(trial.splice_sources for trial in scored):
         kinds.append(("spliced", "diamond: spliced"))
     return [*kinds, ("sweep", "line: strength alone differs")] if len(swept(scored)) > 1 else kinds
@@ -209,5 +209,5 @@ def _band(floor: Score, kind: str, told: str, up: _Axis) -> Band:
 
 def _told(scored: Sequence[SearchTrial], best: int | None) -> str:
     chosen = next((trial for trial in scored if trial.number == best), None)
-    led = "" if chosen is None else f"; best is trial {best} at strength {chosen.strength:.2f}, {figure(chosen.kid)}"
+    led = "" if chosen is None else f"; chosen is trial {best} at strength {chosen.strength:.2f}, {figure(chosen.kid)}"
     return f"KID of {len(scored)} trials by strength{led}."

@@ -117,7 +117,7 @@ def _start(trials: Sequence[TrialView], best: int | None) -> int:
 
 def _stop(trial: TrialView, best: int | None, more: Sequence[tuple[str, str]]) -> Stop:
     kind = "best" if trial.number == best else "good" if trial.feasible else "copying"
-    verdict = {"best": "the best", "good": "usable", "copying": trial.remark or "too many copies"}[kind]
+    verdict = {"best": "chosen", "good": "usable", "copying": trial.remark or "too many copies"}[kind]
     spread = f" ± {figure(trial.kid_std, 2)}" if trial.kid_std is not None else ""
     facts = [("KID", f"{figure(trial.kid)}{spread}"), ("copies", percent(trial.share_copies)), *more]
     strength = f"{trial.strength:.2f}"

@@ -12,7 +12,7 @@ from models.progress import Progress
 from models.recognition.config import ClassifierConfig, ProtocolConfig, TrainingConfig
 from models.recognition.data import Development, Labelled, RecognitionData
 from models.recognition.outcome import ArmOutcome, RecognitionOutcome
-from models.recognition.protocol import run_protocol
+from models.recognition.protocol import REVISION, run_protocol
 from models.recognition.records import Arm as ModelArm
 from models.recognition.records import Purpose, Run, RunRecord
 from models.recognition.verdict import Measured
@@ -105,14 +105,15 @@ def _pretrained(workshop: Workshop, name: str) -> Path | None:
 
 
 def _made_with(name: str, pretrained: Path | None) -> str:
-    """The classifier, with the digest of what its folder holds now. Raises `InvalidSettings`.
+    """The protocol and the classifier, with the digest of what its folder holds now. Raises `InvalidSettings`.
 
     Without a folder its weights are drawn from the seed, so that its name says all.
     """
+    made_with = f"protocol {REVISION}, {name}"
     if pretrained is None:
-        return name
+        return made_with
     try:
-        return f"{name}@{digest_of([*pretrained.glob('*.json'), *pretrained.glob('*.safetensors')])}"
+        return f"{made_with}@{digest_of([*pretrained.glob('*.json'), *pretrained.glob('*.safetensors')])}"
     except OSError as error:
         raise InvalidSettings(
             f"The classifier {name!r} cannot be read ({error.strerror}).",

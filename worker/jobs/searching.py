@@ -19,7 +19,7 @@ from models.progress import Progress
 from models.search.scoring import TrialMaterial, TrialScorer
 from models.search.search import SearchOutcome, search
 from models.search.space import Candidate, SearchSpace
-from models.search.trials import Observation, SearchSettings, Trial
+from models.search.trials import Observation, SearchSettings, Trial, lowest_trial
 from service.contracts.adaptations import AdaptationParams
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
@@ -268,10 +268,10 @@ def _found(outcome: SearchOutcome, last: str, report: SearchReport, real: Real) 
         why = outcome.problem or "no trial was good enough"
         warnings.append(f"The search found no settings ({why}); the base model's defaults are used.")
         return Found(last, None, report, warnings)
-    floor = report.copy_floor
-    if floor is not None and outcome.best.kid > floor.kid + 2 * outcome.best.kid_std:
+    floor, lowest = report.copy_floor, lowest_trial(outcome.trials)
+    if floor is not None and lowest is not None and lowest.kid > floor.kid + 2 * lowest.kid_std:
         warnings.append(
-            f"At the best settings without copying KID is {outcome.best.kid:.2f}; the sources' own round trip scores "
+            f"At the best settings without copying KID is {lowest.kid:.2f}; the sources' own round trip scores "
             f"{floor.kid:.2f}. Look at the images: more training steps or more train images may help."
         )
     best = outcome.best.candidate

@@ -117,7 +117,6 @@ def test_augmentation_is_a_function_of_its_draws_keeps_range_and_grey_and_treats
         ("num_seeds", 1),
         ("num_selection_seeds", 0),
         ("num_replicates", 0),
-        ("num_folds", 1),
         ("confidence", 95.0),
     ],
 )

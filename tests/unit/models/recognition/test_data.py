@@ -58,6 +58,19 @@ def test_a_class_of_two_images_gives_one_of_them_to_the_choice() -> None:
     assert all({0, 1} == set(fold.train.labels) for fold in folds)
 
 
+def test_a_coil_with_two_kinds_of_defects_is_on_one_side_and_no_class_is_lost() -> None:
+    train = Labelled(pictures(24, 0).images, [0] * 12 + [1] * 12)
+    coils = [f"coil {index % 12 // 2}" for index in range(24)]
+    folds = replace(development(), train=train, groups=coils).folds(4, seed=1)
+    assert sorted(len(fold.validation) for fold in folds) == [4, 4, 8, 8]
+    for fold in folds:
+        out = {coils[train.images.index(image)] for image in fold.validation.images}
+        assert not out & {coils[train.images.index(image)] for image in fold.train.images}
+    alone = replace(development(), train=train, groups=["one coil"] * 14 + [f"coil {index}" for index in range(10)])
+    assert all({0, 1} == set(fold.train.labels) for fold in alone.folds(4, seed=1))
+    assert sum(0 in fold.validation.labels for fold in alone.folds(4, seed=1)) == 4, "its only coil is divided"
+
+
 def test_images_from_noise_stay_in_the_choice_and_sources_are_renumbered() -> None:
     given = replace(development(), sources=[[0], [1], [2], [3, 0], [], []])
     held = given.folds(3, seed=0)[0]

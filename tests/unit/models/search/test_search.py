@@ -229,7 +229,7 @@ def test_a_low_score_that_may_be_luck_does_not_win() -> None:
     assert best_trial([lucky, sure]) is lucky, "equally noisy"
 
 
-def test_a_spliced_trial_is_chosen_where_only_luck_may_tell_it_from_the_lowest() -> None:
+def test_a_spliced_trial_is_chosen_within_a_standard_error_of_the_lowest() -> None:
     def spliced(number: int, kid: float, feasible: bool = True) -> Trial:
         made = trial(number, 0.5 + number / 100, kid, feasible=feasible)
         return replace(made, candidate=replace(made.candidate, splice_sources=True))

@@ -24,7 +24,7 @@ def drawn(number: int, draws: np.random.Generator) -> SearchTrial:
     return made.model_copy(
         update={
             "kid_std": spread,
-            "kid_noise": draws.choice([None, spread / 2]),
+            "kid_noise": draws.choice([None, spread / 2, np.inf]),
             "splice_sources": bool(draws.integers(2)),
         }
     )
@@ -32,14 +32,10 @@ def drawn(number: int, draws: np.random.Generator) -> SearchTrial:
 
 def test_it_leads_by_the_rule_of_the_search() -> None:
     draws = np.random.default_rng(0)
-    num_with_lowest_kid = 0
     for _ in range(200):
         trials = [drawn(number, draws) for number in range(6)]
         chosen = best_trial([as_searched(one) for one in trials])
         assert best_so_far(trials) == (chosen.number if chosen is not None else None)
-        usable = [(one.kid, one.number) for one in trials if one.feasible and one.kid is not None]
-        num_with_lowest_kid += bool(usable) and min(usable)[1] == best_so_far(trials)
-    assert num_with_lowest_kid < 180, "luck was allowed for"
 
 
 def test_a_spliced_trial_that_is_not_the_lowest_says_why_it_was_chosen() -> None:
@@ -48,6 +44,8 @@ def test_a_spliced_trial_that_is_not_the_lowest_says_why_it_was_chosen() -> None
     lowest, spliced = trial(0, 0.5, 0.020), trial(1, 0.7, 0.021).model_copy(update={"splice_sources": True})
     told = search_sentence([lowest, spliced], report, best=1)
     assert told.endswith(
-        "Trial 1 was chosen, whose sources are spliced: only luck may tell its KID from that of trial 0."
+        "Trial 1 was chosen, whose sources are spliced: its KID is higher than trial 0's by no more than chance."
     )
+    of_old = search_sentence([lowest, spliced.model_copy(update={"splice_sources": False})], report, best=1)
+    assert of_old.endswith("Trial 1 was chosen."), "by the rule of an earlier revision"
     assert search_sentence([lowest, spliced], report, best=0).endswith("Trial 0 was chosen.")

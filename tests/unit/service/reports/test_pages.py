@@ -198,7 +198,7 @@ def test_an_adaptation_page_shows_curves_every_trial_and_why_the_search_stopped(
     ):  # fmt: skip
         assert said in page.words, said
     assert page.tags.count("svg") == 4, "two stages, KID and FID"
-    assert 'aria-label="KID of 4 trials by strength; the best is trial 1 at strength 0.55"' in html
+    assert 'aria-label="KID of 4 trials by strength; chosen is trial 1 at strength 0.55"' in html
     assert html == html_of(adaptation_page(record))
 
 

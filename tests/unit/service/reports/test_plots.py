@@ -48,7 +48,7 @@ def test_every_mark_is_in_the_legend_and_only_trials_that_differ_in_strength_alo
     svg = plots.kid_by_strength([*measured.TRIALS, *apart], 1, measured.score(0.01), measured.score(0.02))
     told = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     for name in (
-        "few copies", "too many copies", "few copies, spliced", "too many copies, spliced", "strength alone", "best",
+        "few copies", "too many copies", "few copies, spliced", "too many copies, spliced", "strength alone", "chosen",
         "real against real", "copies of real",
     ):  # fmt: skip
         assert name in told, name

@@ -47,7 +47,7 @@ def test_trials_stand_at_their_strength_between_the_floors() -> None:
     assert by_name["trial-0"].x < by_name["trial-1"].x < by_name["trial-2"].x
     assert by_name["trial-2"].y < by_name["trial-1"].y
     assert {band.kind for band in chart.bands} == {"real", "copied"}
-    assert "best is trial 1" in chart.text
+    assert "chosen is trial 1" in chart.text
 
 
 def test_spliced_trials_are_told_from_the_others() -> None:

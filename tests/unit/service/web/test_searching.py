@@ -23,7 +23,7 @@ def test_the_slider_goes_over_trials_that_differ_in_strength_alone_and_the_other
     assert sweep.stops[sweep.start].number == 1, "the best of them, for the best of all is not among them"
     assert dict(sweep.shared)["guidance"] == "2.5"
     assert [stop.number for stop in apart.stops] == [4, 5, 6, 7, 8]
-    assert apart.stops[apart.start].verdict == "the best"
+    assert apart.stops[apart.start].verdict == "chosen"
     assert ("sources", "spliced") in apart.stops[0].facts
 
 

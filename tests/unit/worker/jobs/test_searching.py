@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 
 from models.evaluation.mini import MiniNetwork
 from service.contracts.adaptations import AdaptationResult
+from service.contracts.generations import GenerationSettings
 from service.contracts.ids import DEFAULT_TENANT
 from service.contracts.jobs import JobState
 from service.store import adapters
@@ -60,6 +61,14 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted(MiniNetwork, "features", "extracted", rows)
     counted(residents, "load_base_model", "loaded", lambda *_: 1)
     return done
+
+
+def test_the_first_trials_are_the_registered_settings_and_two_splices(world: World) -> None:
+    result = worked_off(world, num_trials=3).result
+    assert result is not None
+    usual = GenerationSettings().strength
+    tried = [(trial["splice_sources"], trial["strength"]) for trial in result["search"]["trials"]]
+    assert tried == [(False, usual), (True, usual), (True, pytest.approx((1 + usual) / 2))]
 
 
 def test_a_trial_computes_nothing_of_real_images_that_was_computed_before(world: World, done: Counter[str]) -> None:
