@@ -25,13 +25,6 @@ from models.recognition.data import Labelled, as_tensor
 _CONFIG = TrainingConfig()
 
 
-def spare(split: neu_plan.Split, name: str, data: Path) -> list[Path]:
-    """Images of class ``name`` that are neither tested on nor near a training image."""
-    known = [neu_plan.number(path) for path in split.train[name]]
-    rest = set((data / "images" / name).glob("*.jpg")) - set(split.test[name])
-    return sorted(path for path in rest if min(abs(neu_plan.number(path) - one) for one in known) > neu_plan.NEIGHBOURS)
-
-
 def opened(files: dict[str, list[Path]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels and labels."""
     pairs = [(load_image(path, formats=None), label) for label, paths in enumerate(files.values()) for path in paths]
@@ -44,7 +37,7 @@ def accuracy(split: neu_plan.Split, data: Path, num_more: int, seed: int) -> flo
     rng = np.random.default_rng([split.seed, seed])
     files = {}
     for name, own in split.train.items():
-        others = spare(split, name, data)
+        others = neu_plan.spare(split, name, data)
         files[name] = [*own, *(others[index] for index in rng.permutation(len(others))[:num_more])]
     pixels, labels = opened(files)
     images = TrainingSet(pixels, labels, torch.zeros(len(labels), dtype=torch.bool), augment=True)

@@ -35,12 +35,13 @@ def _how(findings: Findings) -> str:
         "base model prompted in words, with the settings that both stages found for the class. Figures are means over "
         "splits with a 95 % bootstrap interval over splits (for recognition: splits, then seeds); one split alone has "
         "none. No validation images: twenty images a class are all there is, so the search scores against train images "
-        "and the ratio is chosen on a quarter of them, whole strips, held out. Splits overlap: any two share a third "
-        "of their test images, and a third of one's training images are tested by another, so intervals over splits "
-        "are somewhat too narrow. Test images of splits 0 and 1 were looked at while the base model and earlier "
-        "revisions were made. Scores are of the extractor that the service uses by default and not comparable with "
-        "other extractors'. *Copies*: of all that a row made, what the copy gate rejected and others replaced. NEU: "
-        "K. Song and Y. Yan, Applied Surface Science 285, 2013; not part of this project."
+        "and the ratio is chosen on these, whole strips held out in turn. Splits overlap: any two share a third of "
+        "their test images, and a third of one's training images are tested by another, so intervals over splits are "
+        "somewhat too narrow. Test images of splits 0 and 1 were looked at while the base model was made; earlier "
+        "revisions were tested on all five splits, and their misses were why the search's choice, the ratio's and the "
+        "share were looked into, on other images. Scores are of the extractor that the service uses by default and not "
+        "comparable with other extractors'. *Copies*: of all that a row made, what the copy gate rejected and others "
+        "replaced. NEU: K. Song and Y. Yan, Applied Surface Science 285, 2013; not part of this project."
     )
 
 
