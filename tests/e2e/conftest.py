@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, Route, sync_playwright
 
 from service.main import create_app
 from service.serving import server_of
@@ -41,8 +41,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-#: What htmx says of a request that was cut off.
-_CUT_OFF = ("console: htmx:afterRequest", "console: htmx:sendAbort", "script: undefined")
+#: What htmx says of a request that was cut off, by the next one of its element or by leaving; of one that fails it says
+#: htmx:sendError or htmx:responseError.
+_CUT_OFF = ("htmx:afterRequest", "htmx:sendAbort")
 
 
 @dataclass
@@ -55,25 +56,23 @@ class Watched:
 
     def __post_init__(self) -> None:
         self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self.errors.append(f"script: {error}"))
+        self.page.on("pageerror", self._failed)
         self.page.on("request", self._asked)
 
     def _said(self, message: ConsoleMessage) -> None:
         # htmx says "[object Event]" of each stream of events that ends, as they do when all is done.
-        if message.type != "error" or message.text == "[object Event]":
+        if message.type != "error" or message.text == "[object Event]" or message.text.startswith(_CUT_OFF):
             return
         if not any(f"status of {one}" in message.text or f"Code {one}" in message.text for one in self.expected):
             self.errors.append(f"console: {message.text}")
 
+    def _failed(self, error: Error) -> None:
+        if str(error) != "undefined":  # a promise of htmx, of a request that was cut off
+            self.errors.append(f"script: {error}")
+
     def _asked(self, request: Request) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
             self.errors.append(f"asked another host: {request.url}")
-
-    def leave(self) -> None:
-        """Go away before the service does. What htmx was loading is cut off by that, and it says so as an error."""
-        known = len(self.errors)
-        self.page.goto("about:blank")
-        self.errors[known:] = [one for one in self.errors[known:] if not one.startswith(_CUT_OFF)]
 
     def is_accessible(self) -> None:
         """Nothing serious or critical by axe, in light and dark, narrow and wide; and nothing scrolls sideways."""

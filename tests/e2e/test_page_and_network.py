@@ -50,7 +50,7 @@ def test_an_upload_whose_answer_is_lost_is_sent_again_and_made_once(api: Api, wa
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_role("heading", name="line 3")).to_be_visible()
         assert len(httpx.get(f"{api.url}/v1/datasets").json()["items"]) == 1
-        watched.leave()
+        page.goto("about:blank")  # before the service goes away
     watched.errors.remove("console: Failed to load resource: net::ERR_CONNECTION_RESET")
 
 
@@ -90,7 +90,7 @@ def test_a_tab_that_nobody_looks_at_holds_no_stream(api: Api, watched: Watched, 
         httpx.post(f"{api.url}/v1/jobs/{adaptation['jobs'][0]['id']}/cancel")
         expect(page.locator("#training .state.canceled")).to_be_visible()
         expect(page.locator("#source")).to_have_count(0)
-        watched.leave()
+        page.goto("about:blank")  # before the service goes away
 
 
 def num_open(api: Api) -> int:
@@ -143,14 +143,14 @@ def test_a_person_signs_in_once_and_loses_nothing_when_the_key_ends(api: Api, wa
         page.get_by_role("button", name="Start adaptation").click()
         page.wait_for_url("**/adaptations/*")
         signed_out_while_looking(page, f"{api.url}/queue")
-        watched.leave()
+        page.goto("about:blank")
     with database.transaction() as session:
         keys.revoke(session, row, datetime.now(UTC))
     database.close()
     with api.running():  # a new process has no memory of the key
         page.goto(api.url)
         page.wait_for_url("**/login**")
-        watched.leave()
+        page.goto("about:blank")
 
 
 def signed_out_while_looking(page: Page, queue: str) -> None:
@@ -196,7 +196,7 @@ def test_ten_thousand_images_are_looked_through_by_keyboard(api: Api, database: 
         assert stored.value.status == 200
         page.get_by_label("Decision").select_option("keep")
         expect(page.locator(".cell")).to_have_count(1)
-        watched.leave()
+        page.goto("about:blank")  # before the service goes away
 
 
 def test_images_that_did_not_come_are_asked_for_again(api: Api, database: Database, watched: Watched) -> None:
@@ -219,7 +219,7 @@ def test_images_that_did_not_come_are_asked_for_again(api: Api, database: Databa
         page.locator("#cells .more").scroll_into_view_if_needed()
         expect(page.locator(".cell")).to_have_count(300, timeout=20_000)
         assert len(set(tries[:4])) == len(set(tries[4:6])) == 1
-        watched.leave()
+        page.goto("about:blank")  # before the service goes away
     away = ("ERR_CONNECTION", "htmx:", "Send Error")
     watched.errors = [one for one in watched.errors if not any(name in one for name in away)]
 

@@ -75,7 +75,7 @@ def test_what_has_the_focus_keeps_it_while_the_page_renews_itself(api: Api, worl
         page.keyboard.press("Enter")
         expect(page.locator("#training .state.canceled")).to_be_visible()
         assert page.evaluate(FOCUSED) == "training", "the button is gone, and its part has the focus"
-        watched.leave()
+        page.goto("about:blank")  # before the service goes away
 
 
 def test_lists_grow_under_an_open_page_and_the_line_in_focus_stays(api: Api, world: World, watched: Watched) -> None:
@@ -93,7 +93,7 @@ def test_lists_grow_under_an_open_page_and_the_line_in_focus_stays(api: Api, wor
             expect(page.locator(f"#line-{adaptation['id']}")).to_contain_text(f"{10 + len(path)} %")
             expect(line).to_be_focused()
         watched.is_accessible()
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: World, watched: Watched) -> None:
@@ -119,7 +119,7 @@ def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: W
         expect(page.get_by_role("spinbutton", name="pits")).to_be_focused()
         expect(page.get_by_label("Start")).to_have_value("from_noise")
         assert page.locator(".slider .stop:visible").get_attribute("data-number") == shown
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_the_slider_shows_strength_alone_and_the_other_trials_are_chosen_apart(
@@ -148,7 +148,7 @@ def test_the_slider_shows_strength_alone_and_the_other_trials_are_chosen_apart(
         expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "4")
         expect(page.locator(".dot.current")).to_have_count(2)
         watched.is_accessible()
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_a_finished_generation_grows_its_downloads_and_its_questions(api: Api, world: World, watched: Watched) -> None:
@@ -167,7 +167,7 @@ def test_a_finished_generation_grows_its_downloads_and_its_questions(api: Api, w
         expect(page.get_by_role("button", name="Find out")).to_be_visible()
         expect(page.locator(".cell")).to_have_count(6)
         expect(page.locator("#source")).to_have_count(0)
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_a_matrix_becomes_a_proposal_and_the_proposal_a_generation(api: Api, world: World, watched: Watched) -> None:
@@ -189,7 +189,7 @@ def test_a_matrix_becomes_a_proposal_and_the_proposal_a_generation(api: Api, wor
         page.get_by_role("button", name="Generate them").click()
         page.wait_for_url(re.compile(r"/generations/gen_(?!" + generation["id"][4:] + ")"))
         expect(page.get_by_text("0 of 2 images")).to_be_visible()
-        watched.leave()
+        page.goto("about:blank")
 
 
 def asked(world: World, watched: Watched, api: Api) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def test_a_recognition_and_an_evaluation_are_asked_for_read_and_acted_upon(
             row.result = {"quality": measured.quality().model_dump(mode="json"), "stage_seconds": {}}
         expect(page.get_by_role("region", name="Scores")).to_be_visible()
         watched.is_accessible()
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_what_is_deleted_says_first_what_goes_and_a_refusal_is_told_there(
@@ -262,7 +262,7 @@ def test_what_is_deleted_says_first_what_goes_and_a_refusal_is_told_there(
         page.get_by_role("button", name="Delete for good").click()
         page.wait_for_url("**/generations")
         expect(page.get_by_text("There are none yet.")).to_be_visible()
-        watched.leave()
+        page.goto("about:blank")
     assert world.client.get("/v1/adapters").json()["items"] == []
 
 
@@ -291,7 +291,7 @@ def test_the_image_that_is_judged_is_the_large_one_on_a_phone_and_the_buttons_st
         watched.is_accessible()
         page.get_by_role("button", name="Reject").click()
         expect(page.locator(".cell.reject")).to_be_visible()
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_a_folder_is_dragged_onto_the_page(api: Api, watched: Watched, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_folder_is_dragged_onto_the_page(api: Api, watched: Watched, tmp_path:
         page.wait_for_url("**/datasets/*")
         expect(page.get_by_role("heading", name="pits")).to_be_visible()
         expect(page.get_by_role("heading", name="rust")).to_be_visible()
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_an_upload_that_was_stopped_is_another_one_under_another_name(
@@ -346,7 +346,7 @@ def test_an_upload_that_was_stopped_is_another_one_under_another_name(
         expect(page.get_by_role("heading", name="right")).to_be_visible()
         assert len(keys) == 3
         assert keys[0] != keys[1] == keys[2]
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_what_the_browser_cannot_pack_is_refused_and_not_packed_wrongly(api: Api, watched: Watched) -> None:
@@ -366,7 +366,7 @@ def test_what_the_browser_cannot_pack_is_refused_and_not_packed_wrongly(api: Api
             script.replace("upload.js", "packing.js"),
         )
         assert refused == [True, False, False, True, "RangeError"]
-        watched.leave()
+        page.goto("about:blank")
 
 
 def test_the_defaults_in_grey_are_those_of_the_base_model_that_is_chosen(
@@ -384,4 +384,4 @@ def test_the_defaults_in_grey_are_those_of_the_base_model_that_is_chosen(
         page.get_by_label("Base model").select_option("large")
         expect(page.get_by_label("LoRA, steps")).to_have_attribute("placeholder", "777")
         expect(page.get_by_label("LoRA, rank")).to_have_value("3")
-        watched.leave()
+        page.goto("about:blank")
