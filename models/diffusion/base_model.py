@@ -66,7 +66,7 @@ class BaseModel:
     def batch_size(self) -> int:
         """Images to make at once: as many positions of latents as fill a processor, and eight images at least.
 
-        Measured with `mini` in bfloat16: a row of 24 costs two thirds of a row of eight (docs/performance.md).
+        `tests/benchmarks/row_cost.py` measures what a row costs by the rows of its call.
         """
         _, height, width = self.latent_shape
         return max(_LEAST_IMAGES, _POSITIONS // (height * width))
