@@ -53,6 +53,7 @@ class Watched:
     page: Page
     errors: list[str] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)
+    num_cut_off: int = 0
 
     def __post_init__(self) -> None:
         self.page.on("console", self._said)
@@ -62,12 +63,15 @@ class Watched:
     def _said(self, message: ConsoleMessage) -> None:
         # htmx says "[object Event]" of each stream of events that ends, as they do when all is done.
         if message.type != "error" or message.text == "[object Event]" or message.text.startswith(_CUT_OFF):
+            self.num_cut_off += message.text.startswith("htmx:sendAbort")
             return
         if not any(f"status of {one}" in message.text or f"Code {one}" in message.text for one in self.expected):
             self.errors.append(f"console: {message.text}")
 
     def _failed(self, error: Error) -> None:
-        if str(error) != "undefined":  # a promise of htmx, of a request that was cut off
+        if str(error) == "undefined" and self.num_cut_off:  # the promise of a request that was cut off
+            self.num_cut_off -= 1
+        else:
             self.errors.append(f"script: {error}")
 
     def _asked(self, request: Request) -> None:
