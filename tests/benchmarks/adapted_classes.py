@@ -36,7 +36,15 @@ class Class:
     conditioning: Conditioning
 
 
-def classes(base: BaseModel, trained: int, count: int, steps: int, scratch: Path) -> list[Class]:
+def hardly_trained(steps: int) -> AdaptationConfig:
+    """So many steps of each stage: such an adapter costs what any costs, and its images say nothing of quality."""
+    return AdaptationConfig(
+        TextualInversionConfig(steps=steps, batch_size=4), LoraTrainingConfig(steps=steps, batch_size=4),
+        variants_per_image=1,
+    )  # fmt: skip
+
+
+def classes(base: BaseModel, config: AdaptationConfig, trained: int, count: int, scratch: Path) -> list[Class]:
     """Drawn surfaces, each class with its own adapter; more classes than there are surfaces use them again.
 
     Beyond ``trained`` an adapter's file is opened again: its matrices are other tensors, and cost what another's do.
@@ -50,11 +58,8 @@ def classes(base: BaseModel, trained: int, count: int, steps: int, scratch: Path
             for folder in (scratch / "samples" / split / name for split in ("train", "validation"))
         )
         folder = scratch / f"adapter-{number}"
-        config = AdaptationConfig(
-            TextualInversionConfig(steps=steps, batch_size=4), LoraTrainingConfig(steps=steps, batch_size=4),
-            variants_per_image=1, seed=number, num_kept=1,
-        )  # fmt: skip
-        adapt(base, real, config, placeholder_token=f"<class-{number}>", out_dir=folder,
+        own = replace(config, seed=number, num_kept=1)
+        adapt(base, real, own, placeholder_token=f"<class-{number}>", out_dir=folder,
               checkpoint_dir=folder / "checkpoints", progress=no_progress)  # fmt: skip
         adapter = load_adapter(folder)
         sources = encode_sources(base, real, FitPolicy.RESIZE)

@@ -1,13 +1,13 @@
 """Generation against diffusers' own pipeline, and in shared batches against one adapter at a time, side by side.
 
     python tests/benchmarks/generation.py                                     # two cores, some minutes
-    python tests/benchmarks/generation.py --rounds 1 --images 8 --classes 2   # smoke test
+    python tests/benchmarks/generation.py --rounds 1 --images 8 --classes 2 --training-steps 2   # smoke test
 
 Both sides run in turns, in one process, with equal base model, adapters, sources and batch, in float32 and in bfloat16:
 ours as registered, diffusers with the solver, steps and guidance that its users take, and with ours, which makes all
 equal. A row is the median of the rounds. KID is to drawn images of the class that are neither trained on nor sources.
-The adapters are trained for a few steps on drawn surfaces: they cost what any cost, and what fewer steps cost in
-quality is better asked of `sampling.py`.
+The adapters are trained on drawn surfaces as `mini` is registered, so that quality may be compared; what fewer steps
+cost in quality is asked of real classes by `sampling.py`.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 import openmp  # noqa: F401  # before torch
 import results_page
 import torch
-from adapted_classes import BATCH, CONFIG, Class, classes
+from adapted_classes import BATCH, CONFIG, Class, classes, hardly_trained
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, UniPCMultistepScheduler
 from PIL import Image
 from results_page import markdown_table
@@ -41,6 +41,9 @@ from models.generation.denoising import Conditioning
 from models.generation.engine import Sampler, encode_sources
 from models.imaging.fit import FitPolicy
 from models.progress import no_progress
+from service.registry import load_base_models
+from service.settings import Settings
+from worker.jobs.adaptation import configured
 
 #: Images by class.
 Made = list[list[Image.Image]]
@@ -249,7 +252,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=6)
     parser.add_argument("--images", type=int, default=24, help="of each class")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--training-steps", type=int, default=60, help="of both stages of each adapter")
+    parser.add_argument("--training-steps", type=int, help="of each stage of each adapter; as registered when left out")
     parser.add_argument("--adapters", type=int, nargs="*", default=[1, 6, 30])
     parser.add_argument("--max-jobs", type=int, default=4)
     arguments = parser.parse_args()
@@ -263,7 +266,9 @@ def main() -> None:
     trained = max(arguments.classes, 1)
     count = max([trained, *arguments.adapters])
     with tempfile.TemporaryDirectory() as scratch:
-        of = classes(base, trained, count, arguments.training_steps, Path(scratch))
+        registered = configured(load_base_models(Settings())["mini"].adaptation)
+        config = hardly_trained(arguments.training_steps) if arguments.training_steps else registered
+        of = classes(base, config, trained, count, Path(scratch))
         tables = [in_shared_batches(fast, of, arguments)] if arguments.adapters else []
         if arguments.classes:
             tables.insert(0, against_diffusers(base, fast, of[: arguments.classes], arguments))

@@ -18,7 +18,7 @@ import openmp  # noqa: F401  # before torch
 import results_page
 import scipy.linalg
 import torch
-from adapted_classes import CONFIG, classes
+from adapted_classes import CONFIG, classes, hardly_trained
 from PIL import Image
 from results_page import markdown_table
 
@@ -78,7 +78,7 @@ class Material:
     def of(cls, most: int, scratch: Path) -> "Material":
         """With so many real images."""
         base = load_base_model(str(_MINI), name="mini", bfloat16_on_cpu=True)
-        [one] = classes(base, 1, 1, 2, scratch)
+        [one] = classes(base, hardly_trained(2), 1, 1, scratch)
         write_samples(scratch / "many", images_per_class=most)
         real = [Image.open(path).convert("RGB") for path in sorted((scratch / "many/train" / one.name).glob("*.png"))]
         return cls(base, load_mini(_MINI / "extractor"), load_adapter(one.folder), real)

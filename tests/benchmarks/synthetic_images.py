@@ -5,7 +5,8 @@
 FOLDER holds images/CLASS/*.jpg and splits.json; each OUT is a folder of `neu_fewshot.py`, whose adapters of both stages
 make the images. The classifiers are asked about images that no split tests with and that are not near the split's
 training images (`neu_plan.untested`), so that the tests choose nothing; but they are near test images, and splits share
-most of them. What was made and trained is kept in --work; a run goes on.
+most of them. A control splices real images in pixels, as spliced sources are, and denoises nothing. What was made and
+trained is kept in --work; a run goes on.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from neu_plan import WHOLE
 from PIL import Image
 from rich.console import Console
 
+from models.generation.splicing import partner_of, spliced
 from models.progress import no_progress
 from models.recognition.classifier import TrainingSet, probabilities, train
 from models.recognition.config import ClassifierConfig, TrainingConfig
@@ -48,8 +50,11 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "two spliced, strength 0.7": {"strength": 0.7, "splice_sources": True, **_PLAIN},
     "two spliced, strength 0.85": {"strength": 0.85, "splice_sources": True, **_PLAIN},
 }
+#: Two real images spliced, as the sources are, and nothing denoised: what no generator is needed for.
+_COLLAGES = "real images spliced, none denoised"
 #: (settings, synthetic images for each real one, most that they take of a class's draws).
 _VARIANTS = (
+    (_COLLAGES, 4.0, 0.5),
     *((name, 4.0, 0.5) for name in _SETTINGS),
     *(("as found", ratio, 0.5) for ratio in (1.0, 2.0)),
     ("two spliced, strength 0.7", 4.0, 0.65),
@@ -102,6 +107,19 @@ def synthetic(archive: Path, classes: list[str], most: int) -> _Pixels:
     return as_tensor(labelled, _CONFIG.image_size_px), torch.tensor(labelled.labels)
 
 
+def collages(real: _Pixels, num_a_class: int, seed: int) -> _Pixels:
+    """Pixels and labels of so many collages of each class's ``real`` images."""
+    pixels, labels = real
+    made = []
+    for label in range(int(labels.max()) + 1):
+        own = pixels[labels == label]
+        for index in range(num_a_class):
+            source = index % len(own)
+            second = own[partner_of(index, source, len(own), seed)]
+            made.append(spliced(own[source], second, seed, index).clamp(-1.0, 1.0))
+    return torch.stack(made), torch.arange(int(labels.max()) + 1).repeat_interleave(num_a_class)
+
+
 def accuracy(real: _Pixels, beside: _Pixels | None, asked: _Pixels, max_share: float, seed: int) -> float:
     """Of a classifier trained on ``real`` images and those ``beside`` them, all augmented."""
     pixels, labels = (torch.cat([one, other]) for one, other in zip(real, beside, strict=True)) if beside else real
@@ -151,9 +169,14 @@ def main() -> None:
         real, asked = opened(split.train), opened(neu_plan.untested(every, split, arguments.data))
         plain.append(accuracies.of(split.seed, "none", real, None, asked, 0.5))
         for name, ratio, share in _VARIANTS:
-            beside = synthetic(archives[split.seed, name], list(classes), round(ratio * _NUM_TRAIN))
+            most = round(ratio * _NUM_TRAIN)
+            if name == _COLLAGES:
+                origin, beside = name, collages(real, most, split.seed)
+            else:
+                origin = archives[split.seed, name].stem
+                beside = synthetic(archives[split.seed, name], list(classes), most)
             num_images.setdefault((name, ratio), []).append(len(beside[1]) / len(classes))
-            variant = f"{archives[split.seed, name].stem}, {ratio:g}, {share:g}"
+            variant = f"{origin}, {ratio:g}, {share:g}"
             found = accuracies.of(split.seed, variant, real, beside, asked, share)
             gains[name, ratio, share].append([a - b for a, b in zip(found, plain[-1], strict=True)])
             print(f"split {split.seed}, {name}, ratio {ratio:g}, share {share:g}", flush=True)
