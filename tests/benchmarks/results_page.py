@@ -20,7 +20,8 @@ def write_section(name: str, body: str, page: Path = PAGE) -> None:
     text = page.read_text(encoding="utf-8") if page.exists() else _TITLE
     if begin in text and end in text:
         before, _, rest = text.partition(begin)
-        text = before + section + rest.partition(end)[2].lstrip("\n")
+        after = rest.partition(end)[2].strip("\n")
+        text = before + section + (f"\n{after}\n" if after else "")
     else:
         text = f"{text.rstrip()}\n\n{section}"
     page.parent.mkdir(parents=True, exist_ok=True)
