@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.evaluation import intervals, quality
-from models.evaluation.copies import CopyCheck
 from models.evaluation.features import FeatureExtractor, Features
 from models.evaluation.splits import SplitScore
 from service.contracts.quality import CopySummary, Estimate, Extractor, Interval, QualityReport, Score
@@ -12,7 +11,10 @@ from service.contracts.quality import CopySummary, Estimate, Extractor, Interval
 
 @dataclass(frozen=True)
 class Comparison:
-    """Features to compare, each (N, d) of one extractor; see `models.evaluation.quality.assess`."""
+    """Features to compare, each (N, d) of one extractor; see `models.evaluation.quality.assess`.
+
+    ``copies``: how many of the other images are copies of real ones, where that was looked at.
+    """
 
     class_name: str
     real: Features
@@ -22,7 +24,7 @@ class Comparison:
     seen_by_search: bool = False
     seen_as_sources: bool = False
     round_trip: Features | None = None
-    copy_candidates: Features | None = None
+    copies: CopySummary | None = None
     notes: Sequence[str] = ()
 
 
@@ -34,7 +36,6 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
         quality.ExtractorIdentity.of(extractor),
         seen_by_adaptation=comparison.seen_by_adaptation,
         round_trip=comparison.round_trip,
-        copy_candidates=comparison.copy_candidates,
     )
     fid_interval = _interval(found.intervals.fid if found.intervals else None)
     kid_interval = _interval(found.intervals.kid if found.intervals else None)
@@ -60,20 +61,13 @@ def score(comparison: Comparison, extractor: FeatureExtractor) -> QualityReport:
         kid_above_floor=_estimate(found.kid_above_floor, found.kid_above_floor_interval),
         real_spread=found.real_spread,
         copy_floor=_of_copies(found.copy_floor),
-        copies=_copies(found.copies),
+        copies=comparison.copies,
         reference_split=comparison.reference_split,
         seen_by_adaptation=found.seen_by_adaptation,
         seen_by_search=comparison.seen_by_search,
         seen_as_sources=comparison.seen_as_sources,
         notes=[*comparison.notes, *found.notes],
     )
-
-
-def _copies(found: CopyCheck | None) -> CopySummary | None:
-    if found is None:
-        return None
-    num_copies = sum(not passed for passed in found.passes)
-    return CopySummary(threshold=found.threshold, num_checked=len(found.passes), num_copies=num_copies)
 
 
 def _interval(found: intervals.Interval | None) -> Interval | None:

@@ -2,7 +2,7 @@
 
 FID of few images is far above 0 even between two samples of one distribution, and it can be driven down by copying.
 So a score never stands alone: beside it are the counts, the real floor and the synthetic score at the floor's counts,
-the copy floor, the extractor, and the copy check.
+the copy floor and the extractor. Whether images are copies is `copies`' question.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from models.errors import DatasetUnusable, InvalidSettings
-from models.evaluation.copies import CopyCheck, check_copies
 from models.evaluation.density import DensityScore, density_and_coverage
 from models.evaluation.features import FeatureExtractor, Features
 from models.evaluation.frechet import frechet_distance
@@ -38,17 +37,12 @@ class QualitySettings:
     num_splits: int = 20
     num_subsets: int = 100
     num_replicates: int = 1000
-    copy_percentile: float = 5.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.num_splits < 2:
             raise InvalidSettings(
                 f"num_splits is {self.num_splits}: no spread.", field="num_splits", remedy="Give at least 2."
-            )
-        if not 0.0 < self.copy_percentile < 100.0:
-            raise InvalidSettings(
-                f"copy_percentile is {self.copy_percentile}.", field="copy_percentile", remedy="Give 0 to 100."
             )
 
 
@@ -111,7 +105,6 @@ class QualityReport:
     kid_above_floor_interval: Interval | None
     real_spread: float
     copy_floor: CopyFloor | None
-    copies: CopyCheck | None
     settings: QualitySettings = field(default_factory=QualitySettings)
     notes: tuple[str, ...] = ()
 
@@ -127,15 +120,13 @@ def assess(
     *,
     seen_by_adaptation: bool,
     round_trip: Features | None = None,
-    copy_candidates: Features | None = None,
     settings: QualitySettings = QualitySettings(),
 ) -> QualityReport:
     """Judge ``synthetic`` (m, d) against the reference ``real`` (n, d), both features of one ``extractor``.
 
     ``round_trip`` (k, d): the real sources through the base model's autoencoder, for the copy floor (two or more).
-    ``copy_candidates`` (c, d): the real images that could have been copied (sources, training images), where they are
-    not the reference itself. Raises `DatasetUnusable` below 4 real or 2 synthetic images. What else needs more images
-    than there are is None, with a note: the intervals, the copy floor, the copy check.
+    Raises `DatasetUnusable` below 4 real or 2 synthetic images. What else needs more images than there are is None,
+    with a note: the intervals and the copy floor.
     """
     _require(len(real), MIN_REAL, "real")
     _require(len(synthetic), MIN_SYNTHETIC, "synthetic")
@@ -145,7 +136,7 @@ def assess(
     notes: list[str] = []
     intervals = _intervals(real, synthetic, settings, notes)
     if intervals is not None:
-        splits = with_intervals(splits, intervals, real, fid, kernel.kid, settings.seed)
+        splits = with_intervals(splits, intervals, real, fid, settings.seed)
     return QualityReport(
         fid=fid,
         kid=kernel.kid,
@@ -162,7 +153,6 @@ def assess(
         kid_above_floor_interval=splits.kid_above_floor_interval,
         real_spread=kernel_spread(real.astype(np.float64)),
         copy_floor=None if round_trip is None else _copy_floor(real, round_trip, settings, notes),
-        copies=_copies(synthetic, real if copy_candidates is None else copy_candidates, settings, notes),
         settings=settings,
         notes=tuple(notes),
     )
@@ -192,14 +182,6 @@ def _copy_floor(real: Features, round_trip: Features, settings: QualitySettings,
         fid_interval=fid_interval(real, round_trip, seed=settings.seed),
         kid_interval=kid_interval(real, round_trip, settings.num_replicates, settings.seed),
     )
-
-
-def _copies(synthetic: Features, candidates: Features, settings: QualitySettings, notes: list[str]) -> CopyCheck | None:
-    try:
-        return check_copies(synthetic, candidates, settings.copy_percentile)
-    except DatasetUnusable as error:
-        notes.append(f"No copy check: {error}")
-        return None
 
 
 def _require(count: int, least: int, kind: str) -> None:

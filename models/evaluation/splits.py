@@ -1,11 +1,11 @@
 """Scores at equal counts: means over random splits of the real images, and how far they would move.
 
-The intervals are at 95 %. They tell how far each mean would move with other images of the same kind, and with other
-random splits (standard deviation between them / sqrt(number of splits)).
+The intervals are at 95 %. They tell how far each mean would move with other images of the same kind, and FID's with
+other random splits, too (standard deviation between them / sqrt(number of splits)).
 
 KID: its unbiased estimate is made of means over pairs, so over all splits the mean from synthetic to real images is KID
-of all of them, whose bootstrap interval it has, and the mean from real to real ones is 0, whatever the images. Of the
-floor only the choice of splits is left, and of the difference of the two the same as of `matched`.
+of all of them, whose bootstrap interval it has, and the mean from real to real ones is 0, whatever the images. These
+are told, not the means over the splits that were drawn, which would add the luck of the draw; spreads are of those.
 
 FID: to first order `matched` moves with the images as FID of all of them does. The floor's spread is a jackknife that
 leaves out a tenth of the real images at a time, as many from a side in every split (delete-a-group, Shao and Wu 1989);
@@ -29,10 +29,12 @@ _MAX_DRAWN = 3000
 
 @dataclass(frozen=True)
 class SplitScore:
-    """A mean over random splits: ``num_first`` real images against ``num_second`` others.
+    """``num_first`` real images against ``num_second`` others: ``fid``, the mean over random splits, and ``kid``, that
+    over all there are.
 
     ``fid_std`` and ``kid_std`` are spreads over the ``num_splits`` splits. Splits share images, so these say how much
-    a single split would wobble, not the standard error of the mean. The intervals are those of the mean.
+    a single split would wobble, not the standard error of the mean. The intervals are those of the mean; KID's is None
+    where it is 0 whatever the images.
     """
 
     fid: float
@@ -51,13 +53,12 @@ class SplitScores:
     """The synthetic images and the floor, over the same splits at the same counts.
 
     ``kid_above_floor``: how much farther in KID the synthetic images are from the real ones than these are from each
-    other. ``kid_above_floor_std``: its spread over the splits.
+    other.
     """
 
     real_floor: SplitScore
     matched: SplitScore
     kid_above_floor: float
-    kid_above_floor_std: float
     kid_above_floor_interval: Interval | None = None
 
 
@@ -82,49 +83,36 @@ def split_scores(real: Features, synthetic: Features, num_splits: int = 20, seed
             (frechet_distance(real[reference], synthetic[chosen]), kid_of_synthetic(reference, chosen)),
         ])  # fmt: skip
     values = np.asarray(scores, dtype=np.float64)
-    floor, matched = _split_score(values[:, 0], half, count), _split_score(values[:, 1], half, count)
-    above = values[:, 1, 1] - values[:, 0, 1]
-    return SplitScores(floor, matched, float(above.mean()), float(above.std()))
+    kid = kid_of_synthetic(np.arange(len(real)), np.arange(len(synthetic)))
+    floor, matched = _split_score(values[:, 0], 0.0, half, count), _split_score(values[:, 1], kid, half, count)
+    return SplitScores(floor, matched, kid_above_floor=kid)
 
 
 def with_intervals(
-    scores: SplitScores, of_all: ScoreIntervals, real: Features, fid: float, kid: float, seed: int = 0
+    scores: SplitScores, of_all: ScoreIntervals, real: Features, fid: float, seed: int = 0
 ) -> SplitScores:
-    """``scores`` of ``real`` (n, d) with intervals, by those ``of_all`` images, which score ``fid`` and ``kid``."""
+    """``scores`` of ``real`` (n, d) with intervals, by those ``of_all`` images, whose FID is ``fid``."""
     floor, matched = scores.real_floor, scores.matched
-    by_splits = NORMAL_QUANTILE / np.sqrt(floor.num_splits)
-    below, beyond = kid - of_all.kid.low, of_all.kid.high - kid
-    of_fid = of_all.fid.high - fid
     of_floor = _floor_reach(real, floor, seed)
-
-    def around(value: float, std: float, low: float, high: float) -> Interval:
-        wobble = by_splits * std
-        return Interval(value - float(np.hypot(low, wobble)), value + float(np.hypot(high, wobble)))
-
+    of_splits = NORMAL_QUANTILE * matched.fid_std / np.sqrt(matched.num_splits)
+    of_matched = float(np.hypot(of_all.fid.high - fid, of_splits))
     return replace(
         scores,
-        real_floor=replace(
-            floor,
-            fid_interval=None if of_floor is None else _cut(around(floor.fid, 0.0, of_floor, of_floor)),
-            kid_interval=around(floor.kid, floor.kid_std, 0.0, 0.0),
-        ),
-        matched=replace(
-            matched,
-            fid_interval=_cut(around(matched.fid, matched.fid_std, of_fid, of_fid)),
-            kid_interval=around(matched.kid, matched.kid_std, below, beyond),
-        ),
-        kid_above_floor_interval=around(scores.kid_above_floor, scores.kid_above_floor_std, below, beyond),
+        real_floor=replace(floor, fid_interval=None if of_floor is None else _around(floor.fid, of_floor)),
+        matched=replace(matched, fid_interval=_around(matched.fid, of_matched), kid_interval=of_all.kid),
+        kid_above_floor_interval=of_all.kid,
     )
 
 
-def _split_score(values: npt.NDArray[np.float64], num_first: int, num_second: int) -> SplitScore:
-    fid, kid = values.mean(axis=0)
+def _split_score(values: npt.NDArray[np.float64], kid: float, num_first: int, num_second: int) -> SplitScore:
     fid_std, kid_std = values.std(axis=0)
-    return SplitScore(float(fid), float(kid), float(fid_std), float(kid_std), num_first, num_second, len(values))
+    return SplitScore(
+        float(values[:, 0].mean()), kid, float(fid_std), float(kid_std), num_first, num_second, len(values)
+    )
 
 
-def _cut(interval: Interval) -> Interval:
-    return Interval(max(0.0, interval.low), interval.high)
+def _around(fid: float, reach: float) -> Interval:
+    return Interval(max(0.0, fid - reach), fid + reach)
 
 
 def _floor_reach(real: Features, floor: SplitScore, seed: int) -> float | None:

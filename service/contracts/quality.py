@@ -49,9 +49,11 @@ class Score(Word):
 
 
 class CopySummary(Word):
-    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, deduplicated)."""
+    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, deduplicated), in
+    features or in moved and mirrored pixels. ``threshold``: of the features; null where these decide nothing.
+    """
 
-    threshold: float
+    threshold: float | None
     num_checked: int
     num_copies: int
 

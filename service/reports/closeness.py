@@ -31,9 +31,10 @@ class Closeness:
     caution: str | None = None
 
 
-def closeness(quality: QualityReport | None) -> Closeness:
-    """Compares ``matched`` with ``real_floor``, which are at equal counts, by the 95 % interval of their difference.
+def closeness(quality: QualityReport | None, other: str = "synthetic") -> Closeness:
+    """What is said of the images that are compared with the real ones, by the name ``other``.
 
+    Compares ``matched`` with ``real_floor``, which are at equal counts, by the 95 % interval of their difference.
     Where all of it lies below `MARGIN` of the real images' spread it is a yes; where it lies above 0, a no. Otherwise
     nobody can tell: no evidence of a difference is no evidence of there being none, and few images give no other.
     A yes that stands on images the adapter was trained on, or that the synthetic ones began as, is none: copies would
@@ -51,13 +52,13 @@ def closeness(quality: QualityReport | None) -> Closeness:
         return Closeness(Answer.UNKNOWN, "This report is of an earlier version: evaluate again for an answer.", caution)
     found, most = quality.kid_above_floor, quality.kid_above_floor.interval.high / quality.real_spread
     told = (
-        f"at equal counts KID is {figure(matched.kid)} from synthetic to real and {figure(floor.kid)} from real to "
-        f"real, a difference of {figure(found.value)} (95 %: {interval(found.interval)})"
+        f"at equal counts KID is {figure(matched.kid)} from {other} to real and {figure(floor.kid)} from real to real, "
+        f"a difference of {figure(found.value)} (95 %: {interval(found.interval)})"
     )
     if most <= MARGIN:
         return _close(quality, told, caution)
     if found.interval.low > 0:
-        return Closeness(Answer.NO, f"The synthetic images differ from the real ones: {told}.", caution)
+        return Closeness(Answer.NO, f"The {other} images differ from the real ones: {told}.", caution)
     reason = (
         f"The difference may be one of chance: {told}. One of up to {percent(most)} of the real images' own spread is "
         f"not excluded, and for a yes one above {percent(MARGIN)} must be. More images narrow it."
@@ -73,15 +74,16 @@ def _close(quality: QualityReport, told: str, caution: str | None) -> Closeness:
 
 
 def _caution(quality: QualityReport) -> str | None:
-    if quality.seen_by_search:
+    if quality.seen_by_adaptation or quality.seen_as_sources:
+        seen = "the adapter was trained on" if quality.seen_by_adaptation else "the synthetic ones began as"
         return (
-            "The search chose checkpoint and settings by these very images, so the scores flatter a little. Evaluate "
-            "against a test split for scores that do not."
+            f"These scores flatter: the {quality.score.num_real} images they are measured by "
+            f"({quality.reference_split}) are ones that {seen}. Upload more validation images of the class for scores "
+            "that do not."
         )
-    if not (quality.seen_by_adaptation or quality.seen_as_sources):
+    if not quality.seen_by_search:
         return None
-    seen = "the adapter was trained on" if quality.seen_by_adaptation else "the synthetic ones began as"
     return (
-        f"These scores flatter: the {quality.score.num_real} images they are measured by ({quality.reference_split}) "
-        f"are ones that {seen}. Upload more validation images of the class for scores that do not."
+        "The search chose checkpoint and settings by these very images, so the scores flatter a little. Evaluate "
+        "against a test split for scores that do not."
     )

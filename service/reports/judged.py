@@ -143,7 +143,7 @@ def copy_statement(result: GenerationResult) -> str:
         return "Nothing was checked for copies of real images."
     return (
         f"The copy gate did not judge; a later count found {counted(found.num_copies, 'copy', 'copies')} of real "
-        f"images among {counted(found.num_checked, 'image')} (by features alone)."
+        f"images among {counted(found.num_checked, 'image')}."
     )
 
 

@@ -7,7 +7,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.errors import DatasetUnusable
-from service.contracts.datasets import Split
 from service.contracts.evaluations import (
     DatasetImages,
     EvaluationParams,
@@ -24,6 +23,7 @@ from service.store.base import checked
 from service.store.tables import JobRow
 from worker.jobs.searching import Real
 from worker.lifecycle import Attempt, Finished
+from worker.real_images import copies_among
 from worker.scoring import Comparison, score
 from worker.workshop import Workshop
 
@@ -33,7 +33,7 @@ class Seen:
     """Digests of the real images behind a generation: its adapter was trained on some, its settings chosen by some, and
     some are what its images began as.
 
-    ``by_search``: empty where no settings were found, or by train images.
+    ``by_search``: empty where no settings were found.
     """
 
     by_adaptation: list[str] = field(default_factory=list)
@@ -59,17 +59,16 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     extractor = workshop.residents.extractor(request.extractor)
     writer = attempt.progress({"features": 1.0})
     seen = sets.seen or Seen()
-    candidates = seen.by_adaptation or seen.as_sources
-    done, total = 0, len(sets.real) + len(sets.other) + len(candidates)
+    could_be_copied = seen.by_adaptation or seen.as_sources or sets.real
+    done, total = 0, len(sets.real) + 2 * len(sets.other)
 
     def count() -> None:
         nonlocal done
         done += 1
         writer("features", done, total)
 
-    real, other, train = (
-        workshop.features.features(extractor, digests, count) for digests in (sets.real, sets.other, candidates)
-    )
+    real, other = (workshop.features.features(extractor, digests, count) for digests in (sets.real, sets.other))
+    copies = copies_among(workshop, extractor, sets.other, other, could_be_copied, count)
     between = time.monotonic()
     comparison = Comparison(
         class_name=request.real.class_name,
@@ -79,7 +78,7 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         seen_by_adaptation=not set(seen.by_adaptation).isdisjoint(sets.real),
         seen_by_search=not set(seen.by_search).isdisjoint(sets.real),
         seen_as_sources=not set(seen.as_sources).isdisjoint(sets.real),
-        copy_candidates=train if len(train) else None,
+        copies=copies,
         notes=_notes(sets),
     )
     report = score(comparison, extractor)
@@ -148,5 +147,5 @@ def _seen(session: Session, tenant: TenantId, images: GenerationImages) -> Seen 
     sources = train if params.settings.mode is GenerationMode.IMAGE_ORIENTED else []
     if params.settings.unadapted:
         return Seen(as_sources=sources)
-    chosen_by = real.reference if adapter.found is not None and real.split is Split.VALIDATION else []
+    chosen_by = real.reference if adapter.found is not None else []
     return Seen(train, [record.sha256 for record in chosen_by], sources)

@@ -1,6 +1,7 @@
 """A generation job: synthetic images of one class, each judged and stored with its lineage, and their quality."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from service.contracts.adaptations import AdaptationSettings
 from service.contracts.datasets import ImageRecord, Split
 from service.contracts.generations import GeneratedImage, GenerationParams, GenerationResult
 from service.contracts.ids import AdapterId
+from service.contracts.quality import CopySummary
 from service.store import adaptations, adapters, datasets, generations
 from service.store.tables import AdapterRow
 from worker.jobs.delivery import Delivery, Steps
@@ -26,7 +28,7 @@ from worker.jobs.judgement import SHEET_IMAGES, Made, RealImages, judge, sheet
 from worker.lifecycle import Attempt, Finished
 from worker.lineage import png_bytes, software
 from worker.metrics import Observe, What
-from worker.real_images import sources_of
+from worker.real_images import copies_among, sources_of
 from worker.residents import StoredAdapter
 from worker.workshop import Workshop
 from worker.workspace import load_images
@@ -87,7 +89,8 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
     between = time.monotonic()
     searched = adapted and inputs.adapter.found is not None
     from_sources = params.settings.mode is contracts.GenerationMode.IMAGE_ORIENTED
-    made = Made(params.class_name, delivery.features(), delivery.shown, adapted, searched, from_sources)
+    copies = _copies(delivery, workshop, digests)
+    made = Made(params.class_name, delivery.features(), delivery.shown, adapted, searched, from_sources, copies)
     real = RealImages(digests, [one.sha256 for one in validation])
     quality, warnings = judge(made, real, workshop, base, inputs.fit, writer)
     picture = sheet(made, load_images(workshop.artifacts, digests[:SHEET_IMAGES]), _caption(params))
@@ -108,6 +111,14 @@ def run(attempt: Attempt, workshop: Workshop) -> Finished:
         warnings=[*delivery.warnings(), *warnings],
     )  # fmt: skip
     return _finished(attempt, params, delivery.images, result)
+
+
+def _copies(delivery: Delivery, workshop: Workshop, train: Sequence[str]) -> CopySummary:
+    """Of the delivered images: none where the copy gate has judged each."""
+    if (gate := delivery.gates.copy) is not None:
+        return CopySummary(threshold=gate.feature_threshold, num_checked=len(delivery.images), num_copies=0)
+    digests = [image.sha256 for image in delivery.images]
+    return copies_among(workshop, delivery.extractor, digests, delivery.features(), train)
 
 
 def _count(delivery: Delivery, observe: Observe) -> None:

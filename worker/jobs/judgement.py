@@ -12,7 +12,7 @@ from models.imaging.contact_sheet import contact_sheet
 from models.imaging.fit import FitPolicy
 from models.progress import Progress
 from service.contracts.datasets import Split
-from service.contracts.quality import MIN_VALIDATION_IMAGES, QualityReport
+from service.contracts.quality import MIN_VALIDATION_IMAGES, CopySummary, QualityReport
 from worker.scoring import Comparison, score
 from worker.workshop import Workshop
 
@@ -27,7 +27,7 @@ class Made:
     """The synthetic images of a class: features (N, d) of all of them, and the first few to look at.
 
     ``adapted``: by an adapter of the class. ``searched``: one whose settings were searched for. ``from_sources``: each
-    began as train images.
+    began as train images. ``copies``: how many of them are copies of these.
     """
 
     class_name: str
@@ -36,6 +36,7 @@ class Made:
     adapted: bool
     searched: bool
     from_sources: bool
+    copies: CopySummary
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ def judge(
             other=made.features,
             reference_split=Split.VALIDATION if unseen else Split.TRAIN,
             seen_by_adaptation=made.adapted and not unseen,
-            seen_by_search=made.searched and unseen,
+            seen_by_search=made.searched,
             seen_as_sources=made.from_sources and not unseen,
             round_trip=copied if len(copied) >= 2 else None,
-            copy_candidates=train_features if unseen else None,
+            copies=made.copies,
             notes=_notes(made, unseen, len(validation)),
         )
         return score(comparison, extractor), []

@@ -283,9 +283,10 @@ def _found(outcome: SearchOutcome, last: str, report: SearchReport, real: Real) 
 
 
 def _unused(real: Real) -> list[str]:
-    if real.split is Split.VALIDATION or not real.num_validation:
+    if real.split is Split.VALIDATION:
         return []
-    has = "1 validation image" if real.num_validation == 1 else f"{real.num_validation} validation images"
+    numbers = {0: "no validation images", 1: "1 validation image"}
+    has = numbers.get(real.num_validation, f"{real.num_validation} validation images")
     return [
         f"The class has {has}, fewer than {MIN_VALIDATION_IMAGES}: the search scored against the train images instead."
     ]

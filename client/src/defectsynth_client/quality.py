@@ -47,7 +47,7 @@ class Extractor(Figures):
 class CopySummary(Figures):
     """How many images lie nearer to a real one than real ones lie to each other."""
 
-    threshold: float
+    threshold: float | None
     num_checked: int
     num_copies: int
 

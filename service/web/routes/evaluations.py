@@ -97,7 +97,8 @@ def _page(evaluation_id: str, visit: Visit) -> Evaluating:
         view = evaluation_view(session, visit.tenant, evaluations.get(session, visit.tenant, evaluation_id))
     quality = view.result.quality if view.result is not None else None
     real, real_href = _named(view.request.real)
-    other, other_href = _named(view.request.other)
+    other, other_href = _named(view.request.other, beside=view.request.real)
+    are_real = isinstance(view.request.other, DatasetImages)
     return Evaluating(
         id=view.id,
         ago=ago(view.created_at, visit.now),
@@ -108,17 +109,21 @@ def _page(evaluation_id: str, visit: Visit) -> Evaluating:
         other_href=other_href,
         seen="job " + ".".join(f"{job.revision}-{job.queue_position or 0}" for job in view.jobs),
         jobs=[job_card(job) for job in view.jobs],
-        close=closeness(quality) if quality is not None else None,
+        close=closeness(quality, "other" if are_real else "synthetic") if quality is not None else None,
         scores=_scores(quality) if quality is not None else [],
         facts=_facts(quality) if quality is not None else [],
         notes=quality.notes if quality is not None else [],
     )
 
 
-def _named(images: ImageSet) -> tuple[str, str]:
-    if isinstance(images, DatasetImages):
-        return f"real {images.split.value} images", f"/datasets/{images.dataset_id}"
-    return "synthetic images", f"/generations/{images.generation_id}"
+def _named(images: ImageSet, beside: DatasetImages | None = None) -> tuple[str, str]:
+    """What they are and where; of which class and data set, where that is not the one of those ``beside`` them."""
+    apart = f" of {images.class_name}" if beside is not None and images.class_name != beside.class_name else ""
+    if not isinstance(images, DatasetImages):
+        return f"synthetic images{apart}", f"/generations/{images.generation_id}"
+    if beside is not None and images.dataset_id != beside.dataset_id:
+        apart += " of another data set"
+    return f"real {images.split.value} images{apart}", f"/datasets/{images.dataset_id}"
 
 
 def _scores(quality: QualityReport) -> list[ScoreLine]:

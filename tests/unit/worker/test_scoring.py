@@ -24,6 +24,7 @@ def test_every_score_that_a_client_reads_has_its_intervals() -> None:
     assert report.copy_floor is not None and report.kid_above_floor is not None
     for one in (report.score, report.matched, report.real_floor, report.copy_floor):
         assert one.fid_interval is not None and one.fid_interval.low <= one.fid <= one.fid_interval.high
+    for one in (report.score, report.matched, report.copy_floor):
         assert one.kid_interval is not None and one.kid_interval.low <= one.kid <= one.kid_interval.high
     assert (report.score.fid_interval, report.score.kid_interval) == (report.fid_interval, report.kid_interval)
     assert report.kid_above_floor.value == pytest.approx(report.matched.kid - report.real_floor.kid)
