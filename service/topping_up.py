@@ -4,7 +4,8 @@ The rule. A class is weak where its recall is below the target. Of a class at th
 each real train image are enough: the ratio that a recognition chose on validation images, of several that it tried, or
 else one for one, the middle of what recognitions try. A weak class gets more, in proportion to what it lacks, up to
 twice as many: all images of a class are made from the same few real ones, so that many more of them repeat what is
-known. What the generation already has of the class is taken off.
+known. What the generation already has of the class is taken off. A recognition that concludes nothing says nothing of
+weakness: from it nothing is proposed.
 """
 
 import math
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from service.contracts.datasets import Split
 from service.contracts.generations import GenerationParams, GenerationSettings, Origin
-from service.contracts.ids import AdaptationId, AdapterId, GenerationId, TenantId
+from service.contracts.ids import AdaptationId, AdapterId, GenerationId, RecognitionId, TenantId
 from service.contracts.jobs import JobKind
 from service.contracts.recognitions import RecognitionResult
 from service.contracts.requests import GenerationRequest, RecognitionRequest
@@ -60,7 +61,11 @@ class ToppingUp:
         _check_one_named(request)
         with self._database.reading() as session:
             if request.recognition_id is not None:
-                judged, source = self._of_recognition(session, tenant_id, request)
+                generation_id, result = _recognised(session, tenant_id, request.recognition_id)
+                if result.is_inconclusive:
+                    return _nothing(result, request.target_recall)
+                judged = judged_by_recognition(result)
+                source = self._of_generation(session, tenant_id, generation_id)
             else:
                 judged = judged_by_client(request)
                 source = self._of_client(session, tenant_id, request)
@@ -83,22 +88,6 @@ class ToppingUp:
             return self._of_generation(session, tenant_id, request.generation_id)
         assert request.adaptation_id is not None
         return _of_adaptation(session, tenant_id, request.adaptation_id)
-
-    def _of_recognition(
-        self, session: Session, tenant_id: TenantId, request: TopUpRequest
-    ) -> tuple[list[Judged], _Source]:
-        row = recognitions.get(session, tenant_id, str(request.recognition_id))
-        (job,) = jobs.of_resources(session, tenant_id, [row.id])
-        if job.result is None:
-            raise Conflict(
-                f"the recognition has no result: its job is {job.state}",
-                code="recognition_unfinished",
-                field="recognition_id",
-                remedy="Wait until its job has succeeded, or send a matrix of your own.",
-            )
-        generation_id = RecognitionRequest.model_validate(row.request).generation_id
-        judged = judged_by_recognition(RecognitionResult.model_validate(job.result))
-        return judged, self._of_generation(session, tenant_id, generation_id)
 
     def _of_generation(self, session: Session, tenant_id: TenantId, generation_id: GenerationId) -> _Source:
         row = generations.get(session, tenant_id, generation_id)
@@ -187,6 +176,35 @@ def _check_one_named(request: TopUpRequest) -> None:
         )
 
 
+def _recognised(
+    session: Session, tenant_id: TenantId, recognition_id: RecognitionId
+) -> tuple[GenerationId, RecognitionResult]:
+    """What a finished recognition was of, and what it found."""
+    row = recognitions.get(session, tenant_id, recognition_id)
+    (job,) = jobs.of_resources(session, tenant_id, [row.id])
+    if job.result is None:
+        raise Conflict(
+            f"the recognition has no result: its job is {job.state}",
+            code="recognition_unfinished",
+            field="recognition_id",
+            remedy="Wait until its job has succeeded, or send a matrix of your own.",
+        )
+    generation_id = RecognitionRequest.model_validate(row.request).generation_id
+    return generation_id, RecognitionResult.model_validate(job.result)
+
+
+def _nothing(inconclusive: RecognitionResult, target: float) -> TopUp:
+    """No images for classes that may be told badly only because the classifiers, or the test, were no good."""
+    return TopUp(
+        request=None,
+        sentence=f"Nothing is proposed, because the recognition is inconclusive. {inconclusive.sentence}",
+        target_recall=target,
+        ratio=_USUAL_RATIO,
+        ratio_source=RatioSource.USUAL,
+        classes=[],
+    )
+
+
 def _not_rejected(session: Session, tenant_id: TenantId, generation_id: str) -> dict[str, int]:
     """Published images for each class, less those that somebody rejected."""
     rejected = decisions.rejected(session, tenant_id, generation_id)
@@ -219,13 +237,15 @@ def _adapter(session: Session, tenant_id: TenantId, adapter_id: AdapterId) -> Ad
 
 
 def _chosen_ratio(session: Session, tenant_id: TenantId, generation_id: GenerationId) -> float | None:
-    """Of the latest recognition of the generation that has succeeded, where it had more than one to choose from.
+    """Of the latest recognition of the generation that has succeeded, where it chose among several and concluded.
 
     One may be left alone because the generation has too few images for the others: that says nothing of what is enough.
     """
     found = jobs.latest_result(session, tenant_id, JobKind.RECOGNITION, "generation_id", generation_id)
     result = RecognitionResult.model_validate(found) if found is not None else None
-    return result.chosen_ratio if result is not None and len(result.selection) > 1 else None
+    if result is None or result.is_inconclusive or len(result.selection) < 2:
+        return None
+    return result.chosen_ratio
 
 
 def _proposed(source: _Source, numbers: dict[str, int]) -> GenerationRequest | None:

@@ -138,14 +138,14 @@ def checked_test(test: Labelled, development: Development) -> Labelled:
     return test
 
 
-def twins(development: Development) -> list[str]:
-    """Notes on pictures that stand in two classes: nobody can tell such classes apart."""
+def twins(images: Labelled, class_names: Sequence[str], split: str) -> list[str]:
+    """Notes on pictures of a ``split`` that stand in two classes: nobody can tell such classes apart."""
     classes: dict[str, set[str]] = {}
-    for image, label in zip(development.train.images, development.train.labels, strict=True):
-        classes.setdefault(_fingerprint(image), set()).add(development.class_names[label])
+    for image, label in zip(images.images, images.labels, strict=True):
+        classes.setdefault(_fingerprint(image), set()).add(class_names[label])
     pairs = Counter(tuple(sorted(names)) for names in classes.values() if len(names) > 1)
     return [
-        f"{'1 train image stands' if number == 1 else f'{number} train images stand'} in several classes "
+        f"{f'1 {split} image stands' if number == 1 else f'{number} {split} images stand'} in several classes "
         f"({', '.join(names)}): nobody can tell which is right."
         for names, number in sorted(pairs.items())
     ]

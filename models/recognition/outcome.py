@@ -73,8 +73,8 @@ class Telling:
 class RecognitionOutcome:
     """``verdict`` is of real_plus_synthetic over real_augmented, in accuracy.
 
-    ``is_inconclusive``: the classifiers did not learn, or the test images are too few; then no lift says anything, and
-    no image is telling.
+    ``is_inconclusive``: the classifiers did not learn, or the test images are too few or too easy; then no lift says
+    anything, and no image is telling.
     """
 
     verdict: Verdict
@@ -93,9 +93,9 @@ def concluded(
     num_classes: int,
     config: ProtocolConfig,
     choice: RatioChoice,
-    notes: Sequence[str],
+    twins: Sequence[str],
 ) -> RecognitionOutcome:
-    """From the final runs' ``records``, the ``truth`` (N,) of the test images, and ``notes`` on the images."""
+    """From the final runs' ``records``, the ``truth`` (N,) of the test images, and notes on pictures of two classes."""
     replicates = Replicates.drawn(truth, config.num_seeds, config.num_replicates, config.seed)
     runs = {arm: of_arm(records, Purpose.FINAL, arm) for arm in Arm}
     told = {arm: stacked(found) for arm, found in runs.items()}
@@ -109,10 +109,15 @@ def concluded(
     ]  # fmt: skip
     gain = lifts[0].measured
     losses = [record.training_loss for found in runs.values() for record in found]
-    doubt = inconclusive(losses, [confusion_of(found, truth, num_classes) for found in runs.values()])
+    with_synthetic, without = arms[Arm.REAL_PLUS_SYNTHETIC].accuracy.value, arms[Arm.REAL_AUGMENTED].accuracy.value
+    doubt = inconclusive(
+        losses,
+        [confusion_of(found, truth, num_classes) for found in runs.values()],
+        at_ceiling=without == 1 and judged(gain) is not Verdict.HARM_SHOWN,
+        has_twins=bool(twins),
+    )
     verdict = judged(gain) if doubt is None else Verdict.NO_GAIN_SHOWN
     few = [_FEW_SEEDS_NOTE.format(config.num_seeds)] if config.num_seeds < _FEW_SEEDS else []
-    with_synthetic, without = arms[Arm.REAL_PLUS_SYNTHETIC].accuracy.value, arms[Arm.REAL_AUGMENTED].accuracy.value
     return RecognitionOutcome(
         verdict=verdict,
         sentence=doubt or sentence(verdict, gain, with_synthetic, without, config.confidence),
@@ -121,7 +126,7 @@ def concluded(
         arms=tuple(arms.values()),
         lifts=tuple(lifts),
         telling=_telling(told, truth) if doubt is None else (),
-        notes=(*notes, *choice.notes, *few),
+        notes=(*twins, *choice.notes, *few),
     )
 
 

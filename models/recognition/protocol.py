@@ -41,7 +41,9 @@ def run_protocol(
     test = checked_test(data.test(), development)
     records = runner.final(development, test, choice.ratio)
     truth, num_classes = np.asarray(test.labels), len(development.class_names)
-    return concluded(records, truth, num_classes, config, choice, twins(development))
+    splits = {"train": development.train, "test": test}
+    doubled = [note for name, images in splits.items() for note in twins(images, development.class_names, name)]
+    return concluded(records, truth, num_classes, config, choice, doubled)
 
 
 def choose_ratio(development: Development, config: ProtocolConfig, runner: "_Runner") -> RatioChoice:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from models.recognition.metrics import Confusion, Labels, accuracy, confusion_ma
 Metric = Callable[[Confusion], float]
 #: The share of chance's cross-entropy, log C, that training must get below.
 _LEARNED_LOSS = 0.9
+#: Less than any image makes of a difference: rounding alone.
+_NO_SPREAD = 1e-9
+INCONCLUSIVE = "Nothing can be concluded"
 
 
 class Verdict(StrEnum):
@@ -118,9 +122,26 @@ def _interval(
         return Measured(value, *within)
     by_image = (values - value) * replicates.widening
     by_seed = replicates.luck * runs.std(ddof=1) / math.sqrt(len(runs))
+    if np.ptp(by_image) + np.ptp(by_seed) < _NO_SPREAD:
+        return _of_equal_outcomes(value, replicates.images.shape[1], confidence, within)
     tail = (1 - confidence) / 2
     low, high = np.clip(value + np.quantile(by_image + by_seed, [tail, 1 - tail]), *within)
     return Measured(value, float(low), float(high))
+
+
+def _of_equal_outcomes(value: float, num_images: int, confidence: float, within: tuple[float, float]) -> Measured:
+    """Where resampling shows no spread, it knows nothing of outcomes that no image had.
+
+    Of the images that speak against one, a share of up to z^2 / (n + z^2) may have it: Wilson's bound for none of n.
+    At an accuracy of 1 all images speak against a wrong answer, and this is Wilson's interval.
+    """
+    z_squared = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    least, most = within
+
+    def unseen(reach: float) -> float:
+        return reach * z_squared / (num_images * reach / (most - least) + z_squared)
+
+    return Measured(value, value - unseen(value - least), value + unseen(most - value))
 
 
 def judged(gain: Measured) -> Verdict:
@@ -145,12 +166,14 @@ def sentence(verdict: Verdict, gain: Measured, synthetic: float, augmented: floa
     return f"{words[verdict]}: {figures}."
 
 
-def inconclusive(training_losses: Sequence[float], confusions: Sequence[Confusion]) -> str | None:
+def inconclusive(
+    training_losses: Sequence[float], confusions: Sequence[Confusion], *, at_ceiling: bool = False,
+    has_twins: bool = False,
+) -> str | None:  # fmt: skip
     """Why nothing can be concluded, for a person; None where something can.
 
-    ``training_losses``: of all runs. ``confusions``: of each arm. A classifier has learned if some training ended
-    clearly below chance's loss, and some arm's mean recall is above chance by twice its standard error. Recall, because
-    a constant answer already has a high accuracy where one class has most of the test images.
+    ``training_losses``: of all runs. ``confusions``: of each arm. ``at_ceiling``: without synthetic images nothing was
+    told wrong. ``has_twins``: some pictures stand in several classes.
     """
     num_classes = len(confusions[0])
     chance = 1 / num_classes
@@ -160,13 +183,35 @@ def inconclusive(training_losses: Sequence[float], confusions: Sequence[Confusio
     least = chance + 2 * math.sqrt(chance * (1 - chance) * float(np.sum(1 / images))) / num_classes
     if min(images) < 2 or least >= 1:
         return (
-            f"There are too few test images ({images.sum():.0f} of {num_classes} classes) to tell any classifier from "
-            "chance; nothing can be concluded. Add test images."
+            f"{INCONCLUSIVE}: there are too few test images ({images.sum():.0f} of {num_classes} classes) to tell any "
+            "classifier from chance. Add test images."
+        )
+    if at_ceiling:
+        return (
+            f"{INCONCLUSIVE}: no gain could be seen, because every test image was told right already with real images "
+            "alone. A test of more or harder images is needed."
         )
     best = max(float(recalls(confusion).mean()) for confusion in confusions)
-    if min(training_losses) < _LEARNED_LOSS * math.log(num_classes) and best > least:
-        return None
-    return (
-        "The classifier did not learn to tell the classes apart, with or without synthetic images; nothing can be "
-        "concluded. Give it more steps, larger images or more real images."
-    )
+    has_fitted = min(training_losses) < _LEARNED_LOSS * math.log(num_classes)
+    return None if has_fitted and best > least else _unlearned(has_fitted, best > least, has_twins)
+
+
+def _unlearned(has_fitted: bool, is_above_chance: bool, has_twins: bool) -> str:
+    """``has_fitted``: some training ended clearly below chance's loss.
+
+    ``is_above_chance``: some arm's mean recall is, by twice its standard error. Recall, because a constant answer has a
+    high accuracy where one class has most of the test images.
+    """
+    if is_above_chance:
+        told = "no classifier had finished learning its train images, so more steps may change the answer"
+        remedy = "Raise `settings.steps`, or try another `settings.learning_rate`."
+    elif has_fitted:
+        told = "no classifier got beyond chance on the test images, with or without synthetic ones"
+        remedy = "Upload more real images, or raise `settings.image_size_px`."
+    else:
+        told = "no classifier learned to tell the classes apart, with or without synthetic images"
+        remedy = "Raise `settings.steps` or `settings.image_size_px`, or try another `settings.learning_rate`."
+    if has_twins:
+        told = f"some pictures stand in several classes, which nobody can tell apart (the notes say which), and {told}"
+        remedy = "First give each of these pictures one label, or leave it out."
+    return f"{INCONCLUSIVE}: {told}. {remedy}"

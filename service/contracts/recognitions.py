@@ -138,8 +138,9 @@ class RecognitionResult(Word):
     sentence: str
     is_inconclusive: bool = Field(
         default=False,
-        description="True where the classifiers did not learn, or test images are too few: no lift says anything then.",
-    )
+        description="True where the classifiers did not learn, or test images are too few or too easy: neither "
+        "`verdict` nor a lift says anything then.",
+    )  # fmt: skip
     chosen_ratio: float
     selection: list[RatioTried]
     selection_split: Split = Field(

@@ -149,10 +149,22 @@ def accuracy_of_arms(arms: Sequence[ArmResult]) -> Svg:
         for place, arm in enumerate(arms):
             colour, value = _ARM_COLOURS[arm.arm], 100 * arm.accuracy.value
             runs = [100 * run for run in arm.runs_accuracy]
-            axes.plot(runs, [place + 0.22] * len(runs), "o", color=colour, alpha=0.35, markersize=4, linestyle="none")
+            axes.plot(
+                runs,
+                [place + 0.22] * len(runs),
+                "o",
+                color=colour,
+                alpha=0.35,
+                markersize=4,
+                linestyle="none",
+                clip_on=False,
+            )
             low, high = 100 * arm.accuracy.interval.low, 100 * arm.accuracy.interval.high
-            axes.errorbar([value], [place], xerr=_whiskers(value, low, high), fmt="o", color=colour, markersize=8)
+            axes.errorbar(
+                [value], [place], xerr=_whiskers(value, low, high), fmt="o", color=colour, markersize=8, clip_on=False,
+            )  # fmt: skip
         _rows(axes, [ARM_NAMES[arm.arm] for arm in arms])
+        axes.set_xlim(_within(axes.get_xlim(), 0))
         axes.set_xlabel("accuracy on the test images, %")
 
     return drawn(draw, height_in=0.9 + 0.5 * len(arms))
@@ -167,8 +179,11 @@ def lifts(given: Sequence[Lift]) -> Svg:
             low, high = 100 * lift.interval.low, 100 * lift.interval.high
             colour = REAL if low > 0 else BAD if high < 0 else MUTED
             value = 100 * lift.value
-            axes.errorbar([value], [place], xerr=_whiskers(value, low, high), fmt="o", color=colour, markersize=8)
+            axes.errorbar(
+                [value], [place], xerr=_whiskers(value, low, high), fmt="o", color=colour, markersize=8, clip_on=False,
+            )  # fmt: skip
         _rows(axes, [f"{ARM_NAMES[lift.arm]}\nover {ARM_NAMES[lift.over]}\n({_metric(lift.metric)})" for lift in given])
+        axes.set_xlim(_within(axes.get_xlim(), -100))
         axes.set_xlabel("lift, percentage points")
 
     return drawn(draw, height_in=0.8 + 0.62 * len(given))
@@ -184,14 +199,17 @@ def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Svg:
     shares = {one.ratio: 100 * one.validation_accuracy for one in ordered}
 
     def draw(axes: "Axes") -> None:
-        axes.plot(list(shares), list(shares.values()), "o-", color=SYNTHETIC, linewidth=1.4, markersize=6)
+        axes.plot(
+            list(shares), list(shares.values()), "o-", color=SYNTHETIC, linewidth=1.4, markersize=6, clip_on=False
+        )
         if chosen in shares:
             axes.plot(
                 [chosen], [shares[chosen]], "o", markersize=13, markerfacecolor="none", markeredgecolor=INK,
-                label="chosen", linestyle="none",
+                label="chosen", linestyle="none", clip_on=False,
             )  # fmt: skip
             _legend_above(axes)
         axes.margins(x=0.08, y=0.15)
+        axes.set_ylim(_within(axes.get_ylim(), 0))
         axes.set_xticks(list(shares), [f"{ratio:g}" for ratio in shares])
         _labelled(axes, "synthetic images for each real one", "accuracy, %")
 
@@ -201,6 +219,11 @@ def ratio_sweep(tried: Sequence[RatioTried], chosen: float) -> Svg:
 def _whiskers(value: float, low: float, high: float) -> list[list[float]]:
     """As matplotlib wants them; an interval need not hold its estimate, and a whisker has no negative length."""
     return [[max(value - low, 0.0)], [max(high - value, 0.0)]]
+
+
+def _within(limits: tuple[float, float], least: float) -> tuple[float, float]:
+    """Limits of an axis of percent: beyond 100 there is nothing. Marks at its end are drawn whole."""
+    return max(limits[0], least), min(limits[1], 100)
 
 
 def _rows(axes: "Axes", names: Sequence[str]) -> None:

@@ -13,15 +13,21 @@ from service.reports.records import RecognitionRecord
 from service.reports.settings_used import Remake, remake_request
 from service.reports.svg import Svg
 from service.reports.thumbnails import THUMBNAIL_PX, Pictures
-from service.reports.wording import MISSING, counted, duration, moment, percent, points, points_interval, stage
+from service.reports.wording import (
+    MISSING,
+    counted,
+    duration,
+    moment,
+    percent,
+    points,
+    points_interval,
+    stage,
+    verdict_words,
+)
 
 #: Test images shown, at most.
 MAX_TELLING = 24
-_VERDICTS = {
-    Verdict.GAIN_SHOWN: ("yes", "Gain shown"),
-    Verdict.NO_GAIN_SHOWN: ("unknown", "No gain shown"),
-    Verdict.HARM_SHOWN: ("no", "Harm shown"),
-}
+_ANSWERS = {Verdict.GAIN_SHOWN: "yes", Verdict.NO_GAIN_SHOWN: "unknown", Verdict.HARM_SHOWN: "no"}
 _METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
@@ -105,6 +111,7 @@ class Findings:
 
     answer: str
     verdict: str
+    is_conclusive: bool
     sentence: str
     plots: Sequence[Plot]
     arm_names: Sequence[str]
@@ -159,11 +166,11 @@ def _left_out(rejected: Mapping[str, Sequence[int]]) -> list[Fact]:
 
 
 def _findings(result: RecognitionResult, images: Mapping[str, ImageRecord], pictures: Pictures) -> Findings:
-    answer, verdict = _VERDICTS[result.verdict]
     conclusive = not result.is_inconclusive
     return Findings(
-        answer=answer,
-        verdict=verdict,
+        answer=_ANSWERS[result.verdict] if conclusive else "unknown",
+        verdict=verdict_words(result.verdict, result.is_inconclusive),
+        is_conclusive=conclusive,
         sentence=result.sentence,
         plots=_plots(result) if conclusive else [],
         arm_names=[ARM_NAMES[arm.arm] for arm in result.arms],

@@ -10,6 +10,7 @@ from service.contracts.quality import Estimate
 from service.contracts.recognitions import ArmResult, RecognitionResult
 from service.exports.folders import folders_of
 from service.reports.records import GenerationClass, GenerationRecord
+from service.reports.wording import verdict_words
 
 _GENERATION_COLUMNS = (
     "generation_id", "class_name", "number", "file", "sha256", "width_px", "height_px", "mode", "seed", "candidate",
@@ -70,20 +71,22 @@ def _filename(real: Mapping[str, ImageRecord], image_id: str | None) -> str | No
 
 
 def recognition_csv(recognition_id: str, result: RecognitionResult | None) -> str:
-    """One row a measurement: an arm's estimates, each run, recalls, confusions, lifts, and the sweep of ratios.
+    """The verdict, then one row a measurement: an arm's estimates, each run, recalls, confusions, lifts, ratios tried.
 
-    Only the column names where the job has no result yet.
+    Only the column names where the job has no result yet; no intervals and lifts where nothing can be concluded.
     """
     rows: list[dict[str, Cell]] = []
     if result is not None:
+        rows += _verdict_rows(result)
         for arm in result.arms:
-            rows += _arm_rows(arm, result.classes)
+            rows += _arm_rows(arm, result.classes, not result.is_inconclusive)
         rows += [
             {
                 "kind": "lift", "split": "test", "arm": lift.arm.value, "over": lift.over.value, "metric": lift.metric,
                 "value": lift.value, "low": lift.interval.low, "high": lift.interval.high,
             }
             for lift in result.lifts
+            if not result.is_inconclusive
         ]  # fmt: skip
         rows += [
             {"kind": "selection", "split": result.selection_split.value, "arm": "real_plus_synthetic",
@@ -93,9 +96,21 @@ def recognition_csv(recognition_id: str, result: RecognitionResult | None) -> st
     return _text(_RECOGNITION_COLUMNS, [{"recognition_id": recognition_id, **row} for row in rows])
 
 
-def _arm_rows(arm: ArmResult, classes: Sequence[str]) -> list[dict[str, Cell]]:
+def _verdict_rows(result: RecognitionResult) -> list[dict[str, Cell]]:
+    common: dict[str, Cell] = {"split": "test", "arm": "real_plus_synthetic", "over": "real_augmented"}
+    told = {
+        "verdict": verdict_words(result.verdict, result.is_inconclusive),
+        "is_inconclusive": str(result.is_inconclusive).lower(),
+    }
+    return [{"kind": kind, **common, "metric": "accuracy", "value": value} for kind, value in told.items()]
+
+
+def _arm_rows(arm: ArmResult, classes: Sequence[str], conclusive: bool) -> list[dict[str, Cell]]:
     common: dict[str, Cell] = {"split": "test", "arm": arm.arm.value, "ratio": arm.ratio}
-    rows = [_estimate_row("accuracy", arm.accuracy), _estimate_row("macro_f1", arm.macro_f1)]
+    rows = [
+        _estimate_row("accuracy", arm.accuracy, conclusive),
+        _estimate_row("macro_f1", arm.macro_f1, conclusive),
+    ]
     for run, value in enumerate(arm.runs_accuracy):
         rows.append({"kind": "run", "metric": "accuracy", "run": run, "value": value})
     for name, value in arm.recall.items():
@@ -108,9 +123,9 @@ def _arm_rows(arm: ArmResult, classes: Sequence[str]) -> list[dict[str, Cell]]:
     return [{**common, **row} for row in rows]
 
 
-def _estimate_row(metric: str, estimate: Estimate) -> dict[str, Cell]:
-    low, high = estimate.interval.low, estimate.interval.high
-    return {"kind": "estimate", "metric": metric, "value": estimate.value, "low": low, "high": high}
+def _estimate_row(metric: str, estimate: Estimate, conclusive: bool) -> dict[str, Cell]:
+    interval = estimate.interval.model_dump(include={"low", "high"}) if conclusive else {}
+    return {"kind": "estimate", "metric": metric, "value": estimate.value, **interval}
 
 
 def _text(columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> str:

@@ -4,9 +4,15 @@ import math
 from datetime import UTC, datetime
 
 from service.contracts.quality import Interval
+from service.contracts.recognitions import Verdict
 
 MISSING = "–"
 _STAGES = {"lora": "LoRA"}
+_VERDICTS = {
+    Verdict.GAIN_SHOWN: "Gain shown",
+    Verdict.NO_GAIN_SHOWN: "No gain shown",
+    Verdict.HARM_SHOWN: "Harm shown",
+}
 
 
 def figure(value: float | None, significant: int = 3) -> str:
@@ -72,6 +78,11 @@ def moment(at: datetime) -> str:
 def stage(name: str) -> str:
     """A stage's name in words."""
     return _STAGES.get(name, name.replace("_", " "))
+
+
+def verdict_words(verdict: Verdict, is_inconclusive: bool) -> str:
+    """A recognition's verdict; of one that concludes nothing it is none."""
+    return "Nothing can be concluded" if is_inconclusive else _VERDICTS[verdict]
 
 
 def counted(number: int, singular: str, plural: str | None = None) -> str:

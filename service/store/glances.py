@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, defer
 
 from service.contracts.ids import TenantId
 from service.contracts.jobs import JobState
+from service.contracts.recognitions import Verdict
 from service.store.base import checked
 from service.store.tables import DatasetRow, DatasetVersionRow, GeneratedImageRow, ImageRow, JobRow, VersionImageRow
 
@@ -65,9 +66,11 @@ def num_published(session: Session, tenant_id: TenantId, generation_ids: Sequenc
     return dict(session.execute(query.where(*mine)).all())
 
 
-def verdicts(session: Session, tenant_id: TenantId, recognition_ids: Sequence[str]) -> dict[str, str]:
-    """What each finished recognition found."""
-    return _of_results(session, tenant_id, recognition_ids, JobRow.result["verdict"].as_string())
+def verdicts(session: Session, tenant_id: TenantId, recognition_ids: Sequence[str]) -> dict[str, tuple[Verdict, bool]]:
+    """What each finished recognition found, and whether it is inconclusive; results of before may not say."""
+    told, inconclusive = JobRow.result["verdict"].as_string(), JobRow.result["is_inconclusive"].as_boolean()
+    query = select(JobRow.resource_id, told, inconclusive).where(*_succeeded(tenant_id, recognition_ids))
+    return {one: (Verdict(verdict), bool(is_doubtful)) for one, verdict, is_doubtful in session.execute(query)}
 
 
 def kids(session: Session, tenant_id: TenantId, evaluation_ids: Sequence[str]) -> dict[str, float]:
@@ -79,9 +82,12 @@ def kids(session: Session, tenant_id: TenantId, evaluation_ids: Sequence[str]) -
 def _of_results(
     session: Session, tenant_id: TenantId, resource_ids: Sequence[str], value: ColumnElement[T]
 ) -> dict[str, T]:
-    query = select(JobRow.resource_id, value).where(JobRow.resource_id.in_(resource_ids))
-    succeeded = (checked(JobRow.state == JobState.SUCCEEDED), checked(JobRow.tenant_id == tenant_id))
-    return dict(session.execute(query.where(*succeeded)).all())
+    return dict(session.execute(select(JobRow.resource_id, value).where(*_succeeded(tenant_id, resource_ids))).all())
+
+
+def _succeeded(tenant_id: TenantId, resource_ids: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    mine = (checked(JobRow.state == JobState.SUCCEEDED), checked(JobRow.tenant_id == tenant_id))
+    return JobRow.resource_id.in_(resource_ids), *mine
 
 
 def latest_versions(session: Session, tenant_id: TenantId, dataset_ids: Sequence[str]) -> dict[str, DatasetVersionRow]:

@@ -7,9 +7,8 @@ from sqlalchemy.orm import Session
 
 from service.contracts.adaptations import AdaptationSettings
 from service.contracts.evaluations import EvaluationRequest, GenerationImages
-from service.contracts.recognitions import Verdict
 from service.contracts.requests import RecognitionRequest
-from service.reports.wording import counted, figure
+from service.reports.wording import counted, figure, verdict_words
 from service.store import adaptations as adaptation_rows
 from service.store import datasets as dataset_rows
 from service.store import evaluations as evaluation_rows
@@ -21,11 +20,6 @@ from service.store.tables import AdaptationRow, DatasetVersionRow
 from service.web.visits import Visit
 from service.web.work import WorkLine, ago, digest, line, some
 
-VERDICTS = {
-    Verdict.GAIN_SHOWN: "Gain shown",
-    Verdict.NO_GAIN_SHOWN: "No gain shown",
-    Verdict.HARM_SHOWN: "Harm shown",
-}
 _DELETED = "deleted data set"
 
 
@@ -109,7 +103,7 @@ def recognitions(session: Session, visit: Visit, page: PageRequest) -> Lines:
     names = glances.dataset_names(session, visit.tenant, list(homes.values()))
     items = []
     for row in found.items:
-        told = VERDICTS[Verdict(verdicts[row.id])] if row.id in verdicts else "No verdict yet"
+        told = verdict_words(*verdicts[row.id]) if row.id in verdicts else "No verdict yet"
         title = names.get(homes[row.id], _DELETED)
         items.append(line(f"/recognitions/{row.id}", title, told, of_each[row.id], row.created_at, visit.now))
     return Lines(items, found.next_cursor)

@@ -4,7 +4,7 @@ from typing import Any
 
 from service.contracts.ids import DEFAULT_TENANT
 from service.contracts.jobs import JobState
-from service.contracts.recognitions import RatioTried, RecognitionResult
+from service.contracts.recognitions import RatioTried, RecognitionResult, Verdict
 from service.store import jobs
 from tests.contract.conftest import World
 from tests.contract.test_recognitions import found, generated, three_classes
@@ -116,6 +116,26 @@ def test_a_recognition_that_had_but_one_ratio_to_try_chose_none(world: World) ->
     succeeded(world, recognition["jobs"][0]["id"], tried(0.5))
     told = proposed(world, recognition_id=recognition["id"])
     assert (told["ratio"], told["ratio_source"]) == (1.0, "usual")
+
+
+def test_of_an_inconclusive_recognition_nothing_is_proposed_and_its_ratio_is_not_taken(world: World) -> None:
+    images = three_classes(world)
+    generation = generated(world, images["id"])
+    asked = {"dataset_id": images["id"], "generation_id": generation["id"], "classes": ["pits", "rust"]}
+    recognition = world.client.post("/v1/recognitions", json=asked).json()
+    why = "Nothing can be concluded: no classifier learned to tell the classes apart."
+    doubtful = {"is_inconclusive": True, "verdict": Verdict.NO_GAIN_SHOWN, "sentence": why}
+    succeeded(world, recognition["jobs"][0]["id"], tried(1.0, 4.0).model_copy(update=doubtful))
+    told = proposed(world, recognition_id=recognition["id"])
+    assert (told["request"], told["classes"]) == (None, [])
+    assert told["sentence"] == f"Nothing is proposed, because the recognition is inconclusive. {why}"
+    by_hand = proposed(world, generation_id=generation["id"], recall_by_class={"pits": 1, "rust": 0.8})
+    assert (by_hand["ratio"], by_hand["ratio_source"]) == (1.0, "usual")
+    page = world.client.get(f"/recognitions/{recognition['id']}").text
+    assert "Nothing can be concluded</p>" in page and why in page
+    assert "More images of the weak classes" not in page and "No gain shown" not in page
+    listed = world.client.get("/recognitions").text
+    assert "Nothing can be concluded" in listed and "No gain shown" not in listed
 
 
 def test_where_no_class_is_weak_nothing_is_proposed_in_words(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from models.errors import DatasetUnusable
-from models.recognition.data import Development, Labelled, as_tensor, checked_test
+from models.recognition.data import Development, Labelled, as_tensor, checked_test, twins
 from models.recognition.protocol import shortages, synthetic_of, usable_ratios
 
 NAMES = ("pits", "scale")
@@ -102,6 +102,14 @@ def test_ratios_that_use_the_same_images_are_tried_once_and_a_shortage_is_told_i
     assert shortages(development(6), [2.0]) == [
         "For ratio 2 there are too few synthetic images; all are used: pits 3 of 6, scale 3 of 6."
     ]
+
+
+def test_pictures_of_two_classes_are_told_with_their_split() -> None:
+    one, other = pictures(2, 0).images
+    assert twins(Labelled([one, other, one], [0, 0, 1]), NAMES, "test") == [
+        "1 test image stands in several classes (pits, scale): nobody can tell which is right."
+    ]
+    assert twins(Labelled([one, other, one], [0, 1, 0]), NAMES, "train") == []
 
 
 def test_grey_becomes_three_equal_channels_in_minus_one_to_one() -> None:

@@ -1,5 +1,6 @@
 """The protocol on tiny pictures: it shows a gain where there is one, none where there is none, and never peeks."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,9 +13,9 @@ from models.errors import Canceled, DatasetUnusable
 from models.progress import no_progress
 from models.recognition.config import ClassifierConfig, ProtocolConfig, TrainingConfig
 from models.recognition.data import Development, Labelled, RecognitionData
-from models.recognition.outcome import RecognitionOutcome
+from models.recognition.outcome import RatioChoice, RecognitionOutcome, concluded
 from models.recognition.protocol import run_protocol
-from models.recognition.records import Arm, Purpose, RunRecord, of_arm
+from models.recognition.records import Arm, Purpose, Run, RunRecord, of_arm
 from models.recognition.verdict import Verdict
 
 NAMES = ("upright", "lying")
@@ -210,8 +211,24 @@ def test_pictures_of_one_class_that_stand_in_another_too_are_told_and_a_classifi
     )
     assert any("stand in several classes" in note for note in outcome.notes)
     assert outcome.verdict is Verdict.NO_GAIN_SHOWN
-    assert "did not learn" in outcome.sentence
+    assert "some pictures stand in several classes" in outcome.sentence
     assert outcome.is_inconclusive and not outcome.telling
+
+
+@pytest.mark.parametrize(("wrong_with_synthetic", "verdict"), [(0, "no_gain_shown"), (30, "harm_shown")])
+def test_at_the_ceiling_no_gain_can_be_seen_but_harm_can(wrong_with_synthetic: int, verdict: str) -> None:
+    truth = np.repeat(np.arange(2), 30)
+    worse = np.where(np.arange(60) % 30 < wrong_with_synthetic // 2, 1 - truth, truth)
+    records = {}
+    for arm, seed in itertools.product(Arm, range(4)):
+        told = tuple(int(one) for one in (worse if arm is Arm.REAL_PLUS_SYNTHETIC else truth))
+        one = Run(Purpose.FINAL, arm, 1.0, seed)
+        records[one.key] = RunRecord(one, told, 0.1, 0.01, 90, 6, 6, 1.0)
+    outcome = concluded(records, truth, 2, replace(CONFIG, num_seeds=4), RatioChoice(1.0, (), False, ()), ())
+    assert outcome.verdict == verdict
+    assert outcome.is_inconclusive == (wrong_with_synthetic == 0)
+    assert ("every test image was told right already" in outcome.sentence) == outcome.is_inconclusive
+    assert outcome.arms[0].accuracy.low == pytest.approx(0.94, abs=0.005)
 
 
 def test_every_step_is_told_in_one_count_and_a_word_to_stop_stops_within_a_classifier() -> None:

@@ -47,11 +47,35 @@ def test_the_paired_interval_holds_the_true_lift_about_as_often_as_it_says(true_
     assert held / 150 > 0.88
 
 
-def test_the_same_predictions_have_no_lift_at_all() -> None:
+def test_the_same_predictions_have_no_lift_and_other_images_might_have_shown_some() -> None:
     truth = np.repeat(np.arange(3), 10)
     told = _told(truth, np.zeros(30), 0.6, np.random.default_rng(0), 4)
     found = lift(truth, told, told, 3, macro_f1, Replicates.drawn(truth, 4, 50, 0), 0.95)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert found.value == 0
+    assert -0.25 < found.low == -found.high < -0.1
+
+
+def test_a_perfect_score_has_wilson_s_interval_and_a_constant_answer_has_width() -> None:
+    truth = np.repeat(np.arange(2), 30)
+    replicates = Replicates.drawn(truth, 4, 200, 0)
+    perfect = measured(truth, np.tile(truth, (4, 1)), 2, accuracy, replicates, 0.95)
+    assert (perfect.value, perfect.low, perfect.high) == (1, pytest.approx(60 / (60 + 1.96**2), abs=1e-4), 1)
+    constant = measured(truth, np.zeros((4, 60), np.int64), 2, accuracy, replicates, 0.95)
+    # Of the 30 images told right so many might be wrong, Wilson's for none of 30, and of the others as many right.
+    half = 0.5 * 1.96**2 / (30 + 1.96**2)
+    assert (constant.low, constant.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
+
+
+@pytest.mark.parametrize("skill", [0.9, 0.98, 1.0])
+def test_near_the_ceiling_the_interval_of_an_accuracy_still_holds_it(skill: float) -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for trial in range(100):
+        truth = np.repeat(np.arange(3), 20)
+        told = np.tile(np.where(rng.random(60) < skill, truth, (truth + 1) % 3), (3, 1))
+        found = measured(truth, told, 3, accuracy, Replicates.drawn(truth, 3, 200, trial), 0.95)
+        held += found.low <= skill <= found.high
+    assert held >= 85
 
 
 @pytest.mark.parametrize(
@@ -78,12 +102,12 @@ def test_seeds_that_differ_much_or_few_images_do_not_make_a_lift_of_nothing(num_
     assert found / 200 <= 0.08
 
 
-def test_a_lift_that_every_seed_and_image_agrees_on_has_no_width_and_seeds_alone_give_students_interval() -> None:
+def test_a_lift_that_every_image_agrees_on_is_shown_and_seeds_alone_give_students_interval() -> None:
     truth = np.repeat(np.arange(3), 20)
     replicates = Replicates.drawn(truth, 4, 40000, 0)
     wrong = np.tile((truth + 1) % 3, (4, 1))
     certain = lift(truth, np.tile(truth, (4, 1)), wrong, 3, accuracy, replicates, 0.95)
-    assert (certain.value, certain.low, certain.high) == (1, 1, 1)
+    assert 0.85 < certain.low < certain.value == certain.high == 1
     # As many right in each class of a run, and every image right equally often: images tell nothing of the spread.
     by_seed = np.array([[0.25], [0.5], [0.5], [0.75]])
     values = np.array([0.25, 0.5, 0.5, 0.75])
@@ -123,9 +147,10 @@ def test_intervals_stay_where_the_metric_can_be_and_one_seed_gives_none() -> Non
     ("per_class", "right", "loss", "told"),
     [
         ((50, 50), (45, 45), 0.1, None),
-        ((50, 50), (27, 26), 0.01, "did not learn"),
-        ((50, 50), (45, 45), 0.69, "did not learn"),
-        ((190, 10), (190, 0), 0.1, "did not learn"),  # Always the common class: 95 % right, and nothing learnt.
+        ((50, 50), (27, 26), 0.01, "beyond chance on the test images, with or without synthetic ones. Upload"),
+        ((50, 50), (27, 26), 0.69, "no classifier learned to tell the classes apart"),
+        ((50, 50), (45, 45), 0.69, "more steps may change the answer. Raise `settings.steps`"),
+        ((190, 10), (190, 0), 0.1, "beyond chance on the test"),  # Always the common class: 95 % right.
         ((2, 2), (2, 2), 0.1, "too few test images (4 of 2 classes)"),
         ((90, 1), (90, 1), 0.1, "too few test images (91 of 2 classes)"),
     ],
@@ -136,7 +161,21 @@ def test_nothing_is_concluded_from_classifiers_at_chance_or_tests_too_small(
     (a, b), (x, y) = per_class, right
     of_five_runs = 5.0 * np.array([[x, a - x], [b - y, y]])
     why = inconclusive([loss] * 15, [of_five_runs] * 3)
-    assert why is None if told is None else why is not None and told in why
+    assert why is None if told is None else why is not None and told in why and why.startswith("Nothing can be conclud")
+
+
+@pytest.mark.parametrize(("right", "loss"), [(26, 0.01), (26, 0.69), (45, 0.69)])
+def test_where_pictures_have_two_labels_these_come_first_and_no_steps_are_advised(right: int, loss: float) -> None:
+    confusion = 5.0 * np.array([[right, 50 - right], [50 - right, right]])
+    why = inconclusive([loss] * 15, [confusion] * 3, has_twins=True)
+    assert why is not None and why.startswith("Nothing can be concluded: some pictures stand in several classes")
+    assert "First give each of these pictures one label" in why and "`settings" not in why
+    assert inconclusive([0.1] * 15, [5.0 * np.array([[45, 5], [5, 45]])] * 3, has_twins=True) is None
+
+
+def test_at_the_ceiling_a_harder_test_is_asked_for_and_not_more_steps() -> None:
+    why = inconclusive([0.01] * 15, [5.0 * np.array([[50, 0], [0, 50]])] * 3, at_ceiling=True)
+    assert why is not None and "every test image was told right already" in why and "harder images" in why
 
 
 def test_the_sentence_tells_the_confidence_that_was_asked_for() -> None:

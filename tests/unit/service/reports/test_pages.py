@@ -253,6 +253,7 @@ def test_where_nothing_can_be_concluded_no_interval_lift_or_picture_looks_as_if(
     ):
         assert said in shown.words and said not in hidden.words, said
     assert "svg" not in hidden.tags
+    assert "Nothing can be concluded" in hidden.words and "No gain shown" not in hidden.words
     for said in ("did not learn to tell", "95.0 %", "Which class is taken for which"):
         assert said in hidden.words, said
 

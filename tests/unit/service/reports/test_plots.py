@@ -3,6 +3,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from service.contracts.quality import Estimate, Interval
 from service.reports import plots
 from service.reports.svg import drawn
 from service.reports.sweep import swept
@@ -37,6 +38,17 @@ def test_trials_without_a_score_are_left_out_and_an_estimate_outside_its_interva
     assert plots.kid_by_strength([measured.trial(0, 0.5, None)], None, None, None)
     lift = measured.recognition_result().lifts[0].model_copy(update={"value": 0.9})
     assert plots.lifts([lift])
+
+
+def test_no_axis_of_percent_runs_past_a_hundred() -> None:
+    result = measured.recognition_result()
+    perfect = Estimate(value=1.0, interval=Interval(low=0.94, high=1.0))
+    arms = [arm.model_copy(update={"accuracy": perfect, "runs_accuracy": [1.0, 1.0]}) for arm in result.arms]
+    tried = [one.model_copy(update={"validation_accuracy": 1.0}) for one in result.selection]
+    lift = result.lifts[0].model_copy(update={"value": 0.95, "interval": Interval(low=0.5, high=1.0)})
+    for svg in (plots.accuracy_of_arms(arms), plots.ratio_sweep(tried, 1.0), plots.lifts([lift])):
+        ticks = [float(tick) for tick in re.findall(r">(\d+(?:\.\d+)?)</text>", svg)]
+        assert ticks and max(ticks) <= 100, ticks
 
 
 def test_every_mark_is_in_the_legend_and_only_trials_that_differ_in_strength_alone_are_joined() -> None:

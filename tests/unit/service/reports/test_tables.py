@@ -3,6 +3,7 @@ import io
 from dataclasses import replace
 
 from service.contracts.datasets import ImageRecord
+from service.contracts.recognitions import Verdict
 from service.reports.tables import generation_csv, recognition_csv
 from tests.fakes import measured
 from tests.unit.service.reports.test_pages import generation, real_image
@@ -40,10 +41,32 @@ def test_a_recognition_s_table_has_a_row_a_measurement() -> None:
     table = rows(recognition_csv("rec_1", measured.recognition_result()))
     kinds = [row["kind"] for row in table]
     counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
-    assert counts == {"estimate": 6, "run": 6, "recall": 6, "confusion": 12, "lift": 2, "selection": 2}
+    assert counts == {
+        "verdict": 1,
+        "is_inconclusive": 1,
+        "estimate": 6,
+        "run": 6,
+        "recall": 6,
+        "confusion": 12,
+        "lift": 2,
+        "selection": 2,
+    }
     lift = next(row for row in table if row["kind"] == "lift")
     assert (lift["arm"], lift["over"], lift["value"], lift["low"]) == (
         "real_plus_synthetic", "real_augmented", "0.15", "0.05",
     )  # fmt: skip
     assert {row["split"] for row in table if row["kind"] == "selection"} == {"validation"}
+    assert [row["value"] for row in table[:2]] == ["Gain shown", "false"]
     assert rows(recognition_csv("rec_1", None)) == []
+
+
+def test_the_table_of_an_inconclusive_recognition_says_so_and_has_no_lift_and_no_interval() -> None:
+    result = measured.recognition_result().model_copy(
+        update={"is_inconclusive": True, "verdict": Verdict.NO_GAIN_SHOWN}
+    )
+    table = rows(recognition_csv("rec_1", result))
+    assert [(row["kind"], row["value"]) for row in table[:2]] == [
+        ("verdict", "Nothing can be concluded"), ("is_inconclusive", "true"),
+    ]  # fmt: skip
+    assert not any(row["kind"] == "lift" or row["low"] or row["high"] for row in table)
+    assert next(row["value"] for row in table if row["kind"] == "estimate") == "0.65"
