@@ -141,7 +141,9 @@ def test_the_slider_shows_strength_alone_and_the_other_trials_are_chosen_apart(
             numbers.append(strength.locator(".stop:visible").get_attribute("data-number"))
             page.keyboard.press("ArrowRight")
         assert numbers == ["0", "1", "3", "2"]
+        expect(page.locator(".stop:visible").first).to_contain_text("chosen")
         expect(apart.locator(".stop:visible")).to_contain_text("chosen")
+        expect(page.locator(".dot .ring")).to_have_count(1)
         apart.get_by_role("combobox").select_option(label="Trial 5: strength 0.30, usable")
         expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "5")
         page.locator(".dot[data-stop=trial-4] path").click()
