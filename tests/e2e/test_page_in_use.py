@@ -114,7 +114,7 @@ def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: W
         shown = page.locator(".slider .stop:visible").get_attribute("data-number")
         page.get_by_role("spinbutton", name="pits").focus()
         world.finish(second)
-        expect(page.get_by_role("spinbutton", name="rust")).to_have_value("50")
+        expect(page.get_by_role("spinbutton", name="rust")).to_have_value("1")
         expect(page.get_by_role("spinbutton", name="pits")).to_have_value("7")
         expect(page.get_by_role("spinbutton", name="pits")).to_be_focused()
         expect(page.get_by_label("Start")).to_have_value("from_noise")
