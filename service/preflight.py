@@ -164,7 +164,8 @@ def _too_few(name: str, counts: Mapping[Split, int]) -> list[DatasetWarning]:
     short = {split: least for split, least in MIN_RECOGNITION_IMAGES.items() if counts[split] < least}
     if short:
         needed = " and ".join(f"{least} {split.value}" for split, least in short.items())
-        found.append(("few_images_for_recognition", f"a recognition, which measures the gain, needs {needed} images"))
+        told = "image" if list(short.values())[-1] == 1 else "images"
+        found.append(("few_images_for_recognition", f"a recognition, which measures the gain, needs {needed} {told}"))
     return [DatasetWarning(code=code, class_name=name, message=text) for code, text in found]
 
 

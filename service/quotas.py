@@ -22,6 +22,7 @@ from service.contracts.jobs import JobKind
 from service.contracts.keys import Principal
 from service.errors import BeyondLimit, QuotaExceeded, RequestTooLarge
 from service.logs import get_logger
+from service.reports.wording import counted
 from service.settings import Settings
 from service.store import jobs, usage
 from service.store.database import lock_tenant
@@ -124,7 +125,7 @@ class Quotas:
         if most is None or not adding:
             return
         if adding > most:
-            told = f"{adding} images were asked for, and {most} are allowed in 24 hours ({setting})"
+            told = f"asked for {counted(adding, 'image')}, and {most} may be in 24 hours ({setting})"
             raise BeyondLimit(told, field="num_images")
         used = usage.of_tenant(session, tenant_id, Usage.IMAGES, now)
         if used.amount + adding > most:

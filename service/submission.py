@@ -24,6 +24,7 @@ from service.errors import Conflict, InvalidRequest, TooFewImages, UnknownBaseMo
 from service.merging import class_seed, merged
 from service.queueing import Note, QueuedJob, Queueing, nothing
 from service.registry import BaseModelEntry
+from service.reports.wording import counted
 from service.selection import adapters_to_use
 from service.store import adaptations, datasets, evaluations, generations, jobs
 from service.store.tables import (
@@ -226,8 +227,9 @@ def _class_settings(
     settings = merged(defaults, request.settings, "settings")
     image_oriented = settings.mode is GenerationMode.IMAGE_ORIENTED
     if image_oriented and settings.strength * settings.num_inference_steps < 1:
+        steps = counted(settings.num_inference_steps, "step")
         raise InvalidRequest(
-            f"strength {settings.strength:g} of {settings.num_inference_steps} steps leaves no denoising step",
+            f"strength {settings.strength:g} of {steps} leaves no denoising step",
             field="settings.strength",
             remedy="Raise strength or num_inference_steps until their product is at least 1.",
         )
@@ -281,7 +283,8 @@ def _resolved(session: Session, tenant_id: TenantId, images: DatasetImages, fiel
     number = counts.get(images.split, 0)
     if number < least:
         raise InvalidRequest(
-            f"class {images.class_name!r} has {number} images in split {images.split.value}; {least} are needed",
+            f"class {images.class_name!r} has {counted(number, 'image')} in split {images.split.value}; "
+            f"{least} or more are needed",
             code="too_few_images",
             field=field,
             remedy="Name a class and split with more images; GET /v1/datasets/{id} counts them.",
@@ -297,7 +300,8 @@ def _check_generated(session: Session, tenant_id: TenantId, images: GenerationIm
     of_it = jobs.of_resources(session, tenant_id, [images.generation_id])
     if all(JobState(job.state).is_final for job in of_it if job.class_name == images.class_name):
         raise Conflict(
-            f"the generation made {number} images of class {images.class_name!r}; {MIN_OTHER_IMAGES} are needed",
+            f"the generation made {counted(number, 'image')} of class {images.class_name!r}; "
+            f"{MIN_OTHER_IMAGES} are needed",
             code="too_few_generated",
             field="other.class_name",
             remedy="Its report says why there are no more; generate again, or name another class.",

@@ -153,7 +153,7 @@ def _train_step(stage: Stage, loss: torch.Tensor, step: int) -> float:
         raise NonFiniteLoss(
             f"The loss of {stage.name} became {value} at step {step + 1}.",
             field=f"{stage.name}.learning_rate",
-            remedy="Lower the learning rate.",
+            remedy=f"Lower settings.{stage.name}.learning_rate.",
         )
     stage.set_learning_rates(step)
     stage.optimizer.step()

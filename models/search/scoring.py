@@ -95,13 +95,15 @@ class TrialScorer:
         self.examples[candidate] = tuple(one for one in samples if one.index < self._material.num_examples)
         missing = self._material.num_images - len(samples)
         if missing:
-            remark = f"{missing} of {self._material.num_images} images hold NaN or infinite values."
+            hold = "holds" if missing == 1 else "hold"
+            remark = f"{missing} of {self._material.num_images} images {hold} NaN or infinite values."
             return Observation.failed(remark, time.monotonic() - begun, len(samples))
         features = extract(self._material.extractor, images)
         copies = np.array(self._material.are_copies(samples, features), dtype=bool)
         share, num_new = float(copies.mean()), int((~copies).sum())
         are_few_copies = share <= self._material.max_share_copies
         too_few = are_few_copies and num_new < min(_LEAST_SCORED, len(samples))
+        told = "1 image is" if num_new == 1 else f"{num_new} images are"
         chosen = ~copies if are_few_copies and not too_few else copies | True
         scored, left_out = features[chosen], self._left_out(samples)[:, chosen]
         kernel = kernel_distance(self._material.reference, scored, left_out=left_out)
@@ -112,7 +114,7 @@ class TrialScorer:
             share_copies=share,
             num_images=len(samples),
             seconds=time.monotonic() - begun,
-            remark=f"{num_new} images are no copies, too few to tell quality from luck." if too_few else None,
+            remark=f"{told} no copies, too few to tell quality from luck." if too_few else None,
             kid_noise=kernel_noise(self._material.reference, scored, left_out=left_out),
             num_scored=len(scored),
         )

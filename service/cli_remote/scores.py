@@ -1,6 +1,6 @@
 """Figures as tables: scores beside the floors that give them a meaning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,38 +32,67 @@ def generation_report(report: GenerationReport) -> RenderableType:
         rejected = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in why if number)
         delivered.add_row(escape(name), str(result.num_images), str(asked), made, rejected or "·")
     scored = [result.quality for result in report.results.values() if result.quality is not None]
+    answers = {name: one.as_close for name, one in report.answers.items()}
     notes = [f"{name}: {one}" for name, result in report.results.items() for one in result.warnings]
     failures = [f"{name}: {one.message} {one.remedy}" for name, one in report.failures.items()]
     return Group(
         Text.from_markup(f"[bold]Report[/]  [cyan]{report.generation_id}[/]\n"),
         Padding(delivered, (0, 0, 1, 2), expand=False),
-        quality(scored) if scored else Text("  No class has a score yet.", style="dim"),
+        quality(scored, answers) if scored else Text("  No class has a score yet.", style="dim"),
         *(Text.from_markup(f"\n[bold yellow]![/] {escape(one)}") for one in notes),
         *(Text.from_markup(f"\n[bold red]✗[/] {escape(one)}") for one in failures),
     )
 
 
-def quality(scored: Sequence[Quality]) -> RenderableType:
-    """A class a row, and below what the figures stand on."""
-    table = _table("class", "FID", "at equal counts", "real floor", "copy floor", "coverage", "copies")
+def quality(scored: Sequence[Quality], answers: Mapping[str, str] | None = None) -> RenderableType:
+    """A class a row, and below what the figures stand on. ``answers``: whether a class's images are close, in words."""
+    told = answers or {}
+    close = ["as close?"] if told else []
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    table.add_column("class", overflow="fold")
+    for name in (*close, "KID", "real floor", "FID", "real floor", "coverage", "copies"):
+        table.add_column(name, justify="right", overflow="fold")
     for one in scored:
         copies = f"{one.copies.num_copies} of {one.copies.num_checked}" if one.copies is not None else "·"
         table.add_row(
             escape(one.class_name),
-            f"{one.score.fid:.3g}{_interval(one.fid_interval, '.3g')}",
+            *([told.get(one.class_name, "·")] if told else []),
+            f"{one.matched.kid:.3g}{_interval(one.matched.kid_interval, '.2g')}",
+            f"{one.real_floor.kid:.3g}",
             f"{one.matched.fid:.3g}",
             f"{one.real_floor.fid:.3g}",
-            f"{one.copy_floor.fid:.3g}" if one.copy_floor is not None else "·",
             _share(one.coverage),
             copies,
         )
     bases = sorted({_basis(one) for one in scored})
-    return Padding(Group(table, *(Text(f"\n{one}", style="dim") for one in bases)), (0, 0, 0, 2), expand=False)
+    cautions = sorted({_caution(one) for one in scored} - {""})
+    return Padding(
+        Group(
+            table,
+            *(Text(f"\n{one}", style="dim") for one in bases),
+            *(Text(f"\n! {one}", style="yellow") for one in cautions),
+        ),
+        (0, 0, 0, 2),
+        expand=False,
+    )
 
 
 def _basis(one: Quality) -> str:
-    seen = ", which the adapter was trained on" if one.seen_by_adaptation else ""
-    return f"features of {one.extractor.name!r}, against {one.reference_split} images{seen}; in brackets 95 %"
+    counted = "KID and FID at equal counts, the floor is of real images among themselves; in brackets 95 %"
+    return f"features of {one.extractor.name!r}, against {one.reference_split} images; {counted}"
+
+
+def _caution(one: Quality) -> str:
+    """Why the scores flatter; empty where they do not."""
+    if one.seen_by_adaptation:
+        why = "the adapter was trained on these"
+    elif one.seen_by_search:
+        why = "the search chose the settings by these"
+    elif one.seen_as_sources:
+        why = "the synthetic images began as these"
+    else:
+        return ""
+    return f"Scores against {one.reference_split} images flatter: {why}."
 
 
 def recognition_table(result: RecognitionResult) -> RenderableType:

@@ -94,8 +94,11 @@ def adaptation_page(record: AdaptationRecord) -> AdaptationPage:
         Fact("made", moment(record.created_at)),
         Fact("base model", f"{record.base_model}{revision}"),
         *dataset_facts(record.dataset),
-        Fact("textual inversion", f"{settings.textual_inversion.steps} steps"),
-        Fact("LoRA", f"{settings.lora.steps} steps, rank {settings.lora.rank}, alpha {settings.lora.lora_alpha:g}"),
+        Fact("textual inversion", counted(settings.textual_inversion.steps, "step")),
+        Fact(
+            "LoRA",
+            f"{counted(settings.lora.steps, 'step')}, rank {settings.lora.rank}, alpha {settings.lora.lora_alpha:g}",
+        ),
         Fact("fit", settings.fit.value.replace("_", " ")),
         Fact("seed", str(settings.seed), code=True),
     ]

@@ -82,7 +82,7 @@ def adapt_form(visit: Visit, view: DatasetView) -> AdaptForm:
 
 def _choice(visit: Visit, name: str, num_train: int) -> ClassChoice:
     least = visit.parts.settings.min_train_images
-    return ClassChoice(name, num_train, None if num_train >= least else f"needs {least} train images")
+    return ClassChoice(name, num_train, None if num_train >= least else f"needs {counted(least, 'train image')}")
 
 
 def adapt_settings(visit: Visit, base_model: str) -> list[Setting]:

@@ -174,7 +174,8 @@ def quality_chart(
 
 
 def _legend(scored: Sequence[SearchTrial]) -> list[tuple[str, str]]:
-    kinds = [("good", "usable"), ("copying", "too many copies"), ("best", "chosen")]
+    kinds = [("good", "usable"), ("copying", "too many copies")]
+    kinds += [("best", "ring: chosen"), ("shown", "dashed: pictures shown")]
     if any(trial.splice_sources for trial in scored):
         kinds.append(("spliced", "diamond: spliced"))
     return [*kinds, ("sweep", "line: strength alone differs")] if len(swept(scored)) > 1 else kinds

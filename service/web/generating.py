@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.views import AdaptationView
+from service.contracts.adaptations import AdaptationResult
 from service.contracts.generations import GateSettings, GenerationMode
 from service.contracts.requests import GenerationRequest
 from service.web.adapting import Setting
 from service.web.forms import Form, new_once, request_of
 
-_DEFAULT_NUM_IMAGES = 50
 _GATES = (
     ("copies", "Copies of real images"),
     ("wrong_class", "Images of another class"),
@@ -19,7 +19,7 @@ _GATES = (
 
 @dataclass(frozen=True)
 class ClassToMake:
-    """A class with an adapter."""
+    """A class with an adapter. ``num_images``: what is proposed."""
 
     name: str
     num_images: int
@@ -64,12 +64,14 @@ _SETTINGS = (
 
 
 def generate_form(view: AdaptationView) -> GenerateForm:
-    """The form for an adaptation."""
+    """The form for an adaptation; of each class as many images are proposed as its adapter was trained on."""
+    results = ((job.class_name, job.result) for job in view.jobs)
+    trained = {name: result.num_train_images for name, result in results if isinstance(result, AdaptationResult)}
     ready = sorted({one.class_name for one in view.adapters})
     return GenerateForm(
         adaptation_id=view.id,
         once=new_once(),
-        classes=[ClassToMake(name, _DEFAULT_NUM_IMAGES) for name in ready],
+        classes=[ClassToMake(name, max(trained.get(name, 1), 1)) for name in ready],
         waiting=[job.class_name for job in view.jobs if not job.state.is_final],
         is_final=all(job.state.is_final for job in view.jobs),
         modes=_MODES,

@@ -40,7 +40,7 @@ class Play:
 class Searched:
     """The search of one class, so far. ``seen``: changes with the rest.
 
-    ``plays``: the trials that differ in strength alone, for a slider, and then the others, if there are any.
+    ``plays``: the trials that differ in strength alone, for a slider, and the others, if there are any.
     """
 
     class_name: str
@@ -87,7 +87,10 @@ def _chart(trials: Sequence[TrialView], best: int | None, report: SearchReport |
 
 
 def plays(trials: Sequence[TrialView], best: int | None) -> list[Play]:
-    """The search's sweep over strength, where nothing else differs; and apart from it the trials that vary the rest."""
+    """The search's sweep over strength, where nothing else differs; and apart from it the trials that vary the rest.
+
+    What has the chosen trial stands first, so that its pictures are what is seen first.
+    """
     if not trials:
         return []
     sweep = swept(trials)
@@ -95,8 +98,12 @@ def plays(trials: Sequence[TrialView], best: int | None) -> list[Play]:
     found = [Play("sweep", _shared(sweep[0]), [_stop(trial, best, []) for trial in sweep], _start(sweep, best))]
     if others:
         apart = [_stop(trial, best, _shared(trial)) for trial in others]
-        found.append(Play("apart", [], apart, _start(others, best)))
+        found.insert(0 if _is_among(others, best) else 1, Play("apart", [], apart, _start(others, best)))
     return found
+
+
+def _is_among(trials: Sequence[TrialView], number: int | None) -> bool:
+    return any(trial.number == number for trial in trials)
 
 
 def _shared(trial: TrialView) -> list[tuple[str, str]]:
@@ -110,9 +117,10 @@ def _shared(trial: TrialView) -> list[tuple[str, str]]:
 
 
 def _start(trials: Sequence[TrialView], best: int | None) -> int:
-    numbers = [trial.number for trial in trials]
-    chosen = best if best in numbers else best_so_far(trials)
-    return numbers.index(chosen) if chosen is not None else 0
+    """The chosen trial's place; where it is not among these, that of the usable one with the lowest KID."""
+    usable = [(trial.kid, place) for place, trial in enumerate(trials) if trial.feasible and trial.kid is not None]
+    chosen = next((place for place, trial in enumerate(trials) if trial.number == best), None)
+    return chosen if chosen is not None else min(usable, default=(None, 0))[1]
 
 
 def _stop(trial: TrialView, best: int | None, more: Sequence[tuple[str, str]]) -> Stop:

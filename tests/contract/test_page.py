@@ -15,6 +15,7 @@ from service.main import create_app
 from service.store import jobs, keys
 from tests.contract.conftest import World
 from tests.contract.test_keys import Gate, gate
+from tests.fakes import measured
 from tests.fakes.pictures import png
 
 __all__ = ["gate"]
@@ -162,6 +163,18 @@ def test_the_first_page_and_a_data_set_s_tell_of_work_that_goes_on(world: World)
             row.state, row.progress = JobState.RUNNING, progress.model_dump(mode="json")
         told = world.client.get(path, params={"seen": seen}, headers=part).text
         assert f"{round(100 * fraction)} %" in told
+
+
+def test_as_many_images_are_proposed_of_a_class_as_its_adapter_was_trained_on(world: World) -> None:
+    adaptation = world.adaptation({"pits": 4, "rust": 4})
+    world.finish(adaptation)
+    result = measured.adaptation_result()
+    with world.database.transaction() as session:
+        row = jobs.get(session, DEFAULT_TENANT, adaptation["jobs"][0]["id"])
+        row.result = result.model_dump(mode="json")
+    page = world.client.get(f"/adaptations/{adaptation['id']}").text
+    proposed = dict(re.findall(r'name="num_images\.(\w+)" min="0" value="(\d+)"', page))
+    assert proposed == {"pits": str(result.num_train_images), "rust": "1"}
 
 
 def test_an_adaptation_is_deleted_with_its_adapters_or_not_at_all(world: World) -> None:

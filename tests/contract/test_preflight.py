@@ -56,6 +56,8 @@ def test_faults_stand_with_their_class_and_decide_the_verdict(world: World) -> N
     assert {one["code"] for one in scratches["warnings"]} == {
         "few_images", "few_validation_images", "few_images_for_class_gate", "few_images_for_recognition",
     }  # fmt: skip
+    (needed,) = (one["message"] for one in scratches["warnings"] if one["code"] == "few_images_for_recognition")
+    assert needed.endswith("1 test image")
     assert told["verdict"] == "ready_with_warnings"
     assert "few validation images (1)" in told["sentence"]
 

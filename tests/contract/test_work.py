@@ -227,6 +227,11 @@ def test_an_evaluation_fixes_its_versions_and_needs_images(world: World) -> None
     assert (unknown.status_code, unknown.json()["field"]) == (422, "extractor")
     empty = world.client.post("/v1/evaluations", json={"real": {**real, "split": "test"}, "other": real})
     assert (empty.status_code, empty.json()["code"]) == (422, "too_few_images")
+    single = world.dataset({"rust": 1})["id"]
+    few = world.client.post(
+        "/v1/evaluations", json={"real": {**real, "dataset_id": single, "class_name": "rust"}, "other": real}
+    )
+    assert "class 'rust' has 1 image in split train" in few.json()["detail"]
     generation = generated(world)
     other = {"source": "generation", "generation_id": generation["id"], "class_name": "pits"}
     early = world.client.post("/v1/evaluations", json={"real": real, "other": other})

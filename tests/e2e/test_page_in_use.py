@@ -114,7 +114,7 @@ def test_a_form_that_was_begun_keeps_what_was_typed_and_grows(api: Api, world: W
         shown = page.locator(".slider .stop:visible").get_attribute("data-number")
         page.get_by_role("spinbutton", name="pits").focus()
         world.finish(second)
-        expect(page.get_by_role("spinbutton", name="rust")).to_have_value("50")
+        expect(page.get_by_role("spinbutton", name="rust")).to_have_value("1")
         expect(page.get_by_role("spinbutton", name="pits")).to_have_value("7")
         expect(page.get_by_role("spinbutton", name="pits")).to_be_focused()
         expect(page.get_by_label("Start")).to_have_value("from_noise")
@@ -141,7 +141,9 @@ def test_the_slider_shows_strength_alone_and_the_other_trials_are_chosen_apart(
             numbers.append(strength.locator(".stop:visible").get_attribute("data-number"))
             page.keyboard.press("ArrowRight")
         assert numbers == ["0", "1", "3", "2"]
+        expect(page.locator(".stop:visible").first).to_contain_text("chosen")
         expect(apart.locator(".stop:visible")).to_contain_text("chosen")
+        expect(page.locator(".dot .ring")).to_have_count(1)
         apart.get_by_role("combobox").select_option(label="Trial 5: strength 0.30, usable")
         expect(apart.locator(".stop:visible")).to_have_attribute("data-number", "5")
         page.locator(".dot[data-stop=trial-4] path").click()

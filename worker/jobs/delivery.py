@@ -194,8 +194,9 @@ class Delivery:
         if self.num_missing == 0:
             return []
         why = ", ".join(f"{number} {_WHY[reason]}" for reason, number in self.rejected.most_common())
+        asked = "1 image" if self.params.num_images == 1 else f"{self.params.num_images} images"
         return [
-            f"{len(self.images)} of {self.params.num_images} images: of {self.num_candidates} that were made "
+            f"{len(self.images)} of {asked}: of {self.num_candidates} that were made "
             f"(the budget), {why}. To get more, {self._advice()}."
         ]
 

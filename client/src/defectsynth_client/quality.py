@@ -71,6 +71,8 @@ class Quality(Figures):
     copies: CopySummary | None
     reference_split: str
     seen_by_adaptation: bool
+    seen_by_search: bool = False
+    seen_as_sources: bool = False
     notes: list[str] = Field(default_factory=list)
 
 

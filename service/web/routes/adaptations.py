@@ -183,10 +183,14 @@ def _found(found: FoundSettings) -> list[tuple[str, str]]:
 
 def _settings(view: AdaptationView) -> list[tuple[str, str]]:
     used = view.settings
+    trials, each = counted(used.search.max_trials, "trial"), counted(used.search.images_per_trial, "image")
     return [
         ("base model", view.base_model),
-        ("textual inversion", f"{used.textual_inversion.steps} steps"),
-        ("LoRA", f"{used.lora.steps} steps, rank {used.lora.rank}"),
-        ("search", f"{used.search.max_trials} trials at most, {used.search.images_per_trial} images each"),
+        ("textual inversion", counted(used.textual_inversion.steps, "step")),
+        ("LoRA", f"{counted(used.lora.steps, 'step')}, rank {used.lora.rank}"),
+        (
+            "search",
+            f"{trials} at most, {each} each",
+        ),
         ("seed", str(used.seed)),
     ]

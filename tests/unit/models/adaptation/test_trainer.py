@@ -166,6 +166,7 @@ def test_a_diverging_loss_stops_the_run_and_names_the_setting(
     with pytest.raises(NonFiniteLoss) as error:
         run(tiny_base, pictures, tmp_path)
     assert error.value.field == "textual_inversion.learning_rate"
+    assert error.value.remedy == "Lower settings.textual_inversion.learning_rate."
     assert not (tmp_path / "adapter").exists()
 
 

@@ -104,12 +104,15 @@ def test_every_fid_is_of_as_many_images_and_a_trial_tells_how_many_its_kid_is_of
     assert TrialScorer(material, no_progress, max_trials=1)(CANDIDATE).num_scored == 4
 
 
-def test_of_three_images_that_are_no_copies_luck_cannot_be_told(material: TrialMaterial) -> None:
+@pytest.mark.parametrize(("num_new", "told"), [(3, "3 images are"), (1, "1 image is")])
+def test_of_three_images_that_are_no_copies_luck_cannot_be_told(
+    material: TrialMaterial, num_new: int, told: str
+) -> None:
     lenient = replace(
-        material, max_share_copies=0.9, are_copies=lambda samples, _: [sample.index > 2 for sample in samples]
+        material, max_share_copies=0.9, are_copies=lambda samples, _: [sample.index >= num_new for sample in samples]
     )
     seen = TrialScorer(lenient, no_progress, max_trials=1)(CANDIDATE)
-    assert not seen.is_scored and seen.remark == "3 images are no copies, too few to tell quality from luck."
+    assert not seen.is_scored and seen.remark == f"{told} no copies, too few to tell quality from luck."
 
 
 @pytest.mark.parametrize("splice_sources", [False, True])

@@ -48,6 +48,7 @@ def test_trials_stand_at_their_strength_between_the_floors() -> None:
     assert by_name["trial-2"].y < by_name["trial-1"].y
     assert {band.kind for band in chart.bands} == {"real", "copied"}
     assert "chosen is trial 1" in chart.text
+    assert {"best": "ring: chosen", "shown": "dashed: pictures shown"}.items() <= dict(chart.legend).items()
 
 
 def test_spliced_trials_are_told_from_the_others() -> None:
