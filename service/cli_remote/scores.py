@@ -50,7 +50,7 @@ def quality(scored: Sequence[Quality], answers: Mapping[str, str] | None = None)
     close = ["as close?"] if told else []
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
     table.add_column("class", overflow="fold")
-    for name in (*close, "KID", "real floor", "FID", "real floor", "coverage", "copies"):
+    for name in (*close, "KID", "copy floor", "FID", "real floor", "coverage", "copies"):
         table.add_column(name, justify="right", overflow="fold")
     for one in scored:
         copies = f"{one.copies.num_copies} of {one.copies.num_checked}" if one.copies is not None else "·"
@@ -58,7 +58,7 @@ def quality(scored: Sequence[Quality], answers: Mapping[str, str] | None = None)
             escape(one.class_name),
             *([told.get(one.class_name, "·")] if told else []),
             f"{one.matched.kid:.3g}{_interval(one.matched.kid_interval, '.2g')}",
-            f"{one.real_floor.kid:.3g}",
+            "·" if one.copy_floor is None else f"{one.copy_floor.kid:.3g}",
             f"{one.matched.fid:.3g}",
             f"{one.real_floor.fid:.3g}",
             _share(one.coverage),
@@ -78,8 +78,10 @@ def quality(scored: Sequence[Quality], answers: Mapping[str, str] | None = None)
 
 
 def _basis(one: Quality) -> str:
-    counted = "KID and FID at equal counts, the floor is of real images among themselves; in brackets 95 %"
-    return f"features of {one.extractor.name!r}, against {one.reference_split} images; {counted}"
+    return (
+        f"features of {one.extractor.name!r}, against {one.reference_split} images, KID and FID at equal counts, in "
+        "brackets 95 %; copy floor: KID of plain copies; real floor: FID of real images to each other, whose KID is 0"
+    )
 
 
 def _caution(one: Quality) -> str:
