@@ -30,7 +30,7 @@ MEANINGS = (
         "by the search: of those tried on a small sample the lowest KID without copying, or spliced as low.",
     ),
     ("delivered", "images that passed every gate, of those made; the others were replaced."),
-    ("copies found", "delivered images nearer to a real one than real images are to each other, in features."),
+    ("copies found", "delivered images nearer to a real one than real images are to each other."),
     ("measured against", "'seen' means the adapter was trained on these very images, and such scores flatter."),
 )
 
@@ -114,7 +114,10 @@ def _found(one: ClassOutcome) -> str:
     found = one.adaptation.found if one.adaptation is not None else None
     if found is None:
         return _NOTHING
-    return f"strength {found.strength:g}\nguidance {found.guidance_scale:g}\n{found.num_inference_steps} steps"
+    sources = "two spliced sources" if found.splice_sources else "one source an image"
+    return (
+        f"{sources}\nstrength {found.strength:g}\nguidance {found.guidance_scale:g}\n{found.num_inference_steps} steps"
+    )
 
 
 def _trained(one: ClassOutcome) -> str:
