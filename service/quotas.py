@@ -125,7 +125,7 @@ class Quotas:
         if most is None or not adding:
             return
         if adding > most:
-            told = f"asked for {counted(adding, 'image')}, and {most} may be in 24 hours ({setting})"
+            told = f"the request is for {counted(adding, 'image')}, and {most} are allowed in 24 hours ({setting})"
             raise BeyondLimit(told, field="num_images")
         used = usage.of_tenant(session, tenant_id, Usage.IMAGES, now)
         if used.amount + adding > most:

@@ -49,8 +49,9 @@ class Score(Word):
 
 
 class CopySummary(Word):
-    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, deduplicated), in
-    features or in moved and mirrored pixels. ``threshold``: of the features; null where these decide nothing.
+    """How many images lie nearer to a real one than real ones lie to each other (5th percentile, or the one that the
+    generation's copy gate was given; deduplicated), in features or in moved and mirrored pixels. ``threshold``: of the
+    features; null where these decide nothing.
     """
 
     threshold: float | None

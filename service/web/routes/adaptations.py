@@ -188,9 +188,6 @@ def _settings(view: AdaptationView) -> list[tuple[str, str]]:
         ("base model", view.base_model),
         ("textual inversion", counted(used.textual_inversion.steps, "step")),
         ("LoRA", f"{counted(used.lora.steps, 'step')}, rank {used.lora.rank}"),
-        (
-            "search",
-            f"{trials} at most, {each} each",
-        ),
+        ("search", f"{trials} at most, {each} each"),
         ("seed", str(used.seed)),
     ]

@@ -55,6 +55,14 @@ def test_kid_is_that_over_all_splits_and_not_of_those_that_were_drawn() -> None:
     assert scores.matched.kid == scores.kid_above_floor == pytest.approx(np.mean(of_synthetic))
 
 
+def test_kid_at_equal_counts_has_the_interval_of_all_images() -> None:
+    """How often that one holds the truth is tested with it (test_intervals.py)."""
+    real, synthetic = images(20, 1), images(24, 2, shift=0.4)
+    of_all, scores = score_intervals(real, synthetic, 200, 0), judged(real, synthetic)
+    assert of_all is not None
+    assert scores.matched.kid_interval == scores.kid_above_floor_interval == of_all.kid
+
+
 @pytest.mark.parametrize(("n", "m"), [(20, 24), (24, 12), (20, 80), (60, 10)])
 def test_intervals_are_as_wide_as_the_means_scatter_with_other_images(n: int, m: int) -> None:
     """FID's, over fresh draws of all images. At so few, intervals may be too wide, never much too narrow."""
