@@ -61,6 +61,9 @@ class BaseModelEntry(Word):
         default=False,
         description="With dtype float32: compute in bfloat16 on CPUs that have instructions for it, else as ever.",
     )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Adapt in less memory and more time: the U-Net's blocks are computed twice a step."
+    )
     adaptation: AdaptationSettings = AdaptationSettings()
     generation: GenerationSettings = GenerationSettings()
     pace: Pace | None = None

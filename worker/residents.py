@@ -154,7 +154,7 @@ class Residents:
         started = time.monotonic()
         base = load_base_model(
             entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name,
-            bfloat16_on_cpu=entry.bfloat16_on_cpu,
+            bfloat16_on_cpu=entry.bfloat16_on_cpu, gradient_checkpointing=entry.gradient_checkpointing,
         )  # fmt: skip
         self._observe(What.LOAD, time.monotonic() - started)
         _log.info(

@@ -47,6 +47,6 @@ def cached_latents(
     """
     pixel_values = variants((latents.fitted(base, [one], fit)[0] for one in images), variants_per_image, seed)
     encoded = []
-    while batch := list(islice(pixel_values, latents.BATCH)):
+    while batch := list(islice(pixel_values, latents.at_once(base))):
         encoded.append(latents.encode(base, torch.stack(batch)))
     return torch.cat(encoded)

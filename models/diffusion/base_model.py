@@ -97,14 +97,16 @@ class BaseModel:
 
 def load_base_model(
     path: str, *, revision: str | None = None, device: str = "cpu", dtype: str = "float32", name: str = "",
-    bfloat16_on_cpu: bool = False,
+    bfloat16_on_cpu: bool = False, gradient_checkpointing: bool = False,
 ) -> BaseModel:  # fmt: skip
     """Open a Stable Diffusion folder, or a hub id at a pinned ``revision``.
 
     ``dtype``: ``float32``, ``bfloat16`` or ``float16``. ``bfloat16_on_cpu``: compute float32 weights in bfloat16 where
-    the device is a CPU with instructions for it (`models.diffusion.precision`), else as they are. Pickled weights are
-    never read and a safety checker never loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or unfitting
-    model.
+    the device is a CPU with instructions for it (`models.diffusion.precision`), else as they are.
+    ``gradient_checkpointing`` (Chen et al. 2016): training keeps what enters a block of the U-Net, not what is in it,
+    and computes the block again on the way back: less memory, more time, the same adapter but for rounding. Pickled
+    weights are never read and a safety checker never loaded. Raises ``BaseModelUnusable`` for a missing, incomplete or
+    unfitting model.
     """
     if dtype not in _DTYPES:
         raise BaseModelUnusable(
@@ -128,6 +130,8 @@ def load_base_model(
     frozen = torch.device(device)
     for module in (text_encoder, vae, unet):
         module.requires_grad_(False).eval().to(frozen)
+    if gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
     is_cast = bfloat16_on_cpu and dtype == "float32" and has_bfloat16(frozen)
     if is_cast:
         compute_in_bfloat16(unet, vae)

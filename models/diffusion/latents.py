@@ -1,6 +1,6 @@
 """Between pictures and latents: the VAE's mode, scaled, in batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from PIL import Image
@@ -9,11 +9,12 @@ from models.diffusion.base_model import BaseModel
 from models.imaging.arrays import to_image, to_tensor
 from models.imaging.fit import FitPolicy
 
-BATCH = 16
+_PIXELS = 8 * 128 * 128
 
 
-def _batches(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    yield from torch.split(tensor, BATCH)
+def at_once(base: BaseModel) -> int:
+    """Images that the VAE is given at once: its widest layers hold more than a hundred times an image's pixels."""
+    return max(1, _PIXELS // base.native_size_px**2)
 
 
 @torch.no_grad()
@@ -23,7 +24,8 @@ def encode(base: BaseModel, pixel_values: torch.Tensor) -> torch.Tensor:
     Stock diffusers samples the posterior here; the mode is what makes a source's latents the same every time.
     """
     scale = float(base.vae.config.scaling_factor)
-    parts = [base.vae.encode(b.to(base.device, base.dtype)).latent_dist.mode().float() for b in _batches(pixel_values)]
+    batches = (batch.to(base.device, base.dtype) for batch in pixel_values.split(at_once(base)))
+    parts = [base.vae.encode(batch).latent_dist.mode().float() for batch in batches]
     return torch.cat(parts).to(base.device) * scale
 
 
@@ -31,8 +33,8 @@ def encode(base: BaseModel, pixel_values: torch.Tensor) -> torch.Tensor:
 def decode(base: BaseModel, latents: torch.Tensor) -> torch.Tensor:
     """(B, C, h, w) scaled latents -> (B, 3, H, W) float32, about [-1, 1], not clamped."""
     scale = float(base.vae.config.scaling_factor)
-    parts = [base.vae.decode((b / scale).to(base.device, base.dtype)).sample.float() for b in _batches(latents)]
-    return torch.cat(parts)
+    batches = ((batch / scale).to(base.device, base.dtype) for batch in latents.split(at_once(base)))
+    return torch.cat([base.vae.decode(batch).sample.float() for batch in batches])
 
 
 def fitted(base: BaseModel, images: Sequence[Image.Image], policy: FitPolicy) -> torch.Tensor:

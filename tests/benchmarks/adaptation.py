@@ -1,7 +1,8 @@
 """Adaptation here against diffusers' example scripts, side by side in one run. Prints a table.
 
     python tests/benchmarks/adaptation.py --diffusers CLONE
-    python tests/benchmarks/adaptation.py --diffusers CLONE --shape sd15 --steps 2 2 --rounds 1     # memory
+    python tests/benchmarks/adaptation.py --diffusers CLONE --shape sd15 --steps 3 3 --rounds 1     # memory
+    ... --pixels 512 --gradient-checkpointing ours
 
 CLONE is a clone of huggingface/diffusers with its files checked out. Theirs are `textual_inversion.py` and then, on the
 pipeline that it saves, `train_dreambooth_lora.py --train_text_encoder`; ours are the two stages of `adapt`. Both train
@@ -13,7 +14,8 @@ Both keep adapters along the second stage, and what is compared is the time to t
 theirs at their end: made by stock diffusers from either side's files with the same seeds, KID against images that
 nobody trained on, within its spread. All of that is repeated with other seeds of both trainings. Seconds begin with the
 first image that is encoded: loading and start-up are in none of them. With the shape of a Stable Diffusion, whose
-weights are random, steps and memory alone are compared: four images of 256 px, one a step.
+weights are random, steps and memory alone are compared: four images, one a step, `--gradient-checkpointing` on our side
+or on both.
 """
 
 import argparse
@@ -25,11 +27,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import results_page
 import torch
-from adaptation_sides import CLASS, TOKEN, Base, Precision, Run, Scripts, Task, ours, registered
+from adaptation_sides import CLASS, TOKEN, Base, Checkpointed, Precision, Run, Scripts, Task, ours, registered
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline
 from PIL import Image
 from results_page import markdown_table
@@ -183,12 +185,11 @@ def at_equal_quality(task: Task, rates: Sequence[float], seeds: int) -> list[lis
     ]]  # fmt: skip
 
 
-def _base(shape: str, folder: Path) -> Base:
+def _base(shape: str, pixels: int, folder: Path) -> Base:
     if shape == "mini":
         adaptation = registered()
         return Base(_MINI, 128, adaptation.textual_inversion.initializer_text, adaptation.lora.batch_size)
-    side_px = 256
-    return Base(build(shape, folder / shape, torch.float32, side_px), side_px, "x", 1)
+    return Base(build(shape, folder / shape, torch.float32, pixels), pixels, "x", 1)
 
 
 def main() -> None:
@@ -196,6 +197,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--diffusers", type=Path, required=True, help="a clone of huggingface/diffusers")
     parser.add_argument("--shape", choices=["mini", *SHAPES], default="mini")
+    parser.add_argument("--pixels", type=int, default=256, help="a side of a Stable Diffusion's images")
+    parser.add_argument("--gradient-checkpointing", choices=get_args(Checkpointed), default="neither")
     parser.add_argument("--steps", type=int, nargs=2, default=(100, 250))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3, help="of the row at equal quality")
@@ -208,8 +211,9 @@ def main() -> None:
         folder = Path(scratch)
         write_samples(folder / "samples", images_per_class=_NUM_REAL if arguments.shape == "mini" else 4)
         steps = (arguments.steps[0], arguments.steps[1])
-        base = _base(arguments.shape, folder)
-        task = Task(arguments.diffusers.resolve(), folder, base, steps, arguments.threads)
+        base = _base(arguments.shape, arguments.pixels, folder)
+        clone, checkpointed = arguments.diffusers.resolve(), arguments.gradient_checkpointing
+        task = Task(clone, folder, base, steps, arguments.threads, checkpointed)
         rows = at_equal_steps(task, arguments.rounds, arguments.their_rate[0])
         rows += at_equal_quality(task, arguments.their_rate, arguments.seeds) if arguments.shape == "mini" else []
     print(f"`{results_page.command()}`, commit {results_page.commit()}, {results_page.machine()}\n")

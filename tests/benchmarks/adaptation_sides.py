@@ -19,6 +19,8 @@ from service.settings import Settings
 CLASS, TOKEN = next(iter(SAMPLE_CLASSES)), "<benchmark-1>"
 #: By accelerate's word.
 Precision = Literal["no", "bf16"]
+#: Whose U-Net computes its blocks twice a step, in less memory.
+Checkpointed = Literal["neither", "ours", "both"]
 _HERE = Path(__file__).parent
 _NUM_KEPT, _NEVER = 10, 10**9
 
@@ -42,6 +44,7 @@ class Task:
     base: Base
     steps: tuple[int, int]
     threads: int
+    checkpointed: Checkpointed = "neither"
 
     @property
     def train(self) -> Path:
@@ -91,6 +94,7 @@ def ours(task: Task, out: Path, seed: int, *, as_registered: bool) -> Run:
     """`adapt` in a child: float32, or as `mini` is registered and with adapters kept."""
     words = [*map(str, task.steps), str(task.kept_every if as_registered else 0), str(task.train), str(out)]
     words += [str(task.base.folder), task.base.initializer, str(task.base.batch), str(seed)]
+    words += ["gradient_checkpointing"] * (task.checkpointed != "neither")
     figures = _child(task, [str(_HERE / "our_adaptation.py"), str(out / "figures.json"), *words], out / "figures.json")
     ends, first = figures["step_ends"], task.steps[0]
     stages = (
@@ -143,6 +147,7 @@ class Scripts:
             "lr_scheduler": "cosine", "lr_warmup_steps": max(1, steps // 20), "train_batch_size": self.task.base.batch,
             "seed": self.seed, "mixed_precision": self.precision, "output_dir": out / Path(name).stem,
         }  # fmt: skip
+        flags |= {"gradient_checkpointing": None} if self.task.checkpointed == "both" else {}
         words = [str(word) for key, value in flags.items() for word in (f"--{key}", value) if word is not None]
         figures = out / f"{Path(name).stem}.json"
         runner = [str(_HERE / "diffusers_example.py"), str(figures), str(self.task.clone / "examples" / name)]

@@ -1,6 +1,7 @@
 """One adaptation, timed: a child of `adaptation.py`.
 
 python tests/benchmarks/our_adaptation.py FIGURES.json STEPS STEPS KEPT_EVERY IMAGES OUT MODEL INITIALIZER BATCH SEED
+    [gradient_checkpointing]
 
 KEPT_EVERY 0: float32, as the other side computes, and nothing kept on the way. Else as `mini` is registered.
 """
@@ -29,7 +30,10 @@ def main() -> None:
     clock = NetworkClock()
     clock.install()
     entry = load_base_models(Settings())["mini"]
-    base = load_base_model(str(model), name=model.name, bfloat16_on_cpu=entry.bfloat16_on_cpu and every > 0)
+    base = load_base_model(
+        str(model), name=model.name, bfloat16_on_cpu=entry.bfloat16_on_cpu and every > 0,
+        gradient_checkpointing="gradient_checkpointing" in sys.argv[11:],
+    )  # fmt: skip
     inversion, low_rank = (stage.model_dump() for stage in (entry.adaptation.textual_inversion, entry.adaptation.lora))
     config = AdaptationConfig(
         TextualInversionConfig(**inversion | {"steps": first, "initializer_text": initializer, "batch_size": batch}),

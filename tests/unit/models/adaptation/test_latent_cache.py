@@ -21,7 +21,7 @@ def test_pixels_are_encoded_a_batch_at_a_time_in_the_order_of_the_images(
         return encode(base, pixel_values)
 
     monkeypatch.setattr(latents, "encode", noted)
-    monkeypatch.setattr(latents, "BATCH", 4)
+    monkeypatch.setattr(latents, "_PIXELS", 4 * tiny_base.native_size_px**2)
     found = cached_latents(tiny_base, pictures, FitPolicy.RESIZE, 3, seed=1)
     assert max(sizes) == 4 and sum(sizes) == len(found) == 3 * len(pictures)
     unchanged = latents.fitted(tiny_base, pictures, FitPolicy.RESIZE)

@@ -36,6 +36,32 @@ def test_merged_and_beside_answer_and_learn_alike(tiny_base: BaseModel) -> None:
     assert names[0] == names[1]
 
 
+def test_gradient_checkpointing_keeps_less_and_learns_the_same(tiny_base: BaseModel) -> None:
+    noisy, prompt = torch.randn(2, *tiny_base.latent_shape), tiny_base.encode_prompt("a pit").expand(2, -1, -1)
+    gradients, kept = [], []
+    for is_checkpointed in (False, True):
+        if is_checkpointed:
+            tiny_base.unet.enable_gradient_checkpointing()
+        matrices = low_rank(tiny_base.unet, lora.UNET_TARGETS, RANK, ALPHA, SEED)
+        assert isinstance(matrices, Beside if is_checkpointed else Merged)
+        num_bytes = 0
+
+        def counted(saved: torch.Tensor) -> torch.Tensor:
+            nonlocal num_bytes
+            num_bytes += saved.nbytes
+            return saved
+
+        with torch.autograd.graph.saved_tensors_hooks(counted, lambda saved: saved):
+            answer = matrices(noisy, torch.tensor([5, 900]), prompt, return_dict=False)[0]
+        answer.square().mean().backward()
+        kept.append(num_bytes)
+        gradients.append([matrix.grad for matrix in matrices.parameters])
+        matrices.remove()
+    assert kept[1] < 0.5 * kept[0]
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, checkpointed, rtol=1e-3, atol=1e-6)
+
+
 def test_untrained_matrices_change_nothing(tiny_base: BaseModel) -> None:
     noisy, prompt = torch.randn(1, *tiny_base.latent_shape), tiny_base.encode_prompt("a pit")
     untrained = low_rank(tiny_base.unet, lora.UNET_TARGETS, RANK, ALPHA, SEED)
