@@ -2,15 +2,14 @@
 
 `Merged` adds the product to the weights once a step, and the network costs what the frozen one costs; peft's layers
 (`Beside`) take two more products and a sum of all activations in each layer. Weights that are stored in half precision
-cannot take it up: a change smaller than the distance of two neighbouring numbers would round to nothing. Nor can a
-network under gradient checkpointing be called with other weights than its own: it is called again on the way back.
+cannot take it up: a change smaller than the distance of two neighbouring numbers would round to nothing. Nor is there
+memory for it where little is to be had: sums and their gradients take as much as the layers, twice.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import nn
 from torch.func import functional_call
 
@@ -37,11 +36,15 @@ class LowRank(Protocol):
         ...
 
 
-def low_rank(module: nn.Module, targets: Sequence[str], rank: int, lora_alpha: float, seed: int) -> LowRank:
-    """Untrained matrices for the ``targets`` of a frozen ``module``: A drawn from ``seed``, B zero."""
+def low_rank(
+    module: nn.Module, targets: Sequence[str], rank: int, lora_alpha: float, seed: int, *, spare_memory: bool = False
+) -> LowRank:
+    """Untrained matrices for the ``targets`` of a frozen ``module``: A drawn from ``seed``, B zero.
+
+    ``spare_memory``: needed under gradient checkpointing, which calls a network again on the way back, by itself.
+    """
     stored_whole = all(layer.weight.dtype is torch.float32 for layer in _layers(module, targets).values())
-    called_again = isinstance(module, UNet2DConditionModel) and module.is_gradient_checkpointing
-    return (Merged if stored_whole and not called_again else Beside)(module, targets, rank, lora_alpha, seed)
+    return (Merged if stored_whole and not spare_memory else Beside)(module, targets, rank, lora_alpha, seed)
 
 
 def _layers(module: nn.Module, targets: Sequence[str]) -> dict[str, nn.Linear]:

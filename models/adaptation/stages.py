@@ -116,7 +116,8 @@ class LoraStage(Stage):
 
         def trained(name: str, module: nn.Module, targets: list[str]) -> LowRank:
             seed = derived_seed(config.seed, "lora", name)
-            return low_rank(module, targets, settings.rank, settings.lora_alpha, seed)
+            sparing = bool(base.unet.is_gradient_checkpointing)
+            return low_rank(module, targets, settings.rank, settings.lora_alpha, seed, spare_memory=sparing)
 
         self._text = trained("text_encoder", prompt.text_encoder, lora.TEXT_ENCODER_TARGETS)
         self._image = trained("unet", base.unet, lora.UNET_TARGETS)

@@ -74,6 +74,27 @@ def test_stage_one_moves_the_placeholder_and_nothing_else(tiny_base: BaseModel) 
     assert torch.equal(known, tiny_base.text_encoder.get_input_embeddings()(torch.tensor([[3, 5]])))
 
 
+def test_a_class_takes_no_memory_for_weights_that_it_does_not_train(tiny_base: BaseModel) -> None:
+    frozen = {tensor.data_ptr() for tensor in tiny_base.text_encoder.parameters()}
+    prompt = ClassPrompt(tiny_base, "<pit-1>", "pit")
+    own = {name for name, tensor in prompt.text_encoder.named_parameters() if tensor.data_ptr() not in frozen}
+    assert own == {"embeddings.token_embedding.vector"}
+    assert prompt.embedding.get_buffer("table").data_ptr() in frozen
+
+
+def test_gradient_checkpointing_trains_the_same_adapter(
+    tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    run(tiny_base, pictures, tmp_path / "plain")
+    tiny_base.unet.enable_gradient_checkpointing()
+    run(tiny_base, pictures, tmp_path / "checkpointed")
+    plain, checkpointed = (load_adapter(tmp_path / name / "adapter") for name in ("plain", "checkpointed"))
+    assert plain.unet_lora.keys() == checkpointed.unet_lora.keys()
+    for name, tensor in {**plain.unet_lora, **plain.text_encoder_lora}.items():
+        other = {**checkpointed.unet_lora, **checkpointed.text_encoder_lora}[name]
+        torch.testing.assert_close(other, tensor, rtol=1e-2, atol=1e-4)
+
+
 def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bytes(
     tiny_base: BaseModel, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
