@@ -1,7 +1,4 @@
-"""Is a synthetic image a copy of a real one? In feature space, and in pixels moved, mirrored or lit otherwise.
-
-`CopyGate` judges image by image, against pixels too. `check_copies` judges a set of which only features are at hand.
-"""
+"""Is a synthetic image a copy of a real one? In feature space, and in pixels moved, mirrored or lit otherwise."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,29 +20,6 @@ _NOISE_SHARE = 1e-6
 _BLOCK = 1024
 #: Each image is compared in pixels with its own source and so many real images, those nearest in feature space.
 _COMPARED_IN_PIXELS = 256
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """For each of N images: ``indices`` (N,) int64 of the nearest real one, ``distances`` (N,) float64 to it."""
-
-    indices: npt.NDArray[np.int64]
-    distances: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class CopyCheck:
-    """Image by image: ``nearest_indices`` among the real ones, ``distances``, and whether it ``passes``.
-
-    An image passes when it is at least ``threshold`` away from every real image; ``share_passing`` in [0, 1].
-    """
-
-    threshold: float
-    num_real: int
-    nearest_indices: tuple[int, ...]
-    distances: tuple[float, ...]
-    passes: tuple[bool, ...]
-    share_passing: float
 
 
 @dataclass(frozen=True)
@@ -158,37 +132,6 @@ class CopyGate:
             flip=FLIPS[alike.flips[at]],
             shift_px=(round(right * image.width), round(down * image.height)),
         )
-
-
-def check_copies(synthetic_features: Features, real_features: Features, percentile: float = 5.0) -> CopyCheck:
-    """Judge ``synthetic_features`` (n, d) against ``real_features`` (m, d).
-
-    The real ones must hold every image that could have been copied: the sources and the adapter's training images.
-    Raises `DatasetUnusable` as `copy_threshold` does.
-    """
-    threshold = copy_threshold(real_features, percentile)
-    nearest = nearest_real(synthetic_features, real_features)
-    passes = nearest.distances >= threshold
-    return CopyCheck(
-        threshold=threshold,
-        num_real=len(real_features),
-        nearest_indices=tuple(int(index) for index in nearest.indices),
-        distances=tuple(float(distance) for distance in nearest.distances),
-        passes=tuple(bool(passed) for passed in passes),
-        share_passing=float(passes.mean()) if len(passes) else 1.0,
-    )
-
-
-def nearest_real(synthetic_features: Features, real_features: Features) -> Nearest:
-    """The nearest of ``real_features`` (m, d) to each of ``synthetic_features`` (n, d), by Euclidean distance."""
-    if not len(real_features):
-        raise DatasetUnusable("There is no real image to compare with.", field="real", remedy="Add real images.")
-    indices, distances = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for _, block in distance_blocks(synthetic_features, real_features):
-        nearest = block.argmin(axis=1)
-        indices.append(nearest)
-        distances.append(block[np.arange(len(block)), nearest])
-    return Nearest(np.concatenate(indices), np.concatenate(distances))
 
 
 def copy_threshold(real_features: Features, percentile: float = 5.0) -> float:

@@ -23,7 +23,7 @@ from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
 from models.diffusion.latents import round_trip
-from models.evaluation.copies import CopyGate, check_copies
+from models.evaluation.copies import CopyGate, distance_blocks
 from models.evaluation.features import FeatureExtractor, Features, extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import squared_mmd
@@ -92,10 +92,10 @@ def quality_rows(
 def passes(gate: CopyGate, extractor: FeatureExtractor, samples: list[Sample]) -> str:
     """How many are no copies, by features alone and by the gate: two cells."""
     features = features_of(extractor, samples)
-    by_features = check_copies(features, gate.features)
+    nearest = np.concatenate([block.min(axis=1) for _, block in distance_blocks(features, gate.features)])
     verdicts = gate.judge([one.image for one in samples], features, [one.source_indices for one in samples])
     copies = sum(verdict.is_copy for verdict in verdicts)
-    return f"{sum(by_features.passes)}/{len(samples)} | {len(samples) - copies}/{len(samples)}"
+    return f"{(nearest >= gate.feature_threshold).sum()}/{len(samples)} | {len(samples) - copies}/{len(samples)}"
 
 
 def made(

@@ -16,7 +16,7 @@ from PIL import Image
 from models.adaptation.trainer import adapt
 from models.adapter import Adapter, load_adapter
 from models.diffusion.base_model import BaseModel, load_base_model
-from models.evaluation.copies import check_copies
+from models.evaluation.copies import CopyGate
 from models.evaluation.features import extract
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.kernel import kernel_distance
@@ -66,7 +66,7 @@ def main() -> None:
         load_mini(Path(entry.path) / "extractor"),
     )
     train, reference = images_in(arguments.train), extract(extractor, images_in(arguments.reference))
-    trained_on = extract(extractor, train)
+    gate = CopyGate.fit(train, extract(extractor, train))
     adapter = adapted(base, train)
     prompts, sources = Conditioning.of_adapter(adapter, base), encode_sources(base, train, FitPolicy.RESIZE)
     lines, rows = ["| strength | FID | KID | copies |", "|---|---|---|---|"], [row(train)]
@@ -79,7 +79,7 @@ def main() -> None:
         made = [sample.image for sample in sampler.samples(range(arguments.images))]
         features = extract(extractor, made)
         fid, kid = frechet_distance(reference, features), kernel_distance(reference, features).kid
-        copies = sum(not passes for passes in check_copies(features, trained_on).passes)
+        copies = sum(verdict.is_copy for verdict in gate.judge(made, features, [()] * len(made)))
         lines.append(f"| {strength or 'from noise'} | {fid:.1f} | {kid:.3f} | {copies} of {len(made)} |")
         rows.append(row(made))
     arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
