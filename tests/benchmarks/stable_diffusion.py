@@ -167,6 +167,8 @@ def _generated(
     )
     begun = time.monotonic()
     sources = encode_sources(base, real, FitPolicy.RESIZE)
+    for index in range(size.real):
+        sources.latents(index)
     encoded = time.monotonic()
     sampler = Sampler(base, Conditioning.of_adapter(adapter, base), sources, config, 0, no_progress)
     samples = list(sampler.samples(range(size.images)))
