@@ -21,6 +21,7 @@ from models.errors import AdapterUnusable, BaseModelUnusable, ExtractorUnusable
 from models.evaluation.extractors import open_extractor
 from models.evaluation.features import FeatureExtractor
 from models.generation.denoising import Conditioning
+from models.generation.low_rank import forget
 from service.contracts.ids import AdapterId
 from service.logs import get_logger
 from service.registry import BUNDLED_EXTRACTOR, BaseModelEntry, ExtractorEntry
@@ -101,7 +102,8 @@ class Residents:
         return self._last.adapter_id if self._last is not None else None
 
     def bare(self, base_model: str) -> BaseModel:
-        """The base model by its registered name. Raises `BaseModelUnusable`."""
+        """The base model by its registered name, with nothing merged beside it. Raises `BaseModelUnusable`."""
+        forget()
         resident = self._resident(base_model)
         resident.adapter_id = None
         return resident.base
@@ -151,6 +153,7 @@ class Residents:
         return self._last
 
     def _load_base(self, entry: BaseModelEntry) -> _Resident:
+        forget()  # An evicted one's weights among it.
         started = time.monotonic()
         base = load_base_model(
             entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name,

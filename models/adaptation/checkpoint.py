@@ -42,7 +42,7 @@ class CheckpointFile:
 
     def __init__(self, folder: Path, config: AdaptationConfig, purpose: str, interval_seconds: float) -> None:
         self._path = folder / "checkpoint.safetensors"
-        self._identity = json.dumps({"config": asdict(config), "purpose": purpose}, sort_keys=True)
+        self.identity = json.dumps({"config": asdict(config), "purpose": purpose}, sort_keys=True)
         self._interval_seconds = interval_seconds
         self._saved_at = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ class CheckpointFile:
         optimizer = checkpoint.optimizer or {"state": {}, "param_groups": None}
         tensors |= _flat(optimizer["state"])
         words = {
-            "identity": self._identity,
+            "identity": self.identity,
             "stage": checkpoint.stage,
             "step": checkpoint.step,
             "curve": checkpoint.curve,
@@ -76,7 +76,7 @@ class CheckpointFile:
             words = json.loads(metadata["checkpoint"])
         except (AdapterUnusable, KeyError, ValueError):
             return None
-        if words.pop("identity", None) != self._identity:
+        if words.pop("identity", None) != self.identity:
             return None
         groups = words.pop("param_groups")
         words["curve"] = [(stage, step, loss) for stage, step, loss in words["curve"]]

@@ -97,7 +97,11 @@ class Beside:
 
     def __init__(self, module: nn.Module, targets: Sequence[str], rank: int, lora_alpha: float, seed: int) -> None:
         self._module = module
-        lora.inject(module, _NAME, list(targets), rank, lora_alpha, seed)
+        try:
+            lora.inject(module, _NAME, list(targets), rank, lora_alpha, seed)
+        except BaseException:
+            self.remove()
+            raise
         self.parameters = lora.trainable(module, _NAME)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ from PIL import Image
 from models.adaptation.checkpoint import Checkpoint, CheckpointFile
 from models.adaptation.config import MIN_TRAIN_IMAGES, AdaptationConfig
 from models.adaptation.keeping import Keeper
-from models.adaptation.latent_cache import cached_latents
+from models.adaptation.latent_cache import LatentFile, cached_latents
 from models.adaptation.placeholder import ClassPrompt
 from models.adaptation.stages import LoraStage, Stage, TextualInversionStage
 from models.diffusion.base_model import BaseModel
@@ -73,12 +73,13 @@ def adapt(
             remedy="Upload more images of this class to the train split.",
         )
     started = time.monotonic()
-    progress("caching_latents", 0, 1)
-    latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed)
-    progress("caching_latents", 1, 1)
-    prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
     purpose = f"{base.identity}:{placeholder_token}"
+    if base.unet.is_gradient_checkpointing:
+        purpose += " with gradient checkpointing"
     file = CheckpointFile(checkpoint_dir, config, purpose, checkpoint_seconds)
+    latent_file = LatentFile(checkpoint_dir, file.identity, checkpoint_seconds)
+    latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed, latent_file, progress)
+    prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
     state.stage_seconds["caching_latents"] = time.monotonic() - started
     keeper = Keeper(base, prompt, config, len(images), checkpoint_dir / "kept", out_dir)

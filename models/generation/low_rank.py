@@ -74,12 +74,18 @@ def answer(unet: nn.Module, rows: RowsOf, *inputs: torch.Tensor) -> torch.Tensor
 def _merged(one: LowRank) -> dict[str, torch.Tensor]:
     """W + s B A of each layer, by the names of the U-Net's parameters.
 
-    Kept until another adapter is merged: as many bytes again as the attention projections have.
+    Kept until another adapter is merged, or `forget`: as many bytes again as the attention projections have.
     """
     return {
         f"{path}.weight": torch.addmm(one.frozen[path], up.T.float(), down.T.float())
         for path, (down, up) in one.layers.items()
     }
+
+
+def forget() -> None:
+    """Let go of the adapters and weights that the last calls left here, for what needs the memory more."""
+    _merged.cache_clear()
+    _by_layer.cache_clear()
 
 
 @contextmanager

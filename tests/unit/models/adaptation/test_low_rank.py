@@ -1,5 +1,6 @@
 """Two ways to train low-rank matrices, which are one function of weights and inputs."""
 
+import pytest
 import torch
 
 from models.adaptation.low_rank import Beside, LowRank, Merged, low_rank
@@ -59,6 +60,21 @@ def test_gradient_checkpointing_keeps_less_and_learns_the_same(tiny_base: BaseMo
     assert kept[1] < 0.5 * kept[0]
     for plain, checkpointed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, checkpointed, rtol=1e-3, atol=1e-6)
+
+
+def test_what_fails_while_matrices_are_put_in_leaves_the_network_as_it_was(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [type(layer) for layer in tiny_base.unet.modules()]
+
+    def out_of_memory(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(lora, "drawn", out_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        low_rank(tiny_base.unet, lora.UNET_TARGETS, RANK, ALPHA, SEED, spare_memory=True)
+    assert [type(layer) for layer in tiny_base.unet.modules()] == before
+    assert not hasattr(tiny_base.unet, "peft_config")
 
 
 def test_untrained_matrices_change_nothing(tiny_base: BaseModel) -> None:
