@@ -45,12 +45,14 @@ docs: $(INSTALLED)  ## build the documentation into build/site, without a warnin
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.:client/src $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html; to search it: $(PYTHON) -m http.server --directory build/site"
 
-bench: $(INSTALLED)  ## print the speed and memory figures (half an hour); DIFFUSERS=clone of huggingface/diffusers
+bench: $(INSTALLED)  ## print the speed and memory figures (an hour); DIFFUSERS=clone of huggingface/diffusers
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 	@$(BIN)/python -m tests.benchmarks.api_speed
 	@$(BIN)/python tests/benchmarks/row_cost.py
 	@$(BIN)/python tests/benchmarks/generation.py
 	@$(BIN)/python tests/benchmarks/score_speed.py
+	@$(BIN)/python tests/benchmarks/classifier_speed.py
+	@$(BIN)/python tests/benchmarks/compiled.py
 	@$(if $(DIFFUSERS),$(BIN)/python tests/benchmarks/adaptation.py --diffusers '$(DIFFUSERS)',\
 	  echo "Adaptation was not compared: name a clone of huggingface/diffusers, make bench DIFFUSERS=folder.")
 	@echo "How time and memory grow takes an hour more: make scale."
