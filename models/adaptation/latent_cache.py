@@ -80,13 +80,13 @@ def cached_latents(
     """Latents of all variants of ``images``: (N * variants_per_image, C, h, w) float32, scaled, on the device.
 
     Pixels take far more memory than latents: they are there a batch at a time. What ``file`` holds is not encoded
-    again. Raises what ``progress`` raises; it is told of each batch.
+    again. ``progress`` is told after each batch of how many images are done; what it raises passes through.
     """
     pixel_values = variants((latents.fitted(base, [one], fit)[0] for one in images), variants_per_image, seed)
     known = file.load() if file is not None else None
     encoded = [] if known is None else [known.to(base.device)]
     num_done, num_variants = sum(map(len, encoded)), len(images) * variants_per_image
-    progress("caching_latents", num_done, num_variants)
+    progress("caching_latents", num_done // variants_per_image, len(images))
     if num_done == num_variants:
         return encoded[0]
     pixel_values = islice(pixel_values, num_done, None)
@@ -95,7 +95,7 @@ def cached_latents(
         encoded.append(latents.encode(base, torch.stack(batch)).contiguous())
         num_done += len(batch)
         try:
-            progress("caching_latents", num_done, num_variants)
+            progress("caching_latents", num_done // variants_per_image, len(images))
         except Interrupted:
             _save(file, encoded)
             raise
