@@ -153,7 +153,7 @@ class Residents:
         return self._last
 
     def _load_base(self, entry: BaseModelEntry) -> _Resident:
-        forget()  # An evicted one's weights among it.
+        forget()  # The weights of a base model that has just gone are held there, too.
         started = time.monotonic()
         base = load_base_model(
             entry.path, revision=entry.revision, device=self.device, dtype=entry.dtype, name=entry.name,

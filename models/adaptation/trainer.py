@@ -81,7 +81,8 @@ def adapt(
     latents = cached_latents(base, images, config.fit, config.variants_per_image, config.seed, latent_file, progress)
     prompt = ClassPrompt(base, placeholder_token, config.textual_inversion.initializer_text)
     state = file.load() or Checkpoint(TextualInversionStage.name, 0, {})
-    state.stage_seconds["caching_latents"] = time.monotonic() - started
+    cached_before = state.stage_seconds.get("caching_latents", 0.0)
+    state.stage_seconds["caching_latents"] = cached_before + time.monotonic() - started
     keeper = Keeper(base, prompt, config, len(images), checkpoint_dir / "kept", out_dir)
     with TextualInversionStage(base, prompt, config) as inversion:
         _run(base, latents, inversion, config, state, file, keeper, progress)
